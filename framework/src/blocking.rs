@@ -90,9 +90,9 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # Ok::<(), seaway::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct BlockingPool(Arc<Inner>);
+pub struct BlockingPool(Arc<PoolInner>);
 
-struct Inner {
+struct PoolInner {
     limit: usize,
     semaphore: Arc<Semaphore>,
 }
@@ -103,7 +103,7 @@ impl BlockingPool {
     /// Creates a pool that runs this many calls at once, at least 1.
     pub fn new(limit: usize) -> Self {
         let limit = limit.clamp(1, Semaphore::MAX_PERMITS);
-        Self(Arc::new(Inner {
+        Self(Arc::new(PoolInner {
             limit,
             semaphore: Arc::new(Semaphore::new(limit)),
         }))

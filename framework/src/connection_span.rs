@@ -96,7 +96,7 @@ impl Lazy {
                 target: "seaway::connection",
                 "connection",
                 protocol = self.protocol,
-                path = self.path.as_ref().map(|path| cut(path.path(), MAX_PATH)),
+                path = self.path.as_ref().map(|path| truncate(path.path(), MAX_PATH)),
                 client = self.client.map(field::display),
                 request_id = request_id.and_then(Result::ok),
                 consumer = field::Empty,
@@ -112,6 +112,6 @@ fn is_shown(id: &HeaderValue) -> bool {
 }
 
 /// Returns the text up to this many bytes.
-pub(crate) fn cut(text: &str, max: usize) -> &str {
+pub(crate) fn truncate(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }

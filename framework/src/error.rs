@@ -39,9 +39,9 @@ pub type AnyResult<T, E = AnyError> = std::result::Result<T, E>;
 /// assert_eq!(format!("{error:#}"), "cannot read the rules: no such file");
 /// assert!(!error.is_closed());
 /// ```
-pub struct Error(Box<Inner>);
+pub struct Error(Box<ErrorInner>);
 
-struct Inner {
+struct ErrorInner {
     kind: ErrorKind,
     /// `None` for the text of the source, which is an error of the application.
     message: Option<Cow<'static, str>>,
@@ -141,7 +141,7 @@ impl Error {
     ///
     /// `message` is lower case, without a full stop, and names the remedy if there is one.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner {
+        Self(Box::new(ErrorInner {
             kind,
             message: Some(message.into()),
             source: None,
@@ -152,7 +152,7 @@ impl Error {
 
     /// Creates an error of this kind with the text of its source.
     fn of(kind: ErrorKind, source: BoxError) -> Self {
-        Self(Box::new(Inner {
+        Self(Box::new(ErrorInner {
             kind,
             message: None,
             source: Some(source),

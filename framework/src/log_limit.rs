@@ -13,10 +13,10 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// The rate limit of one kind of log line: 10 per minute. The next line after that reports how many
 /// were suppressed.
 #[derive(Debug)]
-pub(crate) struct LogLimit(Mutex<Window>);
+pub(crate) struct LogLimit(Mutex<LogWindow>);
 
 #[derive(Debug)]
-struct Window {
+struct LogWindow {
     began: Option<Instant>,
     written: u32,
     suppressed: u64,
@@ -24,7 +24,7 @@ struct Window {
 
 impl LogLimit {
     pub(crate) const fn new() -> Self {
-        Self(Mutex::new(Window {
+        Self(Mutex::new(LogWindow {
             began: None,
             written: 0,
             suppressed: 0,
@@ -41,7 +41,7 @@ impl LogLimit {
     }
 }
 
-impl Window {
+impl LogWindow {
     fn admit(&mut self, now: Instant) -> Option<u64> {
         let is_over = |began| now.duration_since(began) >= WINDOW;
         if self.began.is_none_or(is_over) {
@@ -79,7 +79,7 @@ mod tests {
         let LogLimit(limit) = LogLimit::new();
         let mut limit = limit.into_inner().unwrap();
         let start = Instant::now();
-        let admitted = |limit: &mut Window, second| {
+        let admitted = |limit: &mut LogWindow, second| {
             let lines = (0..1000).filter_map(|_| limit.admit(start + Duration::from_secs(second)));
             lines.collect::<Vec<_>>()
         };

@@ -9,14 +9,14 @@ use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use std::sync::OnceLock;
 
 /// Counters of sent events, by outcome.
-pub(crate) struct Sending {
+pub(crate) struct SendCounters {
     sent: Counter,
     failed: Counter,
     unconfirmed: Counter,
     full: Counter,
 }
 
-impl Sending {
+impl SendCounters {
     pub(crate) fn new() -> Self {
         let outcome =
             |outcome: &'static str| counter!("seaway_events_published_total", "outcome" => outcome);
@@ -40,13 +40,13 @@ impl Sending {
 }
 
 /// Metrics of delivery to mailboxes.
-pub(crate) struct Delivery {
+pub(crate) struct DeliveryMetrics {
     delivered: Counter,
     dropped: Counter,
     depth: Histogram,
 }
 
-impl Delivery {
+impl DeliveryMetrics {
     pub(crate) fn new() -> Self {
         Self {
             delivered: counter!("seaway_events_delivered_total"),
@@ -64,12 +64,12 @@ impl Delivery {
 }
 
 /// Gauges of the mailboxes of this process and their memberships.
-pub(crate) struct Memberships {
+pub(crate) struct MembershipGauges {
     mailboxes: Gauge,
     members: Gauge,
 }
 
-impl Memberships {
+impl MembershipGauges {
     pub(crate) fn new() -> Self {
         Self {
             mailboxes: gauge!("seaway_mailboxes_open"),
@@ -132,7 +132,7 @@ impl Jobs {
     /// Counts a job as running, until the returned value is dropped.
     pub(crate) fn begin(self: std::sync::Arc<Self>) -> RunningJob {
         RunningJob {
-            _open: Open::new(self.running.clone()),
+            _open: OpenUnit::new(self.running.clone()),
             began: std::time::Instant::now(),
             outcome: "aborted",
             metrics: self,
@@ -145,7 +145,7 @@ impl Jobs {
 pub(crate) struct RunningJob {
     metrics: std::sync::Arc<Jobs>,
     began: std::time::Instant,
-    _open: Open,
+    _open: OpenUnit,
     outcome: &'static str,
 }
 
@@ -207,16 +207,16 @@ pub(crate) fn subscriptions(more: f64) {
 }
 
 /// One unit of a gauge, counted until it is dropped.
-struct Open(Gauge);
+struct OpenUnit(Gauge);
 
-impl Open {
+impl OpenUnit {
     fn new(open: Gauge) -> Self {
         open.increment(1.0);
         Self(open)
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenUnit {
     fn drop(&mut self) {
         self.0.decrement(1.0);
     }
@@ -225,24 +225,26 @@ impl Drop for Open {
 /// A connection to Redis.
 #[cfg(feature = "redis")]
 pub(crate) struct RedisConnection(
-    #[expect(dead_code, reason = "it counts until it is dropped")] Open,
+    #[expect(dead_code, reason = "it counts until it is dropped")] OpenUnit,
 );
 
 #[cfg(feature = "redis")]
 impl RedisConnection {
     pub(crate) fn new(purpose: &'static str) -> Self {
-        Self(Open::new(gauge!("seaway_redis_up", "purpose" => purpose)))
+        Self(OpenUnit::new(
+            gauge!("seaway_redis_up", "purpose" => purpose),
+        ))
     }
 }
 
 /// An open client connection.
 pub(crate) struct OpenConnection(
-    #[expect(dead_code, reason = "it counts until it is dropped")] Open,
+    #[expect(dead_code, reason = "it counts until it is dropped")] OpenUnit,
 );
 
 impl OpenConnection {
     pub(crate) fn new() -> Self {
-        Self(Open::new(gauge!("seaway_connections_open")))
+        Self(OpenUnit::new(gauge!("seaway_connections_open")))
     }
 }
 
@@ -274,12 +276,12 @@ pub(crate) fn rejection(rule: &'static str) {
 }
 
 /// Counters of the bytes between the server and its clients.
-pub(crate) struct Bytes {
+pub(crate) struct ByteCounters {
     received: Counter,
     sent: Counter,
 }
 
-impl Bytes {
+impl ByteCounters {
     fn of(protocol: &'static str) -> Self {
         Self {
             received: counter!("seaway_received_bytes_total", "protocol" => protocol),
@@ -289,14 +291,14 @@ impl Bytes {
 
     /// Returns the counters of WebSockets, after their handshake.
     pub(crate) fn websocket() -> &'static Self {
-        static WEBSOCKET: OnceLock<Bytes> = OnceLock::new();
+        static WEBSOCKET: OnceLock<ByteCounters> = OnceLock::new();
         WEBSOCKET.get_or_init(|| Self::of("websocket"))
     }
 
     /// Returns the counters of HTTP.
     #[cfg(feature = "server")]
     pub(crate) fn http() -> &'static Self {
-        static HTTP: OnceLock<Bytes> = OnceLock::new();
+        static HTTP: OnceLock<ByteCounters> = OnceLock::new();
         HTTP.get_or_init(|| Self::of("http"))
     }
 

@@ -1,7 +1,7 @@
 //! The log of rejected clients: one line each, at a limited rate.
 
 use crate::{
-    connection_span::{MAX_PATH, cut},
+    connection_span::{MAX_PATH, truncate},
     log_limit::LogLimit,
     metric,
 };
@@ -117,8 +117,8 @@ impl Peer {
         metric::rejection(rule.name());
         let admitted = limit(rule).admit();
         let path = self.path.as_ref().map(PathAndQuery::path);
-        let path = path.map(|path| cut(path, MAX_PATH));
-        let reason = reason.map(|reason| cut(reason, MAX_REASON));
+        let path = path.map(|path| truncate(path, MAX_PATH));
+        let reason = reason.map(|reason| truncate(reason, MAX_REASON));
         let client = self.client.map(tracing::field::display);
         // The server's own failure is not the client's: it has another text.
         let what = match rule {

@@ -39,8 +39,8 @@ pub trait Protocol: Sized + Send + Sync + 'static {
 ///
 /// Middleware that is generic over these protocols works for HTTP and WebSockets alike.
 pub trait OpensOverHttp: Protocol<Head = request::Parts> {
-    /// Whether a browser shows the response, so that [`RequireUser`](crate::middleware::RequireUser)
-    /// may redirect to a log-in page (default: no).
+    /// Whether a browser shows the response, so that
+    /// [`RequireUser`](crate::middleware::RequireUser) may redirect to a log-in page (default: no).
     const IS_PAGE: bool = false;
 
     /// Whether a client may send its bearer token as a subprotocol, because it cannot set headers

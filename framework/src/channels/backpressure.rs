@@ -31,7 +31,7 @@ const SHORT_WAIT: Duration = Duration::from_millis(50);
 /// The mailboxes that are more than half full and whose owners are active.
 #[derive(Default)]
 pub(super) struct FullMailboxes {
-    state: Mutex<State>,
+    state: Mutex<BackpressureState>,
     /// Whether a backend asks for room. If none does, nothing is recorded, because nothing would
     /// remove it.
     is_used: AtomicBool,
@@ -39,7 +39,7 @@ pub(super) struct FullMailboxes {
 }
 
 #[derive(Default)]
-struct State {
+struct BackpressureState {
     full: Vec<FullMailbox>,
     waiting_since: Option<Instant>,
     /// The largest number of mailboxes that the backend has waited for at the same time.
@@ -84,9 +84,9 @@ impl FullMailboxes {
         state.most = state.most.max(state.full.len());
         let mut is_somebody_stalled = false;
         state.full.retain_mut(|full| match full.look(now) {
-            Progress::Waiting => true,
-            Progress::Emptied => false,
-            Progress::Stalled => {
+            MailboxProgress::Waiting => true,
+            MailboxProgress::Emptied => false,
+            MailboxProgress::Stalled => {
                 is_somebody_stalled = true;
                 false
             }
@@ -113,23 +113,23 @@ impl FullMailboxes {
         self.state().full.len()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BackpressureState> {
         self.state
             .lock()
             .expect("no code panics while it holds this lock")
     }
 }
 
-enum Progress {
+enum MailboxProgress {
     Waiting,
     Emptied,
     Stalled,
 }
 
 impl FullMailbox {
-    fn look(&mut self, now: Instant) -> Progress {
+    fn look(&mut self, now: Instant) -> MailboxProgress {
         if self.slot.pressure() == Pressure::None {
-            return Progress::Emptied;
+            return MailboxProgress::Emptied;
         }
         let taken = self.slot.taken();
         if taken != self.taken {
@@ -137,10 +137,10 @@ impl FullMailbox {
         }
         let is_stalled = now - self.seen >= STALLED_AFTER || now - self.since >= LONGEST_WAIT;
         if !is_stalled {
-            return Progress::Waiting;
+            return MailboxProgress::Waiting;
         }
         self.slot.note_stalled();
-        Progress::Stalled
+        MailboxProgress::Stalled
     }
 }
 

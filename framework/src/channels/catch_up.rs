@@ -3,7 +3,7 @@
 
 use super::{
     Channels, Position, TopicQuery,
-    topics::{Limits, Look, ReadFrom, Recovery, Window, Windows},
+    topics::{HistoryLimits, Look, ReadFrom, Recovery, TopicWindow, Windows},
 };
 use crate::{error::Result, metric, name::GroupName};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ impl Channels {
         &self,
         topic: &GroupName,
         since: Option<Position>,
-        limits: Limits,
+        limits: HistoryLimits,
         is_received: bool,
     ) -> Result<Recovery> {
         let local = self.layer().local();
@@ -42,7 +42,7 @@ impl Channels {
                 }
                 Look::Query { number, is_whole } => (number, is_whole),
             };
-            let query = Query {
+            let query = HistoryQuery {
                 windows,
                 topic,
                 number,
@@ -52,7 +52,7 @@ impl Channels {
             let began = Instant::now();
             metric::topic_read();
             let history = self.layer().topic_read(topic, request).await?;
-            let window = Window::new(topic, history, limits, is_whole, began);
+            let window = TopicWindow::new(topic, history, limits, is_whole, began);
             let recovery = window.finally_since(since.as_ref(), limits);
             query.windows.finish(topic, query.number, window);
             return Ok(recovery);
@@ -61,7 +61,7 @@ impl Channels {
 
     /// Returns a function that reads what a member of a topic has missed since a position that it
     /// had reached.
-    pub(super) fn reader(&self, topic: &GroupName, limits: Limits) -> ReadFrom {
+    pub(super) fn reader(&self, topic: &GroupName, limits: HistoryLimits) -> ReadFrom {
         let (channels, topic) = (self.clone(), topic.clone());
         Arc::new(move |since| {
             let (channels, topic) = (channels.clone(), topic.clone());
@@ -71,13 +71,13 @@ impl Channels {
 }
 
 /// A query under way, which is abandoned if its future is dropped.
-struct Query<'a> {
+struct HistoryQuery<'a> {
     windows: &'a Windows,
     topic: &'a GroupName,
     number: u64,
 }
 
-impl Drop for Query<'_> {
+impl Drop for HistoryQuery<'_> {
     fn drop(&mut self) {
         self.windows.abandon(self.topic, self.number);
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// {"type": "seaway.disconnect", "code": 4000, "reason": "closed"})`.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type")]
-enum Control {
+enum DisconnectRequest {
     #[serde(rename = "seaway.disconnect")]
     Disconnect {
         #[serde(default = "default_code")]
@@ -39,7 +39,7 @@ impl Envelope {
                 format!("a close frame cannot carry the code {}", close.code),
             ));
         }
-        let control = Control::Disconnect {
+        let control = DisconnectRequest::Disconnect {
             code: close.code,
             reason: close.reason.into(),
         };
@@ -55,7 +55,7 @@ impl Envelope {
         }
         let control = messagepack::decode(self.as_bytes());
         let close = match control {
-            Ok(Control::Disconnect { code, reason }) => Close::new(code, reason),
+            Ok(DisconnectRequest::Disconnect { code, reason }) => Close::new(code, reason),
             Err(_) => Close::from(default_code()),
         };
         Some(match close.is_sendable() {

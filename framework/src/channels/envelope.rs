@@ -4,7 +4,7 @@ use super::{
     Position,
     except::Except,
     messagepack,
-    placed::{self, Placed},
+    positioned::{self, PositionedEvent},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -162,15 +162,15 @@ impl<E: Event> Includes<E> for E {}
 /// # Ok::<(), seaway::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Envelope(Arc<Inner>);
+pub struct Envelope(Arc<EnvelopeInner>);
 
-struct Inner {
+struct EnvelopeInner {
     /// The encoded event as sent and received, with its excluded member and its position.
     bytes: Bytes,
     /// The excluded member, if there is one.
     except: Option<Box<Except>>,
     /// The position in its topic, if it has one.
-    placed: Option<Box<TopicForm>>,
+    positioned: Option<Box<TopicForm>>,
     /// The first group of this process that the event was delivered to.
     group: OnceLock<GroupName>,
     /// The event as decoded by the first member of this process.
@@ -183,7 +183,7 @@ struct Inner {
 
 /// A position, and the event as consumers that resume the topic receive it, made once.
 struct TopicForm {
-    placed: Placed,
+    positioned: PositionedEvent,
     in_topic: OnceLock<Envelope>,
 }
 
@@ -226,8 +226,8 @@ impl Envelope {
         // hide what it sends from other members, or number events of a topic.
         if envelope.is_disconnect()
             || envelope.0.except.is_some()
-            || Placed::is_in(envelope.as_bytes())
-            || envelope.has_this_type(placed::TYPE)
+            || PositionedEvent::is_in(envelope.as_bytes())
+            || envelope.has_this_type(positioned::TYPE)
         {
             return Err(Error::new(
                 ErrorKind::Codec,
@@ -245,15 +245,15 @@ impl Envelope {
     /// Nothing is checked before it is [decoded](Envelope::decode).
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let placed = Placed::read(&bytes).map(|placed| {
+        let positioned = PositionedEvent::read(&bytes).map(|positioned| {
             Box::new(TopicForm {
-                placed,
+                positioned,
                 in_topic: OnceLock::new(),
             })
         });
-        Self(Arc::new(Inner {
+        Self(Arc::new(EnvelopeInner {
             except: Except::read(&bytes).map(Box::new),
-            placed,
+            positioned,
             bytes,
             group: OnceLock::new(),
             decoded: OnceLock::new(),
@@ -363,7 +363,7 @@ impl Envelope {
     /// map is returned unchanged.
     #[must_use]
     pub fn at(self, position: &Position) -> Self {
-        match Placed::write(position, self.event_bytes()) {
+        match PositionedEvent::write(position, self.event_bytes()) {
             Some(bytes) => Self::from_bytes(bytes),
             None => self,
         }
@@ -371,19 +371,19 @@ impl Envelope {
 
     /// Returns the position of the event in its topic, if it has one.
     pub fn position(&self) -> Option<&Position> {
-        let form = self.0.placed.as_ref()?;
-        Some(&form.placed.position)
+        let form = self.0.positioned.as_ref()?;
+        Some(&form.positioned.position)
     }
 
     /// Returns the event as consumers that resume the topic receive it, which is encoded once for
     /// all of them; the envelope itself if it has no position.
     pub(super) fn in_topic(&self, topic: &GroupName) -> Self {
-        let Some(form) = &self.0.placed else {
+        let Some(form) = &self.0.positioned else {
             return self.clone();
         };
         let made = form.in_topic.get_or_init(|| {
-            let Placed { position, event } = &form.placed;
-            Self::from_bytes(placed::topic_event(topic, position, event))
+            let PositionedEvent { position, event } = &form.positioned;
+            Self::from_bytes(positioned::topic_event(topic, position, event))
         });
         made.record_group(topic);
         made.clone()
@@ -409,9 +409,9 @@ impl Envelope {
 
     /// Returns the encoded event without its excluded member and its position.
     pub(super) fn event_bytes(&self) -> &Bytes {
-        match (&self.0.except, &self.0.placed) {
+        match (&self.0.except, &self.0.positioned) {
             (Some(except), _) => &except.event,
-            (None, Some(form)) => &form.placed.event,
+            (None, Some(form)) => &form.positioned.event,
             (None, None) => &self.0.bytes,
         }
     }

@@ -171,7 +171,7 @@ pub trait ChannelLayer: Send + Sync + 'static {
         Err(Error::new(ErrorKind::Layer, message))
     }
 
-    /// Returns the presence of this process (default: `None`, so that nobody can be
+    /// Returns the presence of this process (default: `None`, so that no one can be
     /// [present](crate::Presence)).
     fn presence(&self) -> Option<&LocalPresence> {
         None
@@ -204,25 +204,25 @@ fn no_topics(topic: &GroupName) -> Error {
 ///
 /// Cloning is cheap.
 #[derive(Clone)]
-pub struct Channels(Arc<Inner>);
+pub struct Channels(Arc<ChannelsInner>);
 
-struct Inner {
+struct ChannelsInner {
     layer: Box<dyn ChannelLayer>,
     undecodable: Undecodable,
     unsent: AtomicU64,
     missed: AtomicU64,
-    sending: metric::Sending,
+    sending: metric::SendCounters,
 }
 
 impl Channels {
     /// Creates the handle to this layer.
     pub fn new(layer: impl ChannelLayer) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ChannelsInner {
             layer: Box::new(layer),
             undecodable: Undecodable::default(),
             unsent: AtomicU64::new(0),
             missed: AtomicU64::new(0),
-            sending: metric::Sending::new(),
+            sending: metric::SendCounters::new(),
         }))
     }
 
@@ -318,7 +318,8 @@ impl Channels {
     /// 100 ms after a change; those of a process that was killed are counted until its
     /// [lease](super::redis::RedisConfig::presence_lease) has ended (15 s), and those of the last
     /// process for 35 s. Consumers of Django Channels are not
-    /// counted. To know who they are, and to receive the changes, use [`Presence`](super::Presence).
+    /// counted. To know who they are, and to receive the changes, use
+    /// [`Presence`](super::Presence).
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {

@@ -3,7 +3,7 @@
 use super::{
     Envelope, Mailbox, Missed,
     backpressure::FullMailboxes,
-    mailbox::{Delivery, MAILBOX_CAPACITY, Slot},
+    mailbox::{DeliveryOutcome, MAILBOX_CAPACITY, Slot},
     topics::{ReadFrom, Recovery, Windows},
 };
 use crate::{
@@ -62,8 +62,8 @@ struct Registry {
     dropped: AtomicU64,
     deliveries: AtomicU64,
     backpressure: FullMailboxes,
-    metrics: metric::Delivery,
-    memberships: metric::Memberships,
+    metrics: metric::DeliveryMetrics,
+    memberships: metric::MembershipGauges,
     windows: Windows,
     hasher: RandomState,
     groups: Vec<RwLock<HashMap<GroupName, Members>>>,
@@ -126,8 +126,8 @@ impl LocalChannels {
             dropped: AtomicU64::new(0),
             deliveries: AtomicU64::new(0),
             backpressure: FullMailboxes::default(),
-            metrics: metric::Delivery::new(),
-            memberships: metric::Memberships::new(),
+            metrics: metric::DeliveryMetrics::new(),
+            memberships: metric::MembershipGauges::new(),
             windows: Windows::default(),
             hasher: RandomState::new(),
             groups: (0..SHARDS).map(|_| RwLock::default()).collect(),
@@ -167,7 +167,7 @@ impl LocalChannels {
         let delivery = slot.deliver(envelope);
         self.0.deliveries.fetch_add(1, Ordering::Relaxed);
         match delivery {
-            Delivery::Taken {
+            DeliveryOutcome::Taken {
                 depth,
                 is_nearly_full,
             } => {
@@ -176,13 +176,13 @@ impl LocalChannels {
                     self.0.backpressure.add(&slot);
                 }
             }
-            Delivery::Dropped => {
+            DeliveryOutcome::Dropped => {
                 self.0.note_dropped(&slot);
                 self.0.metrics.count(0, 1, self.0.capacity);
             }
-            Delivery::Excluded => {}
+            DeliveryOutcome::Excluded => {}
         }
-        matches!(delivery, Delivery::Taken { .. })
+        matches!(delivery, DeliveryOutcome::Taken { .. })
     }
 
     /// Delivers an envelope to all members of the group in this process, without the one that it
@@ -209,7 +209,7 @@ impl LocalChannels {
         let (mut taken, mut dropped, mut deepest) = (0, 0, 0);
         for slot in members {
             match slot.deliver(envelope.clone()) {
-                Delivery::Taken {
+                DeliveryOutcome::Taken {
                     depth,
                     is_nearly_full,
                 } => {
@@ -219,12 +219,12 @@ impl LocalChannels {
                         self.0.backpressure.add(slot);
                     }
                 }
-                Delivery::Dropped => {
+                DeliveryOutcome::Dropped => {
                     dropped += 1;
                     deepest = self.0.capacity;
                     self.0.note_dropped(slot);
                 }
-                Delivery::Excluded => {}
+                DeliveryOutcome::Excluded => {}
             }
         }
         self.0.metrics.count(taken, dropped, deepest);
@@ -311,11 +311,13 @@ impl LocalChannels {
     /// Has all topics read again after the connection to their store was lost, which has what was
     /// missed, or another epoch.
     #[cfg(feature = "redis")]
-    pub(super) fn doubt_topics(&self) {
+    pub(super) fn reread_topics(&self) {
         self.0.windows.clear();
         for shard in &self.0.channels {
             let shard = shard.lock().expect(UNPOISONED);
-            shard.values().for_each(|member| member.slot.doubt());
+            shard
+                .values()
+                .for_each(|member| member.slot.reread_topics());
         }
     }
 
@@ -610,7 +612,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_joins_for_a_channel_of_another_process() {
+    fn a_channel_of_another_process_cannot_join() {
         let local = LocalChannels::default();
         let elsewhere = ChannelName::new("other!1").unwrap();
 

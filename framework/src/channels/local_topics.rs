@@ -1,7 +1,7 @@
 //! Topics inside this process, for channel layers without a store that processes share.
 
 use super::{
-    Envelope, LocalChannels, Position, TopicHistory, TopicPost, TopicQuery, topics::Limits,
+    Envelope, LocalChannels, Position, TopicHistory, TopicPost, TopicQuery, topics::HistoryLimits,
 };
 use crate::{error::Result, name::GroupName};
 use std::{
@@ -112,7 +112,7 @@ impl LocalTopics {
                 keys: HashMap::new(),
                 key_times: VecDeque::new(),
                 used: Instant::now(),
-                age: Limits::default().age,
+                age: HistoryLimits::default().age,
             }))
         });
         log.clone()
@@ -153,7 +153,7 @@ impl Log {
         }
         let envelope = post.envelope.at(&self.position);
         self.events.push_back((now, envelope.clone()));
-        let Limits { events, age } = post.limits;
+        let HistoryLimits { events, age } = post.limits;
         while self.events.len() > events
             || self.events.front().is_some_and(|(at, _)| now - *at > age)
         {

@@ -67,14 +67,14 @@ pub(super) struct Slot {
     /// The number of mailboxes opened before it.
     number: u64,
     capacity: usize,
-    queue: Mutex<Queue>,
+    queue: Mutex<MailboxQueue>,
     dropped: AtomicU64,
     /// The topics that its owner has resumed, if it has; boxed, since few have.
     merge: OnceLock<Box<Mutex<Merge>>>,
 }
 
 #[derive(Default)]
-struct Queue {
+struct MailboxQueue {
     /// Envelopes, and notices of missed events between them. At most one more than the capacity: a
     /// notice of dropped envelopes follows the last accepted envelope.
     waiting: VecDeque<Received>,
@@ -90,7 +90,7 @@ struct Queue {
     /// Whether the watcher is still to be notified of an interruption.
     is_interrupted: bool,
     /// Whether the resumed topics are to be read again.
-    is_doubted: bool,
+    must_reread: bool,
     /// The task that waits for a disconnect request and for interruptions while another one reads.
     watcher: Option<Waker>,
 }
@@ -120,7 +120,7 @@ pub(super) enum Pressure {
 
 /// The outcome of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Delivery {
+pub(super) enum DeliveryOutcome {
     /// The envelope was accepted. `depth` is the number of envelopes that wait now;
     /// `is_nearly_full` is true if the mailbox has just become more than half full, so that a
     /// backend should wait.
@@ -196,7 +196,7 @@ impl Mailbox {
     }
 }
 
-impl Queue {
+impl MailboxQueue {
     fn poll_event(&mut self, capacity: usize, cx: &mut Context<'_>) -> Poll<Received> {
         if let Some(received) = self.waiting.pop_front() {
             if let Ok(envelope) = &received {
@@ -282,8 +282,8 @@ impl Slot {
                     return Poll::Ready(Ok(envelope));
                 }
                 let filling = merge.take_filling();
-                if filling.is_none() && mem::take(&mut self.queue().is_doubted) {
-                    merge.doubt();
+                if filling.is_none() && mem::take(&mut self.queue().must_reread) {
+                    merge.reread();
                 }
                 filling.or_else(|| merge.take_filling())
             };
@@ -306,7 +306,7 @@ impl Slot {
                 None => match ready!(self.poll_queue(cx)) {
                     Ok(envelope) => lock(merge).live(envelope, self.taken()),
                     Err(missed) => {
-                        lock(merge).doubt();
+                        lock(merge).reread();
                         return Poll::Ready(Err(missed));
                     }
                 },
@@ -326,23 +326,23 @@ impl Slot {
         self.number
     }
 
-    pub(super) fn deliver(&self, envelope: Envelope) -> Delivery {
+    pub(super) fn deliver(&self, envelope: Envelope) -> DeliveryOutcome {
         if envelope.excludes(&self.name) {
-            return Delivery::Excluded;
+            return DeliveryOutcome::Excluded;
         }
         let mut queue = self.queue();
         let mut watcher = None;
         let delivery = if envelope.is_disconnect() {
             queue.end = Some(envelope);
             watcher = queue.watcher.take();
-            Delivery::Taken {
+            DeliveryOutcome::Taken {
                 depth: queue.waiting.len(),
                 is_nearly_full: false,
             }
         } else if queue.waiting.len() >= self.capacity || queue.bytes >= MAILBOX_BYTES {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             queue.miss(Missed::Overflowed { events: 1 });
-            Delivery::Dropped
+            DeliveryOutcome::Dropped
         } else {
             queue.bytes = queue.bytes.saturating_add(envelope.as_bytes().len());
             queue.waiting.push_back(Ok(envelope));
@@ -352,7 +352,7 @@ impl Slot {
             if is_nearly_full {
                 queue.pressure = Pressure::High;
             }
-            Delivery::Taken {
+            DeliveryOutcome::Taken {
                 depth,
                 is_nearly_full,
             }
@@ -393,24 +393,24 @@ impl Slot {
     pub(super) fn miss_until_now(&self, gap: Duration) {
         let is_interruption =
             |received: &Received| matches!(received, Err(Missed::Interrupted { .. }));
-        let is_new = |queue: &Queue| !queue.waiting.iter().any(is_interruption);
+        let is_new = |queue: &MailboxQueue| !queue.waiting.iter().any(is_interruption);
         self.notify(Missed::Interrupted { gap }, is_new);
     }
 
     /// Has the resumed topics read again, because events of them may be missing.
     #[cfg(feature = "redis")]
-    pub(super) fn doubt(&self) {
+    pub(super) fn reread_topics(&self) {
         if self.merge.get().is_none() {
             return;
         }
         let mut queue = self.queue();
-        queue.is_doubted = true;
+        queue.must_reread = true;
         let reader = queue.reader.take();
         drop(queue);
         reader.into_iter().for_each(Waker::wake);
     }
 
-    fn notify(&self, missed: Missed, is_new: impl Fn(&Queue) -> bool) {
+    fn notify(&self, missed: Missed, is_new: impl Fn(&MailboxQueue) -> bool) {
         let mut queue = self.queue();
         if !is_new(&queue) {
             return;
@@ -422,7 +422,7 @@ impl Slot {
         waiting.into_iter().flatten().for_each(Waker::wake);
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn queue(&self) -> MutexGuard<'_, MailboxQueue> {
         let lock = self.queue.lock();
         lock.expect("no code panics while it holds this lock")
     }
@@ -437,7 +437,7 @@ fn lock(merge: &Mutex<Merge>) -> MutexGuard<'_, Merge> {
 impl Drop for Mailbox {
     fn drop(&mut self) {
         // The lists that hold the slot may briefly outlive its owner.
-        *self.slot.queue() = Queue::default();
+        *self.slot.queue() = MailboxQueue::default();
         if let Some(merge) = self.slot.merge.get() {
             *lock(merge) = Merge::default();
         }

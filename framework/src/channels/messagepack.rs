@@ -45,7 +45,7 @@ pub(super) fn skip(mut bytes: &[u8]) -> Result<&[u8], &'static str> {
         }
         open[depth] -= 1;
         needed -= 1;
-        let Head { payload, values } = Head::take(&mut bytes)?;
+        let ValueHeader { payload, values } = ValueHeader::take(&mut bytes)?;
         let payload = usize::try_from(payload).map_err(|_| LENGTH_TOO_LARGE)?;
         bytes = bytes.get(payload..).ok_or(LENGTH_TOO_LARGE)?;
         if let Some(values) = values {
@@ -132,14 +132,14 @@ pub(super) fn map(count: u32, first: &[u8], rest: &[u8]) -> Bytes {
 const LENGTH_TOO_LARGE: &str = "a length exceeds the remaining bytes";
 
 /// The content that a header announces.
-struct Head {
+struct ValueHeader {
     /// The bytes of a string, a binary, an extension or a number.
     payload: u64,
     /// The number of values inside, if this is an array or a map.
     values: Option<u64>,
 }
 
-impl Head {
+impl ValueHeader {
     /// Removes one header from the front of `bytes` and decodes it.
     fn take(bytes: &mut &[u8]) -> Result<Self, &'static str> {
         let [marker] = *array(bytes)?;

@@ -54,7 +54,7 @@
 //! | `local_presence/` | who is connected, as one process knows it |
 //! | `queues.rs` | worker queues inside this process |
 //! | `topic.rs` | the typed handle of a topic: a group that stores its last events |
-//! | `position.rs`, `placed.rs` | a position in a topic; the position as an entry of the encoded event |
+//! | `position.rs`, `positioned.rs` | a position in a topic; the position as an entry of the encoded event |
 //! | `topics/` | the history of topics, and its merge with live events |
 //! | `catch_up.rs` | what a consumer has missed, by one query for all that ask |
 //! | `local_topics.rs` | topics inside this process |
@@ -79,8 +79,8 @@ mod mailbox;
 mod memory;
 mod messagepack;
 mod missed;
-mod placed;
 mod position;
+mod positioned;
 mod presence;
 mod queues;
 #[cfg(feature = "redis")]
@@ -111,5 +111,5 @@ pub use self::{
 };
 pub(crate) use self::{
     mailbox::MailboxSignal,
-    presence::{Departure, Entry},
+    presence::{Departure, PresenceEntry},
 };

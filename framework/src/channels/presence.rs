@@ -83,7 +83,7 @@ impl Channels {
         channel: &ChannelName,
         key: String,
         meta: &M,
-    ) -> Result<(Entry, Presence<M>)> {
+    ) -> Result<(PresenceEntry, Presence<M>)> {
         let mut presence = self.presence(group)?;
         if key.len() > LONGEST_KEY {
             let message = format!(
@@ -93,7 +93,7 @@ impl Channels {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         self.local_presence()?;
-        let entry = Entry {
+        let entry = PresenceEntry {
             group: presence.group.clone(),
             key,
             meta: encode(meta)?,
@@ -124,13 +124,13 @@ impl Channels {
 }
 
 /// A presence that a connection is to have: the group, the key and the meta.
-pub(crate) struct Entry {
+pub(crate) struct PresenceEntry {
     group: GroupName,
     key: String,
     meta: Bytes,
 }
 
-impl Entry {
+impl PresenceEntry {
     /// Makes a connection of this process present.
     pub(crate) async fn enter(self, channels: &Channels, channel: &ChannelName) -> Result<()> {
         let hub = channels.local_presence()?.hub();

@@ -52,9 +52,9 @@ pub const JOB_EXPIRY: Duration = Duration::from_secs(60);
 /// # seaway::Result::<()>::Ok(()) }).unwrap();
 /// ```
 #[derive(Clone)]
-pub struct LocalQueues(Arc<Inner>);
+pub struct LocalQueues(Arc<JobQueue>);
 
-struct Inner {
+struct JobQueue {
     capacity: usize,
     expiry: Duration,
     expired: AtomicU64,
@@ -89,7 +89,7 @@ impl Default for LocalQueues {
 impl LocalQueues {
     /// Creates queues that hold `capacity` jobs each, for at most `expiry`.
     pub fn new(capacity: usize, expiry: Duration) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(JobQueue {
             capacity,
             expiry,
             expired: AtomicU64::new(0),
@@ -130,7 +130,7 @@ impl LocalQueues {
     pub async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
         check(channel)?;
         let deadline = Instant::now().checked_add(wait).unwrap_or_else(far_future);
-        let receiver = Receiver::new(self, channel);
+        let receiver = JobReceiver::new(self, channel);
         loop {
             let mut arrived = std::pin::pin!(receiver.arrival.notified());
             // Registered before the look, so that no job arrives unnoticed between the two.
@@ -206,7 +206,7 @@ impl LocalQueues {
 }
 
 /// Logs the jobs that end with the process.
-impl Drop for Inner {
+impl Drop for JobQueue {
     fn drop(&mut self) {
         let lost: usize = match self.queues.get_mut() {
             Ok(queues) => queues
@@ -225,7 +225,7 @@ impl Drop for Inner {
     }
 }
 
-impl Inner {
+impl JobQueue {
     fn queues(&self) -> MutexGuard<'_, Queues> {
         let lock = self.queues.lock();
         lock.expect("no code panics while it holds this lock")
@@ -233,13 +233,13 @@ impl Inner {
 }
 
 /// A call that waits for a job, and keeps its queue.
-struct Receiver<'a> {
+struct JobReceiver<'a> {
     queues: &'a LocalQueues,
     channel: &'a ChannelName,
     arrival: Arc<Notify>,
 }
 
-impl<'a> Receiver<'a> {
+impl<'a> JobReceiver<'a> {
     fn new(queues: &'a LocalQueues, channel: &'a ChannelName) -> Self {
         let mut all = queues.0.queues();
         let queue = all.by_channel.entry(channel.clone()).or_default();
@@ -254,7 +254,7 @@ impl<'a> Receiver<'a> {
     }
 }
 
-impl Drop for Receiver<'_> {
+impl Drop for JobReceiver<'_> {
     fn drop(&mut self) {
         let mut all = self.queues.0.queues();
         let Some(queue) = all.by_channel.get_mut(self.channel) else {

@@ -2,7 +2,7 @@
 
 use super::{
     Channels, Envelope, Event, Group, GroupEvents, LocalChannels, Position, TopicEvent, TopicPost,
-    topics::Limits,
+    topics::HistoryLimits,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -56,7 +56,7 @@ const LONGEST_KEY: usize = 200;
 /// guide is `docs/topics.md`.
 pub struct Topic<E> {
     group: Group<E>,
-    limits: Limits,
+    limits: HistoryLimits,
 }
 
 impl Channels {
@@ -70,7 +70,7 @@ impl Channels {
     pub fn topic<E: Event>(&self, name: &str) -> Result<Topic<E>> {
         Ok(Topic {
             group: self.group(name)?,
-            limits: Limits::default(),
+            limits: HistoryLimits::default(),
         })
     }
 }
@@ -170,7 +170,7 @@ impl<E: Event> Topic<E> {
     pub async fn resume(&self, channel: &ChannelName, since: Option<Position>) -> Result<()> {
         let channels = self.channels();
         let local = channels.layer().local();
-        let mut undo = Undo {
+        let mut undo = UnconfirmedResume {
             local,
             topic: self.name(),
             channel,
@@ -202,14 +202,14 @@ impl<E: Event> Topic<E> {
 }
 
 /// Ends a membership without which a resume has failed.
-struct Undo<'a> {
+struct UnconfirmedResume<'a> {
     local: &'a LocalChannels,
     topic: &'a GroupName,
     channel: &'a ChannelName,
     is_due: bool,
 }
 
-impl Drop for Undo<'_> {
+impl Drop for UnconfirmedResume<'_> {
     fn drop(&mut self) {
         if self.is_due {
             self.local.leave(self.topic, self.channel);

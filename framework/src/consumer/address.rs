@@ -2,7 +2,7 @@
 
 use crate::{
     channels::{
-        Channels, Departure, Entry, Event, Group, Mailbox, Meta, Position, Presence, Topic,
+        Channels, Departure, Event, Group, Mailbox, Meta, Position, Presence, PresenceEntry, Topic,
     },
     error::Result,
 };
@@ -17,7 +17,7 @@ pub(super) struct ConsumerAddress {
     pub(super) channels: Channels,
     mailbox: OnceCell<Mailbox>,
     /// The presences to enter after `connect`.
-    entries: Mutex<Vec<Entry>>,
+    entries: Mutex<Vec<PresenceEntry>>,
 }
 
 impl ConsumerAddress {
@@ -79,7 +79,7 @@ impl ConsumerAddress {
         Ok(())
     }
 
-    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn entries(&self) -> MutexGuard<'_, Vec<PresenceEntry>> {
         let lock = self.entries.lock();
         lock.expect("no code panics while it holds this lock")
     }

@@ -3,7 +3,7 @@
 use super::{
     Context, Handshake, address::ConsumerAddress, disconnect_guard::DisconnectGuard,
     driver::Driver, handshake::too_slow, hooks::Hooks, open_scope::OpenScope,
-    reply_headers::complete, watch::Watch,
+    reply_headers::complete, watch::ConditionWatch,
 };
 use crate::{
     catch_panic::catch_panic,
@@ -146,11 +146,11 @@ async fn watch(
     channels: &Channels,
     channel: &ChannelName,
     limit: Duration,
-) -> Result<Option<Box<Watch>>, Close> {
+) -> Result<Option<Box<ConditionWatch>>, Close> {
     let Ok(conditions) = scope.get::<Revocations>() else {
         return Ok(None);
     };
-    match timeout(limit, Watch::over(conditions, channels, channel)).await {
+    match timeout(limit, ConditionWatch::over(conditions, channels, channel)).await {
         Ok(watch) => watch.map(Some),
         Err(_) => Err(Close::from(Close::TRY_AGAIN)),
     }

@@ -1,7 +1,9 @@
 //! The driver of a WebSocket consumer: one hook at a time, messages and events alternately, and
 //! `disconnect` at the end.
 
-use super::{Trigger, disconnect_guard::DisconnectGuard, hooks::Hooks, ticks::Ticks, watch::Watch};
+use super::{
+    Trigger, disconnect_guard::DisconnectGuard, hooks::Hooks, ticks::Ticks, watch::ConditionWatch,
+};
 use crate::{
     catch_panic::catch_panic,
     channels::{Channels, Envelope, Mailbox, MailboxSignal, Missed},
@@ -39,7 +41,7 @@ pub(super) struct Driver<H: Hooks> {
 struct ConnectionState {
     socket: Socket,
     mailbox: Mailbox,
-    watch: Option<Box<Watch>>,
+    watch: Option<Box<ConditionWatch>>,
     /// Whether the connection was closed from outside; no more signals are polled then.
     is_revoked: bool,
     /// Started once the client has left, the server stops or the connection is closed from outside;
@@ -95,7 +97,7 @@ impl<H: Hooks> Driver<H> {
         channels: Channels,
         socket: Socket,
         mailbox: Mailbox,
-        watch: Option<Box<Watch>>,
+        watch: Option<Box<ConditionWatch>>,
     ) -> Self {
         Self {
             channels,

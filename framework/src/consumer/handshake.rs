@@ -266,7 +266,8 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// `EventSource` reconnects, and otherwise that of the query parameter `resume`.
     ///
     /// An id that is no position of this topic, such as one of an earlier version of the program,
-    /// is a position in no topic: resuming from it is a gap, and the client receives `Recovered { all: false }`.
+    /// is a position in no topic: resuming from it is a gap, and the client receives
+    /// `Recovered { all: false }`.
     ///
     /// # Errors
     /// As [`positions`](Handshake::positions).

@@ -26,7 +26,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn a_reply_keeps_its_word_and_gets_what_it_lacks() {
+    fn a_reply_keeps_its_headers_and_gets_missing_ones() {
         let headers = |lines: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in lines {

@@ -112,7 +112,7 @@ impl<T> Request<T> {
             Err(error) => Err(RequestReply::new(
                 self.id,
                 "fault",
-                &Fault::malformed(&error),
+                &RequestFault::malformed(&error),
             )),
         }
     }
@@ -250,7 +250,7 @@ impl RequestReply {
     fn failed(id: Option<RequestId>, error: Error) -> Self {
         let message = match error.is_closed() {
             true => None,
-            false => Self::new(id, "fault", &Fault::FAILED).message,
+            false => Self::new(id, "fault", &RequestFault::FAILED).message,
         };
         Self {
             message,
@@ -261,13 +261,13 @@ impl RequestReply {
 
 /// The reason for which a request has neither result nor error.
 #[derive(Serialize)]
-struct Fault {
+struct RequestFault {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
 
-impl Fault {
+impl RequestFault {
     const FAILED: Self = Self {
         kind: "failed",
         reason: None,

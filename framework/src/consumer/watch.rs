@@ -19,12 +19,12 @@ use tokio::time::sleep;
 
 /// Repeated checks of one connection's conditions: periodically, when one is new, and after an
 /// interruption of the channel layer.
-pub(super) struct Watch {
+pub(super) struct ConditionWatch {
     revocations: Revocations,
     checks: Pin<Box<dyn Future<Output = Close> + Send>>,
 }
 
-impl Watch {
+impl ConditionWatch {
     /// Joins the groups where the loss of a condition is announced, and then checks each condition
     /// once, so that a loss in between is not missed. For a WebSocket it is called after the
     /// handshake response, which may have created a session or given it a new id.

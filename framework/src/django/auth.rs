@@ -7,7 +7,7 @@ use super::{
     session::DjangoSession,
     sessions::DjangoSessions,
     signing::SecretKeys,
-    source::{Client, Source, Tables},
+    source::{Client, Tables, UserSource},
     user::DjangoUser,
     view::DjangoView,
 };
@@ -21,9 +21,8 @@ use crate::{
     },
     name::GroupName,
     outage::{MAX_OUTAGE, Outage},
-    protocol::Http,
     revocation::{ChangeNotifier, Revocation, Revocations},
-    scope::{OpensOverHttp, Protocol, Scope},
+    scope::{OpensOverHttp, Scope},
 };
 use async_trait::async_trait;
 use http::{HeaderValue, header};
@@ -107,14 +106,14 @@ const RECHECK: Duration = Duration::from_secs(10);
 /// their users for 10 min ([`max_outage`](Self::max_outage)), with a warning in the log, and new
 /// ones get 503.
 ///
-/// With [`from_view`](Self::from_view), a view of the site returns the user of a session, and each check is
-/// one request to it.
+/// With [`from_view`](Self::from_view), a view of the site returns the user of a session, and each
+/// check is one request to it.
 #[derive(Clone)]
 pub struct DjangoAuth(Arc<Config>);
 
 #[derive(Clone)]
 struct Config {
-    source: Source,
+    source: UserSource,
     cookie_name: String,
     recheck: Duration,
     max_outage: Duration,
@@ -123,7 +122,7 @@ struct Config {
 impl DjangoAuth {
     /// Returns the middleware with the sessions and users of a site.
     pub fn new(keys: SecretKeys, sessions: DjangoSessions, database: &DjangoDatabase) -> Self {
-        Self::of(Source::Tables(Arc::new(Tables {
+        Self::of(UserSource::Tables(Arc::new(Tables {
             keys,
             sessions,
             database: database.clone(),
@@ -136,10 +135,10 @@ impl DjangoAuth {
     ///
     /// Sessions are not read, so that there is no [`DjangoSession`].
     pub fn from_view(view: DjangoView) -> Self {
-        Self::of(Source::View(Arc::new(view)))
+        Self::of(UserSource::View(Arc::new(view)))
     }
 
-    fn of(source: Source) -> Self {
+    fn of(source: UserSource) -> Self {
         Self(Arc::new(Config {
             source,
             cookie_name: "sessionid".to_owned(),
@@ -167,7 +166,7 @@ impl DjangoAuth {
     #[must_use]
     #[track_caller]
     pub fn backends<B: Into<String>>(mut self, paths: impl IntoIterator<Item = B>) -> Self {
-        let Source::Tables(tables) = &mut Arc::make_mut(&mut self.0).source else {
+        let UserSource::Tables(tables) = &mut Arc::make_mut(&mut self.0).source else {
             panic!("the view decides which backends it accepts; remove the call of `backends`");
         };
         Arc::make_mut(tables).backends = paths.into_iter().map(Into::into).collect();
@@ -247,10 +246,10 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
             scope.extensions.insert(session.clone());
         }
         let page = scope.head.uri.path_and_query();
-        let page = page.filter(|_| P::NAME == Http::NAME);
+        let page = page.filter(|_| P::IS_PAGE);
         let page = page.map(|page| page.as_str().into());
         let revocations = scope.extensions.get_or_insert_default::<Revocations>();
-        let log_in = Arc::new(LogIn {
+        let log_in = Arc::new(DjangoLogIn {
             client,
             cookie,
             recheck: Recheck::new(&self.rechecks, self.config.recheck),
@@ -280,7 +279,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
 }
 
 /// The log-in of one request or handshake.
-struct LogIn {
+struct DjangoLogIn {
     client: Client,
     /// The value of the session cookie.
     cookie: Option<String>,
@@ -294,7 +293,7 @@ struct LogIn {
     user: Mutex<Option<Option<DjangoUser>>>,
 }
 
-impl LogIn {
+impl DjangoLogIn {
     fn known(&self) -> MutexGuard<'_, Option<Option<DjangoUser>>> {
         let lock = self.user.lock();
         lock.expect("no code panics while it holds this lock")
@@ -312,7 +311,7 @@ impl LogIn {
 }
 
 #[async_trait]
-impl Identify<DjangoUser> for LogIn {
+impl Identify<DjangoUser> for DjangoLogIn {
     async fn identify(&self) -> Result<Option<DjangoUser>> {
         if let Some(known) = &*self.known() {
             return Ok(known.clone());
@@ -333,7 +332,7 @@ impl Identify<DjangoUser> for LogIn {
 
 /// Closes the connection of a user who is no longer logged in.
 #[async_trait]
-impl Revocation for LogIn {
+impl Revocation for DjangoLogIn {
     fn group(&self) -> Option<GroupName> {
         Some(disconnect::group("user", &self.known_user()?.id))
     }
@@ -355,7 +354,7 @@ impl Revocation for LogIn {
 }
 
 /// Closes the connection of a user when Django announces the log-out.
-struct LogOut(Arc<LogIn>);
+struct LogOut(Arc<DjangoLogIn>);
 
 #[async_trait]
 impl Revocation for LogOut {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
-    redis_link::{Link, LinkSettings, MAX_VALUE, NoInbox, places},
+    redis_link::{Link, LinkSettings, MAX_VALUE, NoInbox, endpoints},
 };
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
@@ -71,7 +71,7 @@ impl DjangoCache {
             let message = "cannot connect to Django's cache in Redis";
             Error::new(ErrorKind::Session, message).with_source(error)
         };
-        let (_, places) = places(&[url], MAX_VALUE).map_err(unreachable)?;
+        let (_, places) = endpoints(&[url], MAX_VALUE).map_err(unreachable)?;
         let [place] = &places[..] else {
             let message = "Django's cache is on one Redis, not in a Cluster";
             return Err(unreachable(Error::new(ErrorKind::Layer, message)));

@@ -25,7 +25,7 @@ pub(super) struct SessionData {
 
 /// What `django.contrib.auth.login` stores in a session.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct StoredLogIn {
+pub(super) struct LogInData {
     #[serde(rename = "_auth_user_id")]
     pub(super) user_id: String,
     /// The Python path of the authentication backend.
@@ -56,7 +56,7 @@ impl SessionData {
     }
 
     /// Returns what the log-in has stored; `None` if nobody is logged in.
-    pub(super) fn log_in(&self) -> Option<StoredLogIn> {
+    pub(super) fn log_in(&self) -> Option<LogInData> {
         serde_json::from_slice(&self.json).ok()
     }
 

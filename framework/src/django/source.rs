@@ -2,7 +2,7 @@
 
 use super::{
     cookie,
-    data::{SessionData, StoredLogIn},
+    data::{LogInData, SessionData},
     database::{DjangoDatabase, UserRow},
     session::DjangoSession,
     sessions::DjangoSessions,
@@ -22,7 +22,7 @@ const ADMIT_INACTIVE: [&str; 2] = [
 
 /// Where users come from.
 #[derive(Clone)]
-pub(super) enum Source {
+pub(super) enum UserSource {
     Tables(Arc<Tables>),
     View(Arc<DjangoView>),
 }
@@ -43,7 +43,7 @@ pub(super) enum Client {
     OfView(Option<HeaderValue>, Arc<DjangoView>),
 }
 
-impl Source {
+impl UserSource {
     /// Returns the client with this value of the session cookie.
     pub(super) fn client(&self, cookie_name: &str, cookie: Option<&str>) -> Client {
         match self {
@@ -118,7 +118,7 @@ impl Tables {
 }
 
 /// Returns whether this is a log-in of the user with this row.
-fn is_log_in_of(stored: &StoredLogIn, row: &UserRow, keys: &SecretKeys) -> bool {
+fn is_log_in_of(stored: &LogInData, row: &UserRow, keys: &SecretKeys) -> bool {
     let may_log_in = row.is_active || ADMIT_INACTIVE.contains(&stored.backend.as_str());
     may_log_in && keys.is_session_hash(&stored.hash, &row.password)
 }

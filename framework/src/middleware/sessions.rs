@@ -59,10 +59,10 @@ const INACTIVITY: Duration = Duration::days(14);
 /// sessions in open WebSocket connections.
 #[derive(Clone, Debug)]
 #[must_use = "a middleware has no effect until it wraps an application"]
-pub struct Sessions(Arc<Config>);
+pub struct Sessions(Arc<SessionsConfig>);
 
 #[derive(Clone)]
-struct Config {
+struct SessionsConfig {
     backend: SessionBackend,
     cookie: SessionCookie,
 }
@@ -72,7 +72,7 @@ impl Sessions {
     ///
     /// A log-out is announced over `channels`, which closes all connections of the session.
     pub fn new(store: impl SessionStore, channels: &Channels) -> Self {
-        Self(Arc::new(Config {
+        Self(Arc::new(SessionsConfig {
             backend: SessionBackend::new(store, channels, Expiry::OnInactivity(INACTIVITY)),
             cookie: SessionCookie::default(),
         }))
@@ -184,14 +184,14 @@ impl Sessions {
         self.set(|config| config.cookie.protect_by_encryption(key))
     }
 
-    fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
+    fn set(mut self, change: impl FnOnce(&mut SessionsConfig)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }
 }
 
 /// Omits the store, which may hold secrets.
-impl fmt::Debug for Config {
+impl fmt::Debug for SessionsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("cookie", &self.cookie)
@@ -222,7 +222,7 @@ impl<A> Layer<A> for Sessions {
 #[derive(Clone, Debug)]
 pub struct WithSession<A> {
     inner: A,
-    config: Arc<Config>,
+    config: Arc<SessionsConfig>,
 }
 
 impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
@@ -237,7 +237,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
         let session = Session::new(id, backend, revocations.change_notifier());
         revocations.add(session.revocation());
         scope.insert(session.clone());
-        let visit = Visit {
+        let visit = SessionVisit {
             config: self.config.clone(),
             session,
             had_cookie,
@@ -255,13 +255,13 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
 }
 
 /// The session of one request, until the response is made.
-struct Visit {
-    config: Arc<Config>,
+struct SessionVisit {
+    config: Arc<SessionsConfig>,
     session: Session,
     had_cookie: bool,
 }
 
-impl Visit {
+impl SessionVisit {
     /// Saves what has changed, and sets or removes the cookie.
     async fn conclude(self, reply: &mut response::Parts) -> Result<(), Rejection> {
         let is_failure = reply.status.is_server_error();

@@ -21,7 +21,7 @@ mod worker;
 pub(crate) use self::connection_handle::UpgradedStream;
 pub(crate) use self::{
     connection_handle::ConnectionHandle,
-    http::{PackedHead, Pipe, PipeBody, PipeEnd, ResponseReceiver, detached},
+    http::{PackedHead, PipeBody, PipeEnd, PipeSender, ResponseReceiver, detached},
     signal::SignalWatch,
     websocket::{
         Deflate, HandshakeResponse, Importance, Lifetime, Opened, Origin, Outbound, Rate,

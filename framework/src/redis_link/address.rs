@@ -3,7 +3,7 @@
 use super::{
     connect_error::{Cause, ConnectError},
     framing::Malformed,
-    stream::{Activity, Inbox, Stream},
+    stream::{Activity, MonitoredStream, PushReceiver},
     tls::Tls,
 };
 use redis::{
@@ -31,7 +31,7 @@ const PIPELINE: usize = 1024;
 /// The address of one server, and how to log in there.
 #[derive(Clone)]
 pub(super) struct Address {
-    route: Route,
+    route: AddressKind,
     login: RedisConnectionInfo,
     tls: Option<Tls>,
     /// The largest value that a server may send, in bytes.
@@ -41,7 +41,7 @@ pub(super) struct Address {
 }
 
 #[derive(Clone)]
-enum Route {
+enum AddressKind {
     Tcp(Arc<str>, u16),
     #[cfg(unix)]
     Unix(Arc<Path>),
@@ -51,20 +51,20 @@ enum Route {
 pub(super) struct Dialed {
     pub(super) connection: MultiplexedConnection,
     pub(super) activity: Arc<Activity>,
-    pub(super) driver: Driver,
+    pub(super) driver: ConnectionTask,
 }
 
 /// The task that reads and writes a connection; dropped, it closes the connection.
-pub(super) struct Driver(AbortHandle);
+pub(super) struct ConnectionTask(AbortHandle);
 
-impl Driver {
+impl ConnectionTask {
     /// Closes the connection now.
     pub(super) fn abort(&self) {
         self.0.abort();
     }
 }
 
-impl Drop for Driver {
+impl Drop for ConnectionTask {
     fn drop(&mut self) {
         self.abort();
     }
@@ -81,9 +81,9 @@ impl Address {
         max_value: usize,
     ) -> Result<Self, &'static str> {
         let route = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => Route::Tcp(host.as_str().into(), *port),
+            ConnectionAddr::Tcp(host, port) => AddressKind::Tcp(host.as_str().into(), *port),
             #[cfg(unix)]
-            ConnectionAddr::Unix(path) => Route::Unix(path.as_path().into()),
+            ConnectionAddr::Unix(path) => AddressKind::Unix(path.as_path().into()),
             _ => return Err("this kind of address is not supported on this system"),
         };
         let login = info.redis_settings().clone();
@@ -99,7 +99,7 @@ impl Address {
     /// Returns the address of another server with the same user, password, database and TLS.
     pub(super) fn at(&self, host: &str, port: u16) -> Self {
         Self {
-            route: Route::Tcp(host.into(), port),
+            route: AddressKind::Tcp(host.into(), port),
             shown: ConnectionAddr::Tcp(host.to_owned(), port)
                 .to_string()
                 .into(),
@@ -124,9 +124,9 @@ impl Address {
     /// Returns the host, unless it is a Unix socket.
     pub(super) fn host(&self) -> Option<&str> {
         match &self.route {
-            Route::Tcp(host, _) => Some(host),
+            AddressKind::Tcp(host, _) => Some(host),
             #[cfg(unix)]
-            Route::Unix(_) => None,
+            AddressKind::Unix(_) => None,
         }
     }
 
@@ -136,9 +136,9 @@ impl Address {
     }
 
     /// Connects once and authenticates.
-    pub(super) async fn dial(&self, inbox: Arc<dyn Inbox>) -> Result<Dialed, ConnectError> {
+    pub(super) async fn dial(&self, inbox: Arc<dyn PushReceiver>) -> Result<Dialed, ConnectError> {
         match &self.route {
-            Route::Tcp(host, port) => {
+            AddressKind::Tcp(host, port) => {
                 let connecting = TcpStream::connect((&**host, *port));
                 let stream = opened(timeout(CONNECT_TIMEOUT, connecting).await)?;
                 // Otherwise small commands wait for each other's TCP acknowledgements: 40 ms each.
@@ -157,7 +157,7 @@ impl Address {
                 }
             }
             #[cfg(unix)]
-            Route::Unix(path) => {
+            AddressKind::Unix(path) => {
                 let connecting = tokio::net::UnixStream::connect(path);
                 let stream = opened(timeout(CONNECT_TIMEOUT, connecting).await)?;
                 self.handshake(stream, inbox).await
@@ -169,16 +169,16 @@ impl Address {
     pub(super) async fn handshake(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        inbox: Arc<dyn Inbox>,
+        inbox: Arc<dyn PushReceiver>,
     ) -> Result<Dialed, ConnectError> {
         let activity = Activity::new();
-        let stream = Stream::new(stream, activity.clone(), inbox.clone(), self.max_value);
+        let stream = MonitoredStream::new(stream, activity.clone(), inbox.clone(), self.max_value);
         let config = AsyncConnectionConfig::new()
             // The sender of each command sets its deadline.
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE)
             .set_push_sender(move |push: PushInfo| {
-                inbox.take(push.kind, push.data);
+                inbox.push(push.kind, push.data);
                 Ok::<_, std::convert::Infallible>(())
             });
         let handshaking = MultiplexedConnection::new_with_config(&self.login, stream, config);
@@ -194,7 +194,7 @@ impl Address {
                 (None, _) => ConnectError::of(&error),
             })?;
         // The driver ends with its connection, or when the last handle to it is dropped.
-        let driver = Driver(tokio::spawn(driver).abort_handle());
+        let driver = ConnectionTask(tokio::spawn(driver).abort_handle());
         Ok(Dialed {
             connection,
             activity,

@@ -2,8 +2,12 @@
 
 use super::fault::error_text;
 use crate::error::one_line;
-use redis::RedisError;
-use std::{borrow::Cow, fmt, io, sync::Arc};
+use redis::{RedisError, RedisResult};
+use std::{borrow::Cow, fmt, future::Future, io, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// The timeout for the response to a query on an open connection.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The reason why an attempt to connect failed.
 #[derive(Debug)]
@@ -164,4 +168,28 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)
     }
+}
+
+/// Waits for the response of a Sentinel, or of a node of a Cluster, to a query.
+///
+/// # Errors
+/// If there is none in time, or the server refuses.
+pub(super) async fn response_to<T>(
+    query: impl Future<Output = RedisResult<T>>,
+) -> Result<T, ConnectError> {
+    let response = timeout(RESPONSE_TIMEOUT, query).await;
+    let response = response.map_err(|_| ConnectError::timeout("no response within 1 s"))?;
+    response.map_err(|error: RedisError| {
+        let text = error.to_string();
+        let reason = if text.contains("cluster support disabled") {
+            "it is not a node of a Cluster; write redis:// for a single server"
+        } else if text.contains("unknown command") {
+            "it is not a Sentinel; use the port of one, or write redis:// for a single server"
+        } else if text.contains("NOPERM") {
+            "its user lacks a permission; add the permissions for SENTINEL and SUBSCRIBE that docs/redis.md lists"
+        } else {
+            return ConnectError::of(&error);
+        };
+        ConnectError::new(reason, Cause::Denied)
+    })
 }

@@ -1,10 +1,9 @@
 //! What Sentinels, or the nodes of a Cluster, say where primaries are.
 
 use super::{
-    address::{Address, Dialed, Driver},
-    asking,
-    connect_error::{Cause, ConnectError},
-    newest::{self, Named, Newest},
+    address::{Address, ConnectionTask, Dialed},
+    connect_error::{Cause, ConnectError, response_to},
+    newest::{self, NamedPrimary, Newest},
     repeat::Repeat,
     stream::NoInbox,
     topology::{NewestTopology, Primary, Topology},
@@ -25,15 +24,16 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// The timeout for a connection to a Sentinel or node, and its answer; then the next one is asked.
+/// The timeout for a connection to a Sentinel or node, and its response; then the next one is
+/// queried.
 const CANDIDATE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The number of nodes that are remembered beside those of the URL.
+/// The number of nodes that are kept beside those of the URL.
 const MOST_NODES: usize = 1000;
 
-/// How often another node is asked because what the last one said is in doubt: while a fail-over is
-/// under way, all nodes name the primary that is gone.
-const ASK_ANOTHER_EVERY: Duration = Duration::from_millis(100);
+/// How often another node is queried because the response of the last one may be stale: during a
+/// fail-over, all nodes name the primary that is gone.
+const QUERY_ANOTHER_EVERY: Duration = Duration::from_millis(100);
 
 /// The Sentinels, or the nodes of a Cluster, and what they said last.
 pub(super) struct Directory {
@@ -44,18 +44,18 @@ pub(super) struct Directory {
     primaries: Address,
     shown: Arc<str>,
     logged: Arc<std::sync::Mutex<Repeat>>,
-    known: Mutex<Known>,
+    known: Mutex<DirectoryState>,
     /// Whether a primary that was named could not be used.
-    is_in_doubt: AtomicBool,
+    is_stale: AtomicBool,
 }
 
-/// What is asked.
+/// What is queried.
 pub(super) enum Question {
     /// Where the primary of this service is, of Sentinels.
     Service {
         name: String,
         newest: Arc<Newest>,
-        /// The tasks that listen to each Sentinel, once one has answered.
+        /// The tasks that listen to each Sentinel, once one has responded.
         listeners: OnceLock<JoinSet<()>>,
     },
     /// Which primary has which slots, of the nodes of a Cluster.
@@ -73,20 +73,20 @@ impl Question {
 }
 
 #[derive(Default)]
-struct Known {
+struct DirectoryState {
     newest: NewestTopology,
-    asked_at: Option<Instant>,
-    /// When another one was asked because of a doubt.
-    doubted_at: Option<Instant>,
-    /// The connection to the one that answered last.
-    answering: Option<Answering>,
+    queried_at: Option<Instant>,
+    /// When another one was queried because the response may be stale.
+    stale_checked_at: Option<Instant>,
+    /// The connection to the one that responded last.
+    responder: Option<Responder>,
 }
 
 /// An address to use now.
 pub(super) struct Found {
     pub(super) address: Address,
-    /// For how long its use was put off after it was known: all processes do so, so nobody uses a
-    /// server meanwhile.
+    /// For how long its use was put off after it was known: all processes do so, so none uses a
+    /// server in this time.
     pub(super) waited: Duration,
 }
 
@@ -100,10 +100,10 @@ impl Found {
 }
 
 /// A connection to a Sentinel or node.
-struct Answering {
+struct Responder {
     connection: MultiplexedConnection,
     address: Address,
-    _driver: Driver,
+    _driver: ConnectionTask,
 }
 
 impl Directory {
@@ -120,7 +120,7 @@ impl Directory {
             shown,
             logged: Arc::default(),
             known: Mutex::default(),
-            is_in_doubt: AtomicBool::new(false),
+            is_stale: AtomicBool::new(false),
         })
     }
 
@@ -138,19 +138,19 @@ impl Directory {
         matches!(self.question, Question::Slots)
     }
 
-    /// Returns the address of the primary that has a slot, as an answer that is at most `age` old
-    /// names it: all connections of a process ask together.
+    /// Returns the address of the primary that has a slot, as a response that is at most `age` old
+    /// names it: all connections of a process query together.
     ///
     /// # Errors
-    /// If nobody answers, or the answer names no such primary.
+    /// If none responds, or the response names no such primary.
     pub(super) async fn find(&self, slot: u16, age: Duration) -> Result<Address, ConnectError> {
         let mut known = self.known.lock().await;
-        if known.asked_at.is_none_or(|at| at.elapsed() > age) {
-            self.ask(&mut known).await?;
-            known.asked_at = Some(Instant::now());
+        if known.queried_at.is_none_or(|at| at.elapsed() > age) {
+            self.query(&mut known).await?;
+            known.queried_at = Some(Instant::now());
         }
         if let Question::Service { newest, .. } = &self.question
-            && let Some(Named { host, port, .. }) = newest.get()
+            && let Some(NamedPrimary { host, port, .. }) = newest.get()
         {
             self.listen();
             return Ok(self.primaries.at(&host, port));
@@ -158,7 +158,7 @@ impl Directory {
         match known.newest.primary_of(slot) {
             Some(Primary { host, port, .. }) => Ok(self.primaries.at(host, *port)),
             None => {
-                self.doubt();
+                self.mark_stale();
                 Err(ConnectError::new(
                     format!(
                         "no primary of the Cluster has slot {slot}; check `redis-cli --cluster check`"
@@ -181,7 +181,7 @@ impl Directory {
         let mut found = Found::at_once(self.find(slot, age).await?);
         let found_at = Instant::now();
         if let Question::Service { newest, .. } = &self.question
-            && let Some(Named { host, port, .. }) = newest.usable().await
+            && let Some(NamedPrimary { host, port, .. }) = newest.usable().await
         {
             found.address = self.primaries.at(&host, port);
             found.waited = found_at.elapsed();
@@ -190,21 +190,21 @@ impl Directory {
     }
 
     /// Records that a primary that a node of the Cluster named could not be used, or is none: the
-    /// node may not have heard of a fail-over, so another one is asked next time. All Sentinels are
-    /// listened to, so none of them is doubted.
-    pub(super) fn doubt(&self) {
-        self.is_in_doubt.store(self.is_cluster(), Ordering::Relaxed);
+    /// node may not have heard of a fail-over, so another one is queried next time. All Sentinels
+    /// are listened to, so none of their responses is stale.
+    pub(super) fn mark_stale(&self) {
+        self.is_stale.store(self.is_cluster(), Ordering::Relaxed);
     }
 
     /// Waits until a Sentinel has announced that another primary has replaced the one at this
-    /// address; nobody announces it in a Cluster.
+    /// address; a Cluster announces nothing.
     ///
     /// # Cancel safety
     /// Safe.
     pub(super) async fn replaced(&self, address: &Address) {
         match &self.question {
             Question::Service { newest, .. } => {
-                let is_there = |named: &Named| {
+                let is_there = |named: &NamedPrimary| {
                     self.primaries.at(&named.host, named.port).shown() == address.shown()
                 };
                 newest.differs(is_there).await;
@@ -231,18 +231,18 @@ impl Directory {
         });
     }
 
-    /// Asks the one that answered last, unless that is in doubt, then all others in turn, until one
-    /// knows the newest.
-    async fn ask(&self, known: &mut Known) -> Result<(), ConnectError> {
-        let is_doubted = self.is_doubted(known);
+    /// Queries the one that responded last, unless its response may be stale, then all others in
+    /// turn, until one knows the newest.
+    async fn query(&self, known: &mut DirectoryState) -> Result<(), ConnectError> {
+        let queries_another = self.needs_another(known);
         let mut last = None;
-        if let Some(mut answering) = known.answering.take() {
-            last = Some(answering.address.shown().clone());
-            if !is_doubted
-                && let Ok(answer) = self.answer(&mut answering).await
-                && known.newest.record(answer, Instant::now())
+        if let Some(mut responder) = known.responder.take() {
+            last = Some(responder.address.shown().clone());
+            if !queries_another
+                && let Ok(response) = self.response(&mut responder).await
+                && known.newest.record(response, Instant::now())
             {
-                known.answering = Some(answering);
+                known.responder = Some(responder);
                 return Ok(());
             }
         }
@@ -250,28 +250,28 @@ impl Directory {
         let mut reasons = Vec::new();
         let mut cause = Cause::Unreachable;
         for address in self.candidates(known, last.as_deref()) {
-            let answer = async {
+            let response = async {
                 let Dialed {
                     connection, driver, ..
                 } = address.dial(Arc::new(NoInbox)).await?;
-                let mut answering = Answering {
+                let mut responder = Responder {
                     connection,
                     _driver: driver,
                     address: address.clone(),
                 };
-                let answer = self.answer(&mut answering).await?;
-                Ok::<_, ConnectError>((answering, answer))
+                let response = self.response(&mut responder).await?;
+                Ok::<_, ConnectError>((responder, response))
             };
             let late = |_| ConnectError::timeout("no response within 2 s");
-            match timeout(CANDIDATE_TIMEOUT, answer)
+            match timeout(CANDIDATE_TIMEOUT, response)
                 .await
                 .map_err(late)
                 .flatten()
             {
-                Ok((answering, answer)) => {
+                Ok((responder, response)) => {
                     has_answer = true;
-                    if known.newest.record(answer, Instant::now()) {
-                        known.answering = Some(answering);
+                    if known.newest.record(response, Instant::now()) {
+                        known.responder = Some(responder);
                         return Ok(());
                     }
                 }
@@ -301,22 +301,22 @@ impl Directory {
         Err(ConnectError::new(reason, cause))
     }
 
-    /// Returns whether to ask another one than the one that answered last.
-    fn is_doubted(&self, known: &mut Known) -> bool {
-        let is_due = |at: Instant| at.elapsed() >= ASK_ANOTHER_EVERY;
-        let is_doubted = self.is_in_doubt.load(Ordering::Relaxed)
-            && known.answering.is_some()
-            && known.doubted_at.is_none_or(is_due);
-        if is_doubted {
-            self.is_in_doubt.store(false, Ordering::Relaxed);
-            known.doubted_at = Some(Instant::now());
+    /// Returns whether to query another one than the one that responded last.
+    fn needs_another(&self, known: &mut DirectoryState) -> bool {
+        let is_due = |at: Instant| at.elapsed() >= QUERY_ANOTHER_EVERY;
+        let needs_another = self.is_stale.load(Ordering::Relaxed)
+            && known.responder.is_some()
+            && known.stale_checked_at.is_none_or(is_due);
+        if needs_another {
+            self.is_stale.store(false, Ordering::Relaxed);
+            known.stale_checked_at = Some(Instant::now());
         }
-        is_doubted
+        needs_another
     }
 
-    /// Returns the addresses to ask: those of the URL, and the primaries of the Cluster, in turn.
-    /// The one that answered last comes last.
-    fn candidates(&self, known: &Known, last: Option<&str>) -> Vec<Address> {
+    /// Returns the addresses to query: those of the URL, and the primaries of the Cluster, in turn.
+    /// The one that responded last comes last.
+    fn candidates(&self, known: &DirectoryState, last: Option<&str>) -> Vec<Address> {
         let mut candidates = self.seeds.clone();
         if self.is_cluster() {
             let most = self.seeds.len() + MOST_NODES;
@@ -337,15 +337,15 @@ impl Directory {
         candidates
     }
 
-    async fn answer(&self, answering: &mut Answering) -> Result<Topology, ConnectError> {
-        let Answering {
+    async fn response(&self, responder: &mut Responder) -> Result<Topology, ConnectError> {
+        let Responder {
             connection,
             address,
             ..
-        } = answering;
+        } = responder;
         match &self.question {
             Question::Service { name, newest, .. } => {
-                newest.record(newest::ask(connection, name).await?);
+                newest.record(newest::query(connection, name).await?);
                 Ok(Topology::default())
             }
             Question::Slots => {
@@ -353,8 +353,8 @@ impl Directory {
                 let (slots, nodes) = (command("SLOTS"), command("NODES"));
                 let mut same = connection.clone();
                 let (slots, nodes) = join!(
-                    asking::answer(slots.query_async::<Value>(connection)),
-                    asking::answer(nodes.query_async::<String>(&mut same)),
+                    response_to(slots.query_async::<Value>(connection)),
+                    response_to(nodes.query_async::<String>(&mut same)),
                 );
                 let own_host = address.host().unwrap_or_default();
                 let read = Topology::read(slots?, nodes.ok().as_deref(), own_host);
@@ -399,7 +399,7 @@ mod tests {
         let directory = directory(&[&stale, &knowing]);
         assert_eq!(port(&directory).await, "1000");
 
-        directory.doubt();
+        directory.mark_stale();
 
         assert_eq!(port(&directory).await, "2000");
     }
@@ -437,20 +437,20 @@ mod tests {
         ];
         nodes.iter().for_each(|node| node.names(1000, 5));
         let directory = directory(&nodes.each_ref());
-        let mut asked = Vec::new();
+        let mut queried = Vec::new();
 
-        while asked.len() < 6 {
-            directory.doubt();
-            directory.known.lock().await.doubted_at = None;
+        while queried.len() < 6 {
+            directory.mark_stale();
+            directory.known.lock().await.stale_checked_at = None;
             port(&directory).await;
             let known = directory.known.lock().await;
-            let answering = known.answering.as_ref().expect("one that answered");
-            asked.push(answering.address.shown().clone());
+            let responder = known.responder.as_ref().expect("one that responded");
+            queried.push(responder.address.shown().clone());
         }
 
-        assert_eq!(asked[..3], asked[3..]);
-        asked.sort();
-        asked.dedup();
-        assert_eq!(asked.len(), 3);
+        assert_eq!(queried[..3], queried[3..]);
+        queried.sort();
+        queried.dedup();
+        assert_eq!(queried.len(), 3);
     }
 }

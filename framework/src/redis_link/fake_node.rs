@@ -1,6 +1,6 @@
 //! A node of a Cluster that says what a test wants.
 
-use super::framing::{Framing, MAX_VALUE};
+use super::framing::{MAX_VALUE, ReplyFraming};
 use std::sync::{Arc, Mutex};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -63,7 +63,7 @@ impl Drop for FakeNode {
 }
 
 async fn serve(mut socket: TcpStream, port: u16, named: Arc<Mutex<(u16, u64)>>) {
-    let (mut framing, mut command) = (Framing::new(MAX_VALUE), Vec::new());
+    let (mut framing, mut command) = (ReplyFraming::new(MAX_VALUE), Vec::new());
     while let Ok(byte) = socket.read_u8().await {
         command.push(byte);
         framing.read(&[byte]).expect("commands are RESP");

@@ -5,7 +5,7 @@ use redis::{ErrorKind, RedisError};
 
 /// Why a command failed that the current primary would run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum CommandFault {
     /// The connection broke: the command may have run.
     Broken,
     /// The connection leads to a server that is not the primary, and did not run the command.
@@ -14,7 +14,7 @@ pub(crate) enum Fault {
     NotYet,
 }
 
-impl Fault {
+impl CommandFault {
     /// Returns the fault, unless the command itself was refused.
     pub(super) fn of(error: &RedisError) -> Option<Self> {
         match error.code() {

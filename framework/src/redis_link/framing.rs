@@ -16,7 +16,7 @@ const ELEMENT: u64 = size_of::<Value>() as u64;
 const DEPTH: usize = 128;
 
 /// The boundaries of the values of one stream.
-pub(super) struct Framing {
+pub(super) struct ReplyFraming {
     max: u64,
     /// What is known of the size of the value that is under way.
     size: u64,
@@ -74,7 +74,7 @@ impl fmt::Display for Malformed {
     }
 }
 
-impl Framing {
+impl ReplyFraming {
     pub(super) fn new(max_value: usize) -> Self {
         Self {
             max: max_value as u64,
@@ -243,7 +243,7 @@ mod tests {
 
     /// Reads a stream in chunks of this size; returns after which bytes no value was under way.
     fn boundaries(stream: &[u8], chunk: usize) -> Result<Vec<usize>, Malformed> {
-        let mut framing = Framing::new(MAX_VALUE);
+        let mut framing = ReplyFraming::new(MAX_VALUE);
         let mut boundaries = Vec::new();
         let mut passed = 0;
         for chunk in stream.chunks(chunk) {
@@ -315,12 +315,12 @@ mod tests {
             ">3\r\n$400\r\n".to_owned() + &"x".repeat(400) + "\r\n$600\r\n",
             format!("*15\r\n{}$900\r\n", of_zeros(14)),
         ] {
-            let mut framing = Framing::new(1000);
+            let mut framing = ReplyFraming::new(1000);
             let read = framing.read(stream.as_bytes());
             assert_eq!(read, Err(Malformed::TooLarge(1000)), "{stream}");
         }
 
-        let mut framing = Framing::new(1000);
+        let mut framing = ReplyFraming::new(1000);
         for _ in 0..10 {
             let value = format!("$990\r\n{}\r\n", "x".repeat(990));
             assert_eq!(framing.read(value.as_bytes()), Ok(true), "each on its own");
@@ -348,14 +348,14 @@ mod tests {
             "+OK\r\n\r\n",
             &nested,
         ] {
-            let read = Framing::new(MAX_VALUE).read(stream.as_bytes());
+            let read = ReplyFraming::new(MAX_VALUE).read(stream.as_bytes());
             assert_eq!(read, Err(Malformed::NotRedis), "{stream}");
         }
     }
 
     #[test]
     fn what_has_arrived_of_a_value_is_counted() {
-        let mut framing = Framing::new(MAX_VALUE);
+        let mut framing = ReplyFraming::new(MAX_VALUE);
 
         assert_eq!(framing.read(b"+OK\r\n$10\r\nab"), Ok(true));
         assert_eq!(framing.arrived(), 7);

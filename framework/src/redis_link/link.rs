@@ -1,10 +1,10 @@
 //! A connection to Redis that is replaced whenever it is lost.
 
 use super::{
-    fault::{Fault, error_text, is_malformed_reply},
+    endpoint::Endpoint,
+    fault::{CommandFault, error_text, is_malformed_reply},
     liveness::Lost,
-    place::Place,
-    state::{Down, Server, State, Up},
+    state::{Down, LinkState, Server, Up},
     supervisor::{Dialer, End, LinkSettings, supervise},
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -13,8 +13,8 @@ use tokio::{sync::watch, task::AbortHandle};
 
 /// A connection to Redis that is replaced whenever it is lost, for as long as the link is held.
 pub(crate) struct Link {
-    place: Place,
-    state: watch::Receiver<State>,
+    endpoint: Endpoint,
+    state: watch::Receiver<LinkState>,
     /// The number of the last connection that is to be replaced, and why.
     to_replace: watch::Sender<Option<(u64, End)>>,
     supervisor: AbortHandle,
@@ -26,23 +26,23 @@ impl Link {
     /// # Errors
     /// [`ErrorKind::Layer`] if the first attempt fails: a server that starts without its Redis must
     /// report it.
-    pub(crate) async fn open(place: &Place, settings: LinkSettings) -> Result<Self> {
+    pub(crate) async fn open(endpoint: &Endpoint, settings: LinkSettings) -> Result<Self> {
         let to_replace = watch::Sender::new(None);
         let dialer = Dialer {
-            place: place.clone(),
+            endpoint: endpoint.clone(),
             settings,
             to_replace: to_replace.subscribe(),
         };
         let (first, _) = dialer.dial(0).await.map_err(|refusal| {
             Error::new(
                 ErrorKind::Layer,
-                format!("cannot connect to Redis at {}: {refusal}", place.shown()),
+                format!("cannot connect to Redis at {}: {refusal}", endpoint.shown()),
             )
         })?;
-        let (states, state) = watch::channel(State::Up(first.clone()));
+        let (states, state) = watch::channel(LinkState::Up(first.clone()));
         let supervisor = tokio::spawn(supervise(dialer, first, states)).abort_handle();
         Ok(Self {
-            place: place.clone(),
+            endpoint: endpoint.clone(),
             state,
             to_replace,
             supervisor,
@@ -51,9 +51,9 @@ impl Link {
 
     /// Returns what is wrong with the connection on which a command failed; `None` if it is the
     /// command. One that does not lead to the primary is replaced.
-    pub(crate) fn fault(&self, generation: u64, error: &RedisError) -> Option<Fault> {
-        let fault = Fault::of(error)?;
-        if fault == Fault::Moved {
+    pub(crate) fn fault(&self, generation: u64, error: &RedisError) -> Option<CommandFault> {
+        let fault = CommandFault::of(error)?;
+        if fault == CommandFault::Moved {
             let reason = format!("the server is not the primary: {}", error_text(error));
             self.replace(generation, End::Wrong(reason.into()));
         }
@@ -86,8 +86,8 @@ impl Link {
     /// [`ErrorKind::Layer`] with the reason, and for how long there has been none.
     pub(crate) fn current(&self) -> Result<Up> {
         match &*self.state.borrow() {
-            State::Up(up) => Ok(up.clone()),
-            State::Down(down) => Err(self.unreachable(down)),
+            LinkState::Up(up) => Ok(up.clone()),
+            LinkState::Down(down) => Err(self.unreachable(down)),
         }
     }
 
@@ -100,7 +100,8 @@ impl Link {
     /// # Cancel safety
     /// Safe.
     pub(crate) async fn current_primary(&self) -> Result<Up> {
-        let is_changing = matches!(&*self.state.borrow(), State::Down(down) if down.loss.is_left);
+        let is_changing =
+            matches!(&*self.state.borrow(), LinkState::Down(down) if down.loss.is_left);
         match is_changing {
             true => Ok(self.up().await),
             false => self.current(),
@@ -115,11 +116,11 @@ impl Link {
     pub(crate) async fn is_left_for_another(&self, generation: u64) -> bool {
         self.left(generation).await;
         match &*self.state.borrow() {
-            State::Down(Down { loss, .. })
-            | State::Up(Up {
+            LinkState::Down(Down { loss, .. })
+            | LinkState::Up(Up {
                 loss: Some(loss), ..
             }) => loss.generation == generation && loss.is_left,
-            State::Up(_) => false,
+            LinkState::Up(_) => false,
         }
     }
 
@@ -130,7 +131,7 @@ impl Link {
     pub(crate) async fn up(&self) -> Up {
         let mut states = self.state.clone();
         loop {
-            if let State::Up(up) = &*states.borrow_and_update() {
+            if let LinkState::Up(up) = &*states.borrow_and_update() {
                 return up.clone();
             }
             if states.changed().await.is_err() {
@@ -141,7 +142,7 @@ impl Link {
     }
 
     /// Returns a receiver of the connection's state changes.
-    pub(crate) fn watch(&self) -> watch::Receiver<State> {
+    pub(crate) fn watch(&self) -> watch::Receiver<LinkState> {
         self.state.clone()
     }
 
@@ -152,7 +153,7 @@ impl Link {
     pub(crate) async fn left(&self, generation: u64) {
         let mut states = self.state.clone();
         let is_left =
-            |state: &State| !matches!(state, State::Up(up) if up.generation == generation);
+            |state: &LinkState| !matches!(state, LinkState::Up(up) if up.generation == generation);
         _ = states.wait_for(is_left).await;
     }
 
@@ -165,13 +166,15 @@ impl Link {
         let mut states = self.state.clone();
         loop {
             let known = match &*states.borrow_and_update() {
-                State::Up(up) if up.generation == generation => None,
-                State::Down(down) if down.loss.generation == generation && !down.is_known => None,
-                State::Down(Down { loss, .. })
-                | State::Up(Up {
+                LinkState::Up(up) if up.generation == generation => None,
+                LinkState::Down(down) if down.loss.generation == generation && !down.is_known => {
+                    None
+                }
+                LinkState::Down(Down { loss, .. })
+                | LinkState::Up(Up {
                     loss: Some(loss), ..
                 }) if loss.generation == generation => Some(loss.server),
-                State::Up(_) | State::Down(_) => Some(Server::MayHaveContinued),
+                LinkState::Up(_) | LinkState::Down(_) => Some(Server::MayHaveContinued),
             };
             if let Some(server) = known {
                 return server;
@@ -185,7 +188,7 @@ impl Link {
     /// Returns the error for a caller while there is no connection.
     fn unreachable(&self, down: &Down) -> Error {
         let seconds = down.loss.last_received.elapsed().as_secs();
-        let (shown, why) = (self.place.shown(), &down.why);
+        let (shown, why) = (self.endpoint.shown(), &down.why);
         Error::new(
             ErrorKind::Layer,
             format!("no connection to Redis at {shown} for {seconds} s: {why}"),

@@ -102,7 +102,7 @@ pub(super) async fn lost(
                 biased;
                 end = ended() => {
                     if tick.elapsed() > SUSPENDED_AFTER || was_suspended_at.is_some_and(|at| at.elapsed() < WOKEN) {
-                        activity.cut();
+                        activity.mark_incomplete();
                     }
                     return end;
                 }
@@ -149,7 +149,7 @@ mod tests {
     use super::{
         super::{
             address::{Address, Dialed},
-            framing::{Framing, MAX_VALUE},
+            framing::{MAX_VALUE, ReplyFraming},
             stream::NoInbox,
         },
         *,
@@ -176,8 +176,8 @@ mod tests {
         let (test, mut said) = duplex(1024 * 1024);
         tokio::spawn(async move {
             let (mut commands, mut replies) = split(there);
-            let (mut framing, mut command) = (Framing::new(MAX_VALUE), Vec::new());
-            let mut said_framing = Framing::new(2 * MAX_VALUE);
+            let (mut framing, mut command) = (ReplyFraming::new(MAX_VALUE), Vec::new());
+            let mut said_framing = ReplyFraming::new(2 * MAX_VALUE);
             let mut saying = vec![0; 1024 * 1024];
             let mut is_blocked = false;
             loop {

@@ -3,15 +3,16 @@
 //! | file | contents |
 //! | --- | --- |
 //! | `url.rs` | the forms of a URL |
-//! | `place.rs` | where a server is now: at a fixed address, or where a directory says |
+//! | `endpoint.rs` | where a server is now: at a fixed address, or where a directory says |
 //! | `directory.rs` | what Sentinels, or the nodes of a Cluster, say where primaries are |
-//! | `topology.rs` | the newest answer of any node of a Cluster |
-//! | `newest.rs`, `asking.rs` | the newest primary that any Sentinel has named; one question |
+//! | `topology.rs` | the newest response of any node of a Cluster |
+//! | `newest.rs` | the newest primary that any Sentinel has named |
 //! | `hosts.rs` | which of several servers a name belongs to |
 //! | `address.rs`, `connect_error.rs` | one address, and one attempt to connect; why it failed |
 //! | `tls.rs`, `without_tls.rs` | TLS by rustls; what replaces it without the feature `redis-tls` |
 //! | `link.rs`, `supervisor.rs` | the connection that is replaced when it is lost; the task that does so |
 //! | `lazy.rs` | a connection that is opened when it is first needed |
+//! | `downtime.rs` | whether a server has ended with its connection, as the attempts to connect show |
 //! | `state.rs` | whether there is a connection, and how the previous one was lost |
 //! | `liveness.rs` | whether a connection still works |
 //! | `fault.rs` | what a failed command says of its connection |
@@ -20,9 +21,10 @@
 //! | `repeat.rs` | a limit on repeated log lines of a persistent failure |
 
 mod address;
-mod asking;
 mod connect_error;
 mod directory;
+mod downtime;
+mod endpoint;
 #[cfg(test)]
 mod fake_node;
 mod fault;
@@ -32,7 +34,6 @@ mod lazy;
 mod link;
 mod liveness;
 mod newest;
-mod place;
 mod repeat;
 mod state;
 mod stream;
@@ -45,15 +46,16 @@ mod url;
 #[cfg(test)]
 pub(crate) use self::fake_node::FakeNode;
 pub(crate) use self::{
-    fault::{Fault, error_text, is_malformed_reply},
+    downtime::LONGEST_UNSEEN,
+    endpoint::Endpoint,
+    fault::{CommandFault, error_text, is_malformed_reply},
     framing::MAX_VALUE,
     hosts::Hosts,
     lazy::LazyLink,
     link::Link,
-    place::Place,
     repeat::Repeat,
-    state::{Loss, Server, State, Up, are_two_runs},
-    stream::{Inbox, NoInbox},
-    supervisor::{LONGEST_UNSEEN, LinkSettings},
-    url::places,
+    state::{LinkState, Loss, Server, Up, are_two_runs},
+    stream::{NoInbox, PushReceiver},
+    supervisor::LinkSettings,
+    url::endpoints,
 };

@@ -9,10 +9,9 @@
 
 use super::{
     address::{Address, Dialed},
-    asking,
-    connect_error::{Cause, ConnectError},
+    connect_error::{Cause, ConnectError, response_to},
     repeat::Repeat,
-    stream::Inbox,
+    stream::PushReceiver,
 };
 use futures_util::FutureExt;
 use redis::{PushKind, Value, aio::MultiplexedConnection};
@@ -34,8 +33,8 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 /// fail-over, as soon as it has promoted a replica, and any that hears of it.
 const ANNOUNCEMENTS: [&str; 2] = ["+promoted-slave", "+switch-master"];
 
-/// How often a Sentinel that announces nothing is asked: so a dead connection is noticed, and what
-/// they say is confirmed several times within [`REMEMBERED`].
+/// How often a Sentinel that announces nothing is queried: so a dead connection is noticed, and
+/// what they say is confirmed several times within [`REMEMBERED`].
 const ASK_EVERY: Duration = Duration::from_secs(2);
 
 /// The mean pause before a Sentinel is dialed again.
@@ -47,27 +46,27 @@ const SPREAD: Duration = Duration::from_millis(100);
 
 /// A primary, as a Sentinel names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct NamedPrimary {
     pub(super) host: String,
     pub(super) port: u16,
     /// Grows with each fail-over.
     pub(super) epoch: u64,
 }
 
-impl Named {
+impl NamedPrimary {
     /// Returns whether both are written as the same host and port.
-    pub(super) fn is_at_the_place_of(&self, other: &Self) -> bool {
+    pub(super) fn has_same_address(&self, other: &Self) -> bool {
         self.port == other.port && self.host.eq_ignore_ascii_case(&other.host)
     }
 }
 
 /// The newest primary that any Sentinel has named.
 #[derive(Default)]
-pub(super) struct Newest(watch::Sender<Option<Known>>);
+pub(super) struct Newest(watch::Sender<Option<NewestState>>);
 
 #[derive(Clone)]
-struct Known {
-    named: Named,
+struct NewestState {
+    named: NamedPrimary,
     /// When a Sentinel named it last.
     confirmed_at: Instant,
     /// When it may be used, if it has replaced another one.
@@ -79,18 +78,18 @@ impl Newest {
     ///
     /// A fail-over raises the epoch, so a Sentinel that names another primary with the same one
     /// only writes its address differently.
-    pub(super) fn record(&self, named: Named) {
+    pub(super) fn record(&self, named: NamedPrimary) {
         let now = Instant::now();
         self.0.send_if_modified(|newest| {
             let Some(known) = newest else {
-                *newest = Some(Known {
+                *newest = Some(NewestState {
                     named,
                     confirmed_at: now,
                     usable_at: None,
                 });
                 return true;
             };
-            let is_other = !named.is_at_the_place_of(&known.named);
+            let is_other = !named.has_same_address(&known.named);
             let is_newer = match named.epoch.cmp(&known.named.epoch) {
                 Ordering::Less => false,
                 Ordering::Equal => !is_other,
@@ -100,7 +99,7 @@ impl Newest {
                 return false;
             }
             if is_other {
-                let Named { host, port, epoch } = &named;
+                let NamedPrimary { host, port, epoch } = &named;
                 tracing::info!(%host, port, epoch, "a Sentinel has named another primary");
                 known.usable_at = Some(now + SWITCH + SPREAD.mul_f64(fastrand::f64()));
             }
@@ -111,7 +110,7 @@ impl Newest {
     }
 
     /// Returns the primary; `None` if no Sentinel has named one yet.
-    pub(super) fn get(&self) -> Option<Named> {
+    pub(super) fn get(&self) -> Option<NamedPrimary> {
         self.0.borrow().as_ref().map(|known| known.named.clone())
     }
 
@@ -121,7 +120,7 @@ impl Newest {
     ///
     /// # Cancel safety
     /// Safe.
-    pub(super) async fn usable(&self) -> Option<Named> {
+    pub(super) async fn usable(&self) -> Option<NamedPrimary> {
         for _ in 0..2 {
             let usable_at = self.0.borrow().as_ref()?.usable_at;
             match usable_at.filter(|at| *at > Instant::now()) {
@@ -132,39 +131,39 @@ impl Newest {
         self.get()
     }
 
-    /// Waits until the primary is another than the one at this place.
+    /// Waits until the primary is another than the one at this address.
     ///
     /// # Cancel safety
     /// Safe.
-    pub(super) async fn differs(&self, is_there: impl Fn(&Named) -> bool) {
+    pub(super) async fn differs(&self, is_there: impl Fn(&NamedPrimary) -> bool) {
         let is_other =
-            |newest: &Option<Known>| matches!(newest, Some(known) if !is_there(&known.named));
+            |newest: &Option<NewestState>| matches!(newest, Some(known) if !is_there(&known.named));
         // The sender lives as long as `self`.
         _ = self.0.subscribe().wait_for(is_other).await;
     }
 }
 
-/// Asks a Sentinel for the primary of a service.
+/// Queries a Sentinel for the primary of a service.
 ///
 /// # Errors
-/// If it does not answer in time, refuses, or does not know the service.
-pub(super) async fn ask(
+/// If it does not respond in time, refuses, or does not know the service.
+pub(super) async fn query(
     connection: &mut MultiplexedConnection,
     service: &str,
-) -> Result<Named, ConnectError> {
+) -> Result<NamedPrimary, ConnectError> {
     type Facts = HashMap<String, String>;
     let mut questions = redis::pipe();
     // The one that conducts a fail-over names the new primary here as soon as it is promoted; the
-    // other answer has the number.
-    let place = ["get-master-addr-by-name", service];
-    questions.cmd("SENTINEL").arg(&place);
+    // other response has the number.
+    let arguments = ["get-master-addr-by-name", service];
+    questions.cmd("SENTINEL").arg(&arguments);
     questions.cmd("SENTINEL").arg(&["master", service]);
-    let asking = questions.query_async::<((String, u16), Facts)>(connection);
-    let asking = asking.map(|answer| match answer {
+    let query = questions.query_async::<((String, u16), Facts)>(connection);
+    let query = query.map(|response| match response {
         Err(error) if error.to_string().contains("No such master") => Ok(None),
-        answer => answer.map(Some),
+        response => response.map(Some),
     });
-    let Some(((host, port), facts)) = asking::answer(asking).await? else {
+    let Some(((host, port), facts)) = response_to(query).await? else {
         let reason = format!(
             "it does not know the service `{service}`; correct the name at the end of the URL"
         );
@@ -173,7 +172,7 @@ pub(super) async fn ask(
     let epoch = facts
         .get("config-epoch")
         .and_then(|epoch| epoch.parse().ok());
-    Ok(Named {
+    Ok(NamedPrimary {
         host,
         port,
         epoch: epoch.unwrap_or(0),
@@ -210,9 +209,9 @@ async fn follow(
         driver: _driver,
     } = sentinel.dial(announced.clone()).await?;
     let subscribing = connection.subscribe(&ANNOUNCEMENTS[..]);
-    asking::answer(subscribing).await?;
+    response_to(subscribing).await?;
     loop {
-        newest.record(ask(&mut connection, service).await?);
+        newest.record(query(&mut connection, service).await?);
         tokio::select! {
             () = announced.0.notified() => {}
             () = sleep(ASK_EVERY) => {}
@@ -227,8 +226,8 @@ async fn follow(
 #[derive(Default)]
 struct Announced(Notify);
 
-impl Inbox for Announced {
-    fn take(&self, kind: PushKind, _: Vec<Value>) {
+impl PushReceiver for Announced {
+    fn push(&self, kind: PushKind, _: Vec<Value>) {
         if kind == PushKind::Message {
             self.0.notify_one();
         }
@@ -247,8 +246,8 @@ impl Inbox for Announced {
 mod tests {
     use super::*;
 
-    fn named(host: &str, epoch: u64) -> Named {
-        Named {
+    fn named(host: &str, epoch: u64) -> NamedPrimary {
+        NamedPrimary {
             host: host.to_owned(),
             port: 6379,
             epoch,

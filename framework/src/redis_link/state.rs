@@ -1,7 +1,7 @@
 //! Whether a link has a connection, and how it lost the previous one.
 
 use super::{
-    address::{Address, Driver},
+    address::{Address, ConnectionTask},
     stream::Activity,
 };
 use redis::aio::MultiplexedConnection;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// Whether there is currently a connection.
 #[derive(Clone)]
-pub(crate) enum State {
+pub(crate) enum LinkState {
     Up(Up),
     Down(Down),
 }
@@ -30,7 +30,7 @@ pub(crate) struct Up {
     /// How the previous connection was lost; `None` for the first.
     pub(crate) loss: Option<Loss>,
     pub(super) activity: Arc<Activity>,
-    pub(super) driver: Arc<Driver>,
+    pub(super) driver: Arc<ConnectionTask>,
 }
 
 impl Up {
@@ -42,11 +42,6 @@ impl Up {
     /// Returns the number of the database that is used.
     pub(crate) fn database(&self) -> i64 {
         self.address.database()
-    }
-
-    /// Returns whether this server has the address of the previous one.
-    pub(crate) fn is_at_the_place_of(&self, loss: &Loss) -> bool {
-        *self.address.shown() == loss.address
     }
 }
 

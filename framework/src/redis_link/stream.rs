@@ -1,7 +1,7 @@
 //! The byte stream of one connection: when bytes last arrived, of which value, and back-pressure on
 //! reading.
 
-use super::framing::{Framing, Malformed};
+use super::framing::{Malformed, ReplyFraming};
 use redis::{PushKind, Value};
 use std::{
     future::Future,
@@ -35,7 +35,7 @@ pub(crate) struct Activity {
     backlog_at: AtomicU64,
     has_ended: AtomicBool,
     /// Whether bytes that the peer had sent may not have arrived.
-    is_cut: AtomicBool,
+    is_incomplete: AtomicBool,
     ended: Notify,
     malformed: OnceLock<Malformed>,
 }
@@ -49,7 +49,7 @@ impl Activity {
             arrived: AtomicU64::new(0),
             backlog_at: AtomicU64::new(NEVER),
             has_ended: AtomicBool::new(false),
-            is_cut: AtomicBool::new(false),
+            is_incomplete: AtomicBool::new(false),
             ended: Notify::new(),
             malformed: OnceLock::new(),
         })
@@ -119,13 +119,13 @@ impl Activity {
 
     /// Records that bytes of the peer may not have arrived, or arrived late: the connection was
     /// reset, or this process was suspended when it ended.
-    pub(super) fn cut(&self) {
-        self.is_cut.store(true, Ordering::Relaxed);
+    pub(super) fn mark_incomplete(&self) {
+        self.is_incomplete.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether bytes of the peer may not have arrived, or arrived late.
-    pub(super) fn is_cut(&self) -> bool {
-        self.is_cut.load(Ordering::Relaxed)
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.is_incomplete.load(Ordering::Relaxed)
     }
 
     fn end(&self) {
@@ -161,9 +161,9 @@ const DELIVERIES_PER_POLL: u64 = 4096;
 const ASK_AGAIN: Duration = Duration::from_millis(1);
 
 /// A receiver of Redis' pushes.
-pub(crate) trait Inbox: Send + Sync + 'static {
+pub(crate) trait PushReceiver: Send + Sync + 'static {
     /// Handles a push. It runs inside the connection's driver and must not block.
-    fn take(&self, kind: PushKind, data: Vec<Value>);
+    fn push(&self, kind: PushKind, data: Vec<Value>);
 
     /// Returns how many deliveries to receivers were made so far.
     fn deliveries(&self) -> u64;
@@ -175,8 +175,8 @@ pub(crate) trait Inbox: Send + Sync + 'static {
 /// An inbox that ignores all pushes.
 pub(crate) struct NoInbox;
 
-impl Inbox for NoInbox {
-    fn take(&self, _: PushKind, _: Vec<Value>) {}
+impl PushReceiver for NoInbox {
+    fn push(&self, _: PushKind, _: Vec<Value>) {}
 
     fn deliveries(&self) -> u64 {
         0
@@ -190,17 +190,17 @@ impl Inbox for NoInbox {
 /// A stream that records its activity in a [`Activity`], ends at a value that is too large, and
 /// yields to its receivers: a burst must not fill the mailboxes of a thousand consumers before they
 /// have been scheduled to empty them.
-pub(super) struct Stream<S> {
+pub(super) struct MonitoredStream<S> {
     io: S,
     activity: Arc<Activity>,
-    inbox: Arc<dyn Inbox>,
+    inbox: Arc<dyn PushReceiver>,
     /// The count of deliveries when the stream last yielded.
     counted: u64,
     is_busy: bool,
     waiting: Option<Pin<Box<Sleep>>>,
     chunk: Box<[u8]>,
     full_reads: FullReads,
-    framing: Framing,
+    framing: ReplyFraming,
 }
 
 /// The number of bytes read since a read last emptied the system's buffer.
@@ -224,12 +224,12 @@ impl FullReads {
     }
 }
 
-impl<S> Stream<S> {
+impl<S> MonitoredStream<S> {
     /// Values may have `max_value` bytes.
     pub(super) fn new(
         io: S,
         activity: Arc<Activity>,
-        inbox: Arc<dyn Inbox>,
+        inbox: Arc<dyn PushReceiver>,
         max_value: usize,
     ) -> Self {
         Self {
@@ -241,7 +241,7 @@ impl<S> Stream<S> {
             waiting: None,
             chunk: vec![0; CHUNK].into_boxed_slice(),
             full_reads: FullReads::default(),
-            framing: Framing::new(max_value),
+            framing: ReplyFraming::new(max_value),
         }
     }
 
@@ -264,7 +264,7 @@ impl<S> Stream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -288,7 +288,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
             // TLS reports so that the peer has ended without saying so, after all its bytes.
             let is_end = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
             if read.as_ref().is_err_and(|error| !is_end(error)) {
-                activity.cut();
+                activity.mark_incomplete();
             }
             activity.end();
             return Poll::Ready(read);
@@ -310,7 +310,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -329,7 +329,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
 }
 
 /// Wakes the task that waits for the end, in every case.
-impl<S> Drop for Stream<S> {
+impl<S> Drop for MonitoredStream<S> {
     fn drop(&mut self) {
         self.activity.end();
     }
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_is_remembered_until_bytes_come_without_one() {
+    fn a_backlog_counts_until_bytes_arrive_without_one() {
         let activity = Activity::new();
 
         activity.record_read(false, true, 0);

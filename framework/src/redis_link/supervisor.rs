@@ -4,10 +4,11 @@ use super::{
     address::{Address, Dialed},
     connect_error::{Cause, ConnectError},
     directory::Found,
+    downtime::{Downtime, Reconnected},
+    endpoint::Endpoint,
     liveness::{self, Lost},
-    place::Place,
-    state::{Down, Loss, Server, State, Up, are_two_runs},
-    stream::Inbox,
+    state::{LinkState, Loss, Server, Up},
+    stream::PushReceiver,
 };
 use crate::{log_limit::log_limited, metric};
 use redis::{RedisError, aio::MultiplexedConnection};
@@ -17,11 +18,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-/// If nothing listens at the address within this time after the end of a connection, the server has
-/// ended with it. While a server shuts down, its kernel may still accept connections and close
-/// them.
-const ENDING: Duration = Duration::from_millis(250);
-/// The pause between attempts until that is known.
+/// The pause between attempts while the server may be shutting down.
 const ENDING_PAUSE: Duration = Duration::from_millis(10);
 /// The pause before the second attempt to reconnect, doubled up to the longest; the first follows
 /// at once.
@@ -45,9 +42,6 @@ const INFO_TIMEOUT: Duration = Duration::from_secs(5);
 /// The first version of Redis with sharded pub/sub.
 const SHARDED_SINCE: u32 = 7;
 
-/// How long a run of Redis may last without being noticed by a process that reconnects.
-pub(crate) const LONGEST_UNSEEN: Duration = Duration::from_millis(350);
-
 /// The settings of one link.
 #[derive(Clone)]
 pub(crate) struct LinkSettings {
@@ -57,7 +51,7 @@ pub(crate) struct LinkSettings {
     /// backlog count as signs of life.
     pub(crate) silence: Duration,
     /// The receiver of Redis' pushes.
-    pub(crate) inbox: Arc<dyn Inbox>,
+    pub(crate) inbox: Arc<dyn PushReceiver>,
 }
 
 /// How a connection ended.
@@ -70,7 +64,7 @@ pub(super) enum End {
 
 /// What dials the connections of a link.
 pub(super) struct Dialer {
-    pub(super) place: Place,
+    pub(super) endpoint: Endpoint,
     pub(super) settings: LinkSettings,
     pub(super) to_replace: watch::Receiver<Option<(u64, End)>>,
 }
@@ -78,11 +72,11 @@ pub(super) struct Dialer {
 impl Dialer {
     /// Returns a new connection, and for how long its server was left unused on purpose.
     pub(super) async fn dial(&self, generation: u64) -> Result<(Up, Duration), ConnectError> {
-        let Found { address, waited } = self.place.find().await?;
+        let Found { address, waited } = self.endpoint.resolve().await?;
         let dialing = self.dial_at(&address, generation).await;
-        let is_shown = self.place.directory().is_none();
+        let is_shown = self.endpoint.directory().is_none();
         let up = dialing.map_err(|error| {
-            self.place.doubt();
+            self.endpoint.mark_stale();
             error.at(address.shown(), !is_shown)
         })?;
         Ok((up, waited))
@@ -115,7 +109,7 @@ impl Dialer {
         connection: &mut MultiplexedConnection,
     ) -> Result<Option<Arc<str>>, ConnectError> {
         let identity = identity(connection).await?;
-        if let Some(directory) = self.place.directory() {
+        if let Some(directory) = self.endpoint.directory() {
             is_primary(connection).await?;
             if directory.is_cluster() && identity.version.is_some_and(|is| is < SHARDED_SINCE) {
                 let reason = "Redis 7 or later is needed for a Cluster";
@@ -141,8 +135,8 @@ struct Identity {
 async fn identity(connection: &mut MultiplexedConnection) -> Result<Identity, ConnectError> {
     let mut info = redis::cmd("INFO");
     info.arg("server");
-    let asking = info.query_async::<String>(connection);
-    let response = timeout(INFO_TIMEOUT, asking).await;
+    let query = info.query_async::<String>(connection);
+    let response = timeout(INFO_TIMEOUT, query).await;
     match response.map_err(|_| ConnectError::timeout("no response to INFO within 5 s"))? {
         Ok(text) => {
             let line = |name| text.lines().find_map(|line| line.strip_prefix(name));
@@ -167,8 +161,8 @@ fn is_not_permitted(error: &RedisError) -> bool {
 /// If the server is a replica: what a Sentinel or a node says may be old.
 async fn is_primary(connection: &mut MultiplexedConnection) -> Result<(), ConnectError> {
     let role = redis::cmd("ROLE");
-    let asking = role.query_async::<Vec<redis::Value>>(connection);
-    let response = timeout(INFO_TIMEOUT, asking).await;
+    let query = role.query_async::<Vec<redis::Value>>(connection);
+    let response = timeout(INFO_TIMEOUT, query).await;
     let response = response.map_err(|_| ConnectError::timeout("no response to ROLE within 5 s"))?;
     let role = response.map_err(|error| ConnectError::of(&error))?;
     match role.first() {
@@ -181,122 +175,41 @@ async fn is_primary(connection: &mut MultiplexedConnection) -> Result<(), Connec
 }
 
 /// Waits until the connection is lost, then dials until there is another one, forever.
-pub(super) async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<State>) {
-    let (purpose, redis) = (dialer.settings.purpose, dialer.place.shown().clone());
+pub(super) async fn supervise(dialer: Dialer, first: Up, states: watch::Sender<LinkState>) {
     let mut up = first;
-    let mut pause = FIRST_PAUSE;
-    let mut unstable = 0_u32;
+    let mut pace = DialPace::default();
     loop {
-        let counted = metric::RedisConnection::new(purpose);
+        let counted = metric::RedisConnection::new(dialer.settings.purpose);
         let end = dialer.monitor(&up).await;
         // A silent connection may recover, and must not deliver beside the next one.
         up.driver.abort();
-        let ended_at = Instant::now();
-        // When a server ends, data that it had not written yet is lost.
-        let had_backlog = up.activity.had_backlog();
         drop(counted);
-        let mut loss = Loss {
-            generation: up.generation,
-            address: up.address.shown().clone(),
-            run_id: up.run_id,
-            last_received: up.activity.last_received(),
-            server: Server::MayHaveContinued,
-            is_left: matches!(end, End::Wrong(_)),
-            may_hide_a_run: up.activity.is_cut(),
-        };
-        let mut why: Arc<str> = match &end {
-            End::Lost(lost) => lost.to_string().into(),
-            End::Wrong(reason) => reason.clone(),
-        };
-        let mut is_known = false;
-        // A connection that is lost repeatedly right after it was made is not retried without a
-        // pause.
-        let is_stable = ended_at.duration_since(up.since) >= STABLE;
-        if is_stable {
-            pause = FIRST_PAUSE;
-            unstable = 0;
-        } else {
-            unstable = unstable.saturating_add(1);
+        up = dialer.redial(up, &end, &mut pace, &states).await;
+        states.send_replace(LinkState::Up(up.clone()));
+    }
+}
+
+/// How fast a link dials.
+struct DialPace {
+    pause: Duration,
+    /// The number of connections in a row that did not last.
+    unstable: u32,
+}
+
+impl Default for DialPace {
+    fn default() -> Self {
+        Self {
+            pause: FIRST_PAUSE,
+            unstable: 0,
         }
-        let mut is_logged = false;
-        states.send_replace(State::Down(Down {
-            loss: loss.clone(),
-            is_known,
-            why: why.clone(),
-        }));
-        if !is_stable {
-            sleep(jittered(pause)).await;
-            pause = LONGEST_UNSTABLE_PAUSE.min(pause * 2);
-            if unstable > FEW_LOSSES && dialer.place.is_log_due(purpose, "repeatedly") {
-                tracing::warn!(%redis, purpose, "connections to Redis end repeatedly, right after they are established");
-            }
-        }
-        // When no run of Redis was there last.
-        let mut absent_at = ended_at;
-        up = loop {
-            let started_at = Instant::now();
-            let refusal = match dialer.dial(loss.generation + 1).await {
-                Ok((up, waited)) => {
-                    let unseen = up.since.duration_since(absent_at);
-                    loss.may_hide_a_run |= unseen > LONGEST_UNSEEN + waited;
-                    let is_soon = end == End::Lost(Lost::Closed) && ended_at.elapsed() < ENDING;
-                    if !is_known
-                        && !had_backlog
-                        && is_soon
-                        && up.is_at_the_place_of(&loss)
-                        && are_two_runs(up.run_id.as_deref(), loss.run_id.as_deref())
-                    {
-                        loss.server = Server::Ended;
-                    }
-                    break up;
-                }
-                Err(refusal) => refusal,
-            };
-            // Another answer after the end is that of a run that is not there for this process.
-            loss.may_hide_a_run |= absent_at.elapsed() > LONGEST_UNSEEN
-                || is_known && refusal.cause != Cause::NothingListens;
-            absent_at = started_at;
-            if !is_known {
-                let is_soon = end == End::Lost(Lost::Closed) && ended_at.elapsed() < ENDING;
-                match refusal.cause {
-                    Cause::ClosedEarly if is_soon => {
-                        sleep(ENDING_PAUSE).await;
-                        continue;
-                    }
-                    Cause::NothingListens
-                        if is_soon && !had_backlog && refusal.is_at(&loss.address) =>
-                    {
-                        loss.server = Server::Ended;
-                    }
-                    _ => {}
-                }
-                is_known = true;
-            }
-            let longest = match refusal.cause {
-                Cause::Denied => LONGEST_PAUSE_DENIED,
-                Cause::NothingListens | Cause::ClosedEarly | Cause::Unreachable => LONGEST_PAUSE,
-            };
-            why = refusal.to_string().into();
-            if dialer.place.is_log_due(purpose, &why) {
-                is_logged = true;
-                tracing::warn!(%redis, purpose, reason = %why, "lost the connection to Redis; reconnecting");
-            }
-            states.send_replace(State::Down(Down {
-                loss: loss.clone(),
-                is_known,
-                why: why.clone(),
-            }));
-            sleep(jittered(pause)).await;
-            pause = longest.min(pause * 2);
-        };
-        let down = ended_at.elapsed();
-        metric::redis_reconnected(purpose, down);
-        let seconds = down.as_secs_f32();
-        if is_stable || is_logged {
-            log_limited!(info, %redis, purpose, seconds, reason = %why, "reconnected to Redis");
-        }
-        up.loss = Some(loss);
-        states.send_replace(State::Up(up.clone()));
+    }
+}
+
+impl DialPace {
+    /// Waits before the next attempt, and doubles the pause up to the longest.
+    async fn wait(&mut self, longest: Duration) {
+        sleep(jittered(self.pause)).await;
+        self.pause = longest.min(self.pause * 2);
     }
 }
 
@@ -306,6 +219,77 @@ fn jittered(pause: Duration) -> Duration {
 }
 
 impl Dialer {
+    /// Dials until there is another connection; until then the state of the link is that there is none.
+    async fn redial(
+        &self,
+        before: Up,
+        end: &End,
+        pace: &mut DialPace,
+        states: &watch::Sender<LinkState>,
+    ) -> Up {
+        let (purpose, redis) = (self.settings.purpose, self.endpoint.shown());
+        let ended_at = Instant::now();
+        let mut why: Arc<str> = match end {
+            End::Lost(lost) => lost.to_string().into(),
+            End::Wrong(reason) => reason.clone(),
+        };
+        let is_closed = *end == End::Lost(Lost::Closed);
+        let had_backlog = before.activity.had_backlog();
+        let is_stable = ended_at.duration_since(before.since) >= STABLE;
+        let loss = loss_of(before, end);
+        let mut downtime = Downtime::new(loss, is_closed, had_backlog, ended_at);
+        states.send_replace(LinkState::Down(downtime.state(&why)));
+        // A connection that is lost repeatedly right after it was made is not retried without a
+        // pause.
+        if is_stable {
+            *pace = DialPace::default();
+        } else {
+            pace.unstable = pace.unstable.saturating_add(1);
+            pace.wait(LONGEST_UNSTABLE_PAUSE).await;
+            if pace.unstable > FEW_LOSSES && self.endpoint.is_log_due(purpose, "repeatedly") {
+                tracing::warn!(%redis, purpose, "connections to Redis end repeatedly, right after they are established");
+            }
+        }
+        let mut is_logged = false;
+        let (mut up, waited) = loop {
+            let started_at = Instant::now();
+            let refusal = match self.dial(downtime.next_generation()).await {
+                Ok(dialed) => break dialed,
+                Err(refusal) => refusal,
+            };
+            let is_same = refusal.is_at(downtime.address());
+            if downtime.refused(refusal.cause, is_same, started_at, Instant::now()) {
+                sleep(ENDING_PAUSE).await;
+                continue;
+            }
+            why = refusal.to_string().into();
+            if self.endpoint.is_log_due(purpose, &why) {
+                is_logged = true;
+                tracing::warn!(%redis, purpose, reason = %why, "lost the connection to Redis; reconnecting");
+            }
+            states.send_replace(LinkState::Down(downtime.state(&why)));
+            let longest = match refusal.cause {
+                Cause::Denied => LONGEST_PAUSE_DENIED,
+                Cause::NothingListens | Cause::ClosedEarly | Cause::Unreachable => LONGEST_PAUSE,
+            };
+            pace.wait(longest).await;
+        };
+        let next = Reconnected {
+            address: up.address.shown(),
+            run_id: up.run_id.as_deref(),
+            opened_at: up.since,
+            waited,
+        };
+        up.loss = Some(downtime.reconnected(&next, Instant::now()));
+        let down = ended_at.elapsed();
+        metric::redis_reconnected(purpose, down);
+        let seconds = down.as_secs_f32();
+        if is_stable || is_logged {
+            log_limited!(info, %redis, purpose, seconds, reason = %why, "reconnected to Redis");
+        }
+        up
+    }
+
     /// Waits until the connection is lost, or is to be replaced.
     async fn monitor(&self, up: &Up) -> End {
         let mut to_replace = self.to_replace.clone();
@@ -316,13 +300,25 @@ impl Dialer {
         };
         tokio::select! {
             lost = liveness::lost(&up.connection, &up.activity, self.settings.silence) => End::Lost(lost),
-            () = self.place.moved_from(&up.address) => End::Wrong("another server is the primary now".into()),
+            () = self.endpoint.changed_from(&up.address) => End::Wrong("another server is the primary now".into()),
             Some(end) = replaced => {
                 if matches!(end, End::Wrong(_)) {
-                    self.place.doubt();
+                    self.endpoint.mark_stale();
                 }
                 end
             }
         }
+    }
+}
+
+fn loss_of(up: Up, end: &End) -> Loss {
+    Loss {
+        generation: up.generation,
+        address: up.address.shown().clone(),
+        run_id: up.run_id,
+        last_received: up.activity.last_received(),
+        server: Server::MayHaveContinued,
+        is_left: matches!(end, End::Wrong(_)),
+        may_hide_a_run: up.activity.is_incomplete(),
     }
 }

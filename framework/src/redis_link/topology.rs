@@ -1,18 +1,18 @@
-//! The primaries of the slots of a Cluster, merged from the answers of its nodes by their epochs.
+//! The primaries of the slots of a Cluster, merged from the responses of its nodes by their epochs.
 
 use redis::{RedisError, Value};
 use std::{collections::HashMap, mem, ops::RangeInclusive, time::Duration};
 use tokio::time::Instant;
 
-/// How long an answer that no node confirms counts as newer than what others say: they agree within
-/// seconds. A Cluster that was set up anew begins to count again.
+/// How long a response that no node confirms counts as newer than what others say: they agree
+/// within seconds. A Cluster that was set up anew begins to count again.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
-/// The number of answers that are remembered beside each other, each newer than the others for some
+/// The number of responses that are kept beside each other, each newer than the others for some
 /// slots.
-const MOST_ANSWERS: usize = 16;
+const MOST_RESPONSES: usize = 16;
 
-/// The answer of one node.
+/// The response of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Topology {
     primaries: Vec<Primary>,
@@ -29,53 +29,53 @@ pub(super) struct Primary {
     epoch: u64,
 }
 
-/// The newest answers of all nodes.
+/// The newest responses of all nodes.
 ///
 /// Two fail-overs may be known to different nodes, so each slot is looked up by itself.
 #[derive(Default)]
 pub(super) struct NewestTopology {
     /// With the times at which they were given.
-    answers: Vec<(Topology, Instant)>,
+    responses: Vec<(Topology, Instant)>,
 }
 
 impl NewestTopology {
-    /// Records the answer of a node; returns whether it is, for all slots, as new as those of other
-    /// nodes.
-    pub(super) fn record(&mut self, answer: Topology, now: Instant) -> bool {
-        let is_remembered = |at: Instant| now.duration_since(at) < REMEMBERED;
-        let mut before = mem::take(&mut self.answers);
-        before.retain(|(other, at)| is_remembered(*at) && *other != answer);
+    /// Records the response of a node; returns whether it is, for all slots, as new as those of
+    /// other nodes.
+    pub(super) fn record(&mut self, response: Topology, now: Instant) -> bool {
+        let is_kept = |at: Instant| now.duration_since(at) < REMEMBERED;
+        let mut before = mem::take(&mut self.responses);
+        before.retain(|(other, at)| is_kept(*at) && *other != response);
         let is_newest = !before
             .iter()
-            .any(|(other, _)| other.is_newer_somewhere(&answer));
+            .any(|(other, _)| other.is_newer_somewhere(&response));
         // Of two with equal epochs, the last one counts.
-        before.retain(|(other, _)| other.is_newer_somewhere(&answer));
-        self.answers = before;
-        if self.answers.len() == MOST_ANSWERS {
-            self.answers.remove(0);
+        before.retain(|(other, _)| other.is_newer_somewhere(&response));
+        self.responses = before;
+        if self.responses.len() == MOST_RESPONSES {
+            self.responses.remove(0);
         }
-        self.answers.push((answer, now));
+        self.responses.push((response, now));
         is_newest
     }
 
     /// Returns the primary that has a slot.
     pub(super) fn primary_of(&self, slot: u16) -> Option<&Primary> {
         let primaries = self
-            .answers
+            .responses
             .iter()
-            .flat_map(|(answer, _)| &answer.primaries);
-        // The last one of those with the highest epoch: that of the newest answer.
+            .flat_map(|(response, _)| &response.primaries);
+        // The last one of those with the highest epoch: that of the newest response.
         primaries
             .filter(|primary| primary.slots.contains(&slot))
             .max_by_key(|primary| primary.epoch)
     }
 
-    /// Returns all primaries that a remembered answer names, those of the newest answer first.
+    /// Returns all primaries that a kept response names, those of the newest response first.
     pub(super) fn primaries(&self) -> impl Iterator<Item = &Primary> {
-        self.answers
+        self.responses
             .iter()
             .rev()
-            .flat_map(|(answer, _)| &answer.primaries)
+            .flat_map(|(response, _)| &response.primaries)
     }
 }
 
@@ -97,7 +97,7 @@ impl Topology {
     ///
     /// The first has, for each range of slots, its ends, its primary, and its replicas. A node
     /// without a host is that one which replied. The other one has a line for each node, whose
-    /// first word is its id, and whose seventh is its epoch; a user that may not ask for it gets
+    /// first word is its id, and whose seventh is its epoch; a user that may not query it gets
     /// none.
     pub(super) fn read(
         slots: Value,
@@ -121,11 +121,11 @@ impl Primary {
 }
 
 fn primaries(
-    answer: Value,
+    response: Value,
     epochs: &HashMap<&str, u64>,
     own_host: &str,
 ) -> Result<Vec<Primary>, RedisError> {
-    let ranges: Vec<Vec<Value>> = redis::from_redis_value(answer)?;
+    let ranges: Vec<Vec<Value>> = redis::from_redis_value(response)?;
     let ranges = ranges.into_iter().map(|range| {
         let mut parts = range.into_iter().map(Some).collect::<Vec<_>>();
         parts.resize_with(3.max(parts.len()), || None);
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_primaries_of_all_slots_are_read_with_their_epochs() {
-        let answer = Value::Array(vec![
+        let response = Value::Array(vec![
             Value::Array(vec![
                 Value::Int(0),
                 Value::Int(5460),
@@ -196,7 +196,7 @@ mod tests {
             (Some("malformed\n\n"), [0, 0]),
             (None, [0, 0]),
         ] {
-            let read = Topology::read(answer.clone(), nodes, "10.0.0.9").unwrap();
+            let read = Topology::read(response.clone(), nodes, "10.0.0.9").unwrap();
             assert_eq!(
                 read.primaries,
                 [
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_unexpected_answer_is_an_error() {
-        for answer in [
+        for response in [
             text("x"),
             Value::Array(vec![Value::Array(vec![Value::Int(0)])]),
             Value::Array(vec![Value::Array(vec![
@@ -226,8 +226,8 @@ mod tests {
                 Value::Array(vec![]),
             ])]),
         ] {
-            let read = Topology::read(answer.clone(), None, "a");
-            assert!(read.is_err(), "{answer:?}: {read:?}");
+            let read = Topology::read(response.clone(), None, "a");
+            assert!(read.is_err(), "{response:?}: {read:?}");
         }
     }
 
@@ -263,9 +263,9 @@ mod tests {
             ("a", 5, later + REMEMBERED, true),
         ] {
             let before = newest.primary_of(7).map(|primary| primary.host.clone());
-            let answer = topology([primary(0..=16383, host, epoch)]);
+            let response = topology([primary(0..=16383, host, epoch)]);
             assert_eq!(
-                newest.record(answer, start + at),
+                newest.record(response, start + at),
                 is_believed,
                 "{host} at {at:?}"
             );
@@ -289,15 +289,15 @@ mod tests {
         let host_of = |newest: &NewestTopology, slot| newest.primary_of(slot).unwrap().host.clone();
 
         assert!(newest.record(first.clone(), now));
-        for answer in [second, first] {
-            assert!(!newest.record(answer, now));
+        for response in [second, first] {
+            assert!(!newest.record(response, now));
             assert_eq!(
                 (&*host_of(&newest, 7), &*host_of(&newest, 9000)),
                 ("a2", "b2")
             );
         }
         assert!(newest.record(both, now));
-        assert_eq!(newest.answers.len(), 1);
+        assert_eq!(newest.responses.len(), 1);
         assert_eq!(
             (&*host_of(&newest, 7), &*host_of(&newest, 9000)),
             ("a2", "b2")
@@ -313,6 +313,6 @@ mod tests {
             newest.record(topology([primary(slots, "a", 1)]), now);
             newest.record(topology([primary(0..=16383, "b", 0)]), now);
         }
-        assert!(newest.answers.len() <= MOST_ANSWERS);
+        assert!(newest.responses.len() <= MOST_RESPONSES);
     }
 }

@@ -3,8 +3,8 @@
 use super::{
     address::Address,
     directory::{Directory, Question},
+    endpoint::Endpoint,
     hosts::{Hosts, SHARDS},
-    place::Place,
     tls::{Files, Tls},
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -21,14 +21,17 @@ const SENTINEL_PORT: u16 = 26379;
 /// [`ErrorKind::Layer`] if a URL is malformed, uses TLS without the feature, names a file that
 /// cannot be read, or cannot be combined with the others, and if there is none. The message never
 /// holds a password.
-pub(crate) fn places<S: AsRef<str>>(urls: &[S], max_value: usize) -> Result<(Hosts, Vec<Place>)> {
+pub(crate) fn endpoints<S: AsRef<str>>(
+    urls: &[S],
+    max_value: usize,
+) -> Result<(Hosts, Vec<Endpoint>)> {
     if urls.is_empty() {
         return Err(refused("there is no URL of a Redis"));
     }
-    let mut places = Vec::new();
+    let mut endpoints = Vec::new();
     for url in urls {
         match parse(url.as_ref(), max_value)? {
-            Parsed::Place(place) => places.push(place),
+            Parsed::Single(endpoint) => endpoints.push(endpoint),
             Parsed::Cluster(shards) if urls.len() == 1 => return Ok((Hosts::cluster(), shards)),
             Parsed::Cluster(_) => {
                 return Err(refused(
@@ -37,13 +40,13 @@ pub(crate) fn places<S: AsRef<str>>(urls: &[S], max_value: usize) -> Result<(Hos
             }
         }
     }
-    Ok((Hosts::independent(places.len()), places))
+    Ok((Hosts::independent(endpoints.len()), endpoints))
 }
 
 /// What one URL leads to.
 enum Parsed {
-    Place(Place),
-    Cluster(Vec<Place>),
+    Single(Endpoint),
+    Cluster(Vec<Endpoint>),
 }
 
 /// What the scheme of a URL names.
@@ -79,13 +82,13 @@ struct Url<'a> {
     hosts: Vec<&'a str>,
     /// Without the first slash.
     path: &'a str,
-    query: Query,
+    query: UrlSettings,
     max_value: usize,
 }
 
 /// The settings after the `?`.
 #[derive(Default)]
-struct Query {
+struct UrlSettings {
     database: Option<i64>,
     user: Option<String>,
     password: Option<String>,
@@ -101,14 +104,14 @@ fn parse(text: &str, max_value: usize) -> Result<Parsed> {
     let Some((form, is_tls)) = Form::of(scheme) else {
         return Err(malformed(text));
     };
-    let (place, query) = match rest.split_once('?') {
-        Some((place, query)) => (place, Query::parse(query, text)?),
-        None => (rest, Query::default()),
+    let (location, query) = match rest.split_once('?') {
+        Some((location, query)) => (location, UrlSettings::parse(query, text)?),
+        None => (rest, UrlSettings::default()),
     };
-    if place.contains('#') {
+    if location.contains('#') {
         return Err(malformed(text));
     }
-    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+    let (authority, path) = location.split_once('/').unwrap_or((location, ""));
     let (login, hosts) = match authority.rfind('@') {
         Some(at) => authority.split_at(at + 1),
         None => ("", authority),
@@ -138,15 +141,15 @@ fn parse(text: &str, max_value: usize) -> Result<Parsed> {
         false => None,
     };
     match form {
-        Form::Server => url.server(text, tls).map(Parsed::Place),
-        Form::UnixSocket => url.unix_socket(text).map(Parsed::Place),
-        Form::Sentinel => url.sentinel(text, tls).map(Parsed::Place),
+        Form::Server => url.server(text, tls).map(Parsed::Single),
+        Form::UnixSocket => url.unix_socket(text).map(Parsed::Single),
+        Form::Sentinel => url.sentinel(text, tls).map(Parsed::Single),
         Form::Cluster => url.cluster(text, tls).map(Parsed::Cluster),
     }
 }
 
 impl Url<'_> {
-    fn server(&self, text: &str, tls: Option<Tls>) -> Result<Place> {
+    fn server(&self, text: &str, tls: Option<Tls>) -> Result<Endpoint> {
         let [host] = self.hosts[..] else {
             return Err(refused(
                 "a redis:// URL names one server; for several independent ones call RedisConfig::host, for Sentinels write \
@@ -155,12 +158,12 @@ impl Url<'_> {
         };
         let database = self.database(self.path, text)?;
         let address = self.address(host, tls, text)?;
-        Ok(Place::fixed(
+        Ok(Endpoint::fixed(
             address.with_login(|login| login.set_db(database)),
         ))
     }
 
-    fn unix_socket(&self, text: &str) -> Result<Place> {
+    fn unix_socket(&self, text: &str) -> Result<Endpoint> {
         if self.hosts != [""] || self.path.is_empty() {
             return Err(malformed(text));
         }
@@ -173,10 +176,10 @@ impl Url<'_> {
         let address = Address::new(&info, None, self.max_value).map_err(refused)?;
         let database = self.query.database.unwrap_or(0);
         let address = address.with_login(|login| self.query.log_in(login).set_db(database));
-        Ok(Place::fixed(address))
+        Ok(Endpoint::fixed(address))
     }
 
-    fn sentinel(&self, text: &str, tls: Option<Tls>) -> Result<Place> {
+    fn sentinel(&self, text: &str, tls: Option<Tls>) -> Result<Endpoint> {
         let (service, database) = self.path.split_once('/').unwrap_or((self.path, ""));
         let decoded = percent_decode_str(service).decode_utf8();
         let service = decoded.map_err(|_| malformed(text))?;
@@ -206,10 +209,10 @@ impl Url<'_> {
         let shown = format!("redis+sentinel://{}/{service}", shown(&sentinels));
         let question = Question::service(service.into_owned());
         let directory = Directory::new(question, sentinels, primary, shown.into());
-        Ok(Place::primary(&directory, 0))
+        Ok(Endpoint::primary(&directory, 0))
     }
 
-    fn cluster(&self, text: &str, tls: Option<Tls>) -> Result<Vec<Place>> {
+    fn cluster(&self, text: &str, tls: Option<Tls>) -> Result<Vec<Endpoint>> {
         if self.database(self.path, text)? != 0 {
             return Err(refused("a Redis Cluster has only the database 0"));
         }
@@ -226,7 +229,7 @@ impl Url<'_> {
         let directory = Directory::new(Question::Slots, nodes, primary, shown.into());
         let shards = SHARDS.iter();
         Ok(shards
-            .map(|shard| Place::primary(&directory, shard.slot))
+            .map(|shard| Endpoint::primary(&directory, shard.slot))
             .collect())
     }
 
@@ -251,7 +254,7 @@ impl Url<'_> {
     }
 }
 
-impl Query {
+impl UrlSettings {
     fn parse(query: &str, text: &str) -> Result<Self> {
         let mut read = Self::default();
         for pair in query.split('&') {
@@ -362,7 +365,7 @@ mod tests {
     use super::{super::MAX_VALUE, *};
 
     fn refusal(urls: &[&str]) -> String {
-        match places(urls, MAX_VALUE) {
+        match endpoints(urls, MAX_VALUE) {
             Ok(_) => panic!("{urls:?} was taken"),
             Err(error) => error.to_string(),
         }
@@ -452,7 +455,7 @@ mod tests {
                 "redis+cluster://a:6379,b:1",
             ),
         ] {
-            let (hosts, places) = places(&[url], MAX_VALUE).unwrap();
+            let (hosts, places) = endpoints(&[url], MAX_VALUE).unwrap();
             assert_eq!(&**places[0].shown(), expected);
             assert_eq!(hosts.is_cluster(), url.contains("cluster"));
             assert_eq!(places.len(), if hosts.is_cluster() { 16 } else { 1 });
@@ -463,7 +466,7 @@ mod tests {
     fn several_servers_are_independent_hosts_whatever_their_form() {
         let urls = ["redis://a", "unix:///b", "redis+sentinel://c/service"];
 
-        let (hosts, places) = places(&urls, MAX_VALUE).unwrap();
+        let (hosts, places) = endpoints(&urls, MAX_VALUE).unwrap();
 
         assert_eq!(hosts, Hosts::independent(3));
         assert_eq!(places.len(), 3);

@@ -37,11 +37,11 @@ use tower_layer::Layer;
 #[derive(Clone, Default)]
 #[must_use = "a router does nothing until it is served"]
 pub struct ChannelNameRouter {
-    routes: BTreeMap<ChannelName, Route>,
+    routes: BTreeMap<ChannelName, WorkerRoute>,
 }
 
 #[derive(Clone)]
-struct Route {
+struct WorkerRoute {
     application: BoxApplication<Worker>,
     concurrency: NonZeroUsize,
 }
@@ -66,7 +66,7 @@ impl ChannelNameRouter {
             ),
             Err(error) => panic!("cannot route: {error}"),
         };
-        let route = Route {
+        let route = WorkerRoute {
             application: application.boxed(),
             concurrency: NonZeroUsize::MIN,
         };

@@ -43,12 +43,12 @@ use std::{fmt, future::Future, mem, sync::Arc};
 #[must_use = "a router does nothing until it is served"]
 pub struct PathRouter<P: OpensOverHttp> {
     /// Clones share the routes: a tower service is cloned for each request.
-    routes: Arc<matchit::Router<Route<P>>>,
+    routes: Arc<matchit::Router<PathRoute<P>>>,
     /// What the applications of all routes need.
     required: Arc<RequiredState>,
 }
 
-struct Route<P: OpensOverHttp> {
+struct PathRoute<P: OpensOverHttp> {
     application: BoxApplication<P>,
     /// Whether the application itself routes what follows this path.
     is_nest: bool,
@@ -63,7 +63,7 @@ const REST: &str = "__rest";
 #[derive(Clone, Copy)]
 struct Matched(usize);
 
-impl<P: OpensOverHttp> Clone for Route<P> {
+impl<P: OpensOverHttp> Clone for PathRoute<P> {
     fn clone(&self) -> Self {
         Self {
             application: self.application.clone(),
@@ -146,7 +146,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
         let Some(written) = written_route(path) else {
             panic!("cannot route {path:?}: a % must begin percent-encoded UTF-8; write % as %25");
         };
-        let route = Route {
+        let route = PathRoute {
             application,
             is_nest,
         };

@@ -26,7 +26,7 @@ use tower_service::Service;
 
 /// The limits of a server.
 #[derive(Clone)]
-pub(super) struct Limits {
+pub(super) struct ServerLimits {
     pub(super) connection: ConnectionLimits,
     pub(super) connections: usize,
     pub(super) per_address: usize,
@@ -42,7 +42,7 @@ const DISCONNECT_GRACE: Duration = Duration::from_secs(3);
 pub(super) async fn accept<S, B>(
     listeners: Vec<Box<dyn ErasedListener>>,
     app: S,
-    limits: Limits,
+    limits: ServerLimits,
     shutdown_signal: &mut ShutdownSignal,
 ) where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -52,7 +52,7 @@ pub(super) async fn accept<S, B>(
 {
     let drain = Drain::new(limits.retry_after);
     let acceptor = Acceptor {
-        places: Arc::new(Semaphore::new(limits.connections)),
+        permits: Arc::new(Semaphore::new(limits.connections)),
         addresses: Addresses::new(limits.per_address),
         drain: drain.clone(),
         limits: limits.clone(),
@@ -98,10 +98,10 @@ pub(super) async fn accept<S, B>(
 /// What serves the connections of all listeners.
 #[derive(Clone)]
 struct Acceptor<S> {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     addresses: Addresses,
     drain: Arc<Drain>,
-    limits: Limits,
+    limits: ServerLimits,
     app: S,
 }
 
@@ -115,14 +115,14 @@ where
     /// Accepts connections, and serves each in a task of its own.
     async fn accept_from(self, mut listener: Box<dyn ErasedListener>) -> Infallible {
         loop {
-            if self.places.available_permits() == 0 {
+            if self.permits.available_permits() == 0 {
                 log_limited!(
                     warn,
                     connections = self.limits.connections,
                     "reached `max_connections`; new clients wait until a connection ends"
                 );
             }
-            let permit = self.places.clone().acquire_owned().await;
+            let permit = self.permits.clone().acquire_owned().await;
             let permit = permit.expect("the semaphore is never closed");
             match listener.accept().await {
                 Ok(accepted) => self.serve(accepted, permit),

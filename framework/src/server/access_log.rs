@@ -1,7 +1,7 @@
 //! The access log: one line per response, which is off by default.
 
 use crate::{
-    connection_span::{MAX_PATH, cut},
+    connection_span::{MAX_PATH, truncate},
     protocol::{Body, ConnectionHandle},
 };
 use http::{Method, Request, StatusCode, uri::PathAndQuery};
@@ -17,7 +17,7 @@ pub(super) struct AccessLine {
 }
 
 impl AccessLine {
-    /// Returns the line of a request; `None` if nobody asked for an access log.
+    /// Returns the line of a request; `None` without an access log.
     pub(super) fn of(request: &Request<Body>) -> Option<Self> {
         enabled!(target: "seaway::access", Level::DEBUG).then(|| Self {
             method: request.method().clone(),
@@ -34,7 +34,7 @@ impl AccessLine {
         tracing::debug!(
             target: "seaway::access",
             method = %self.method,
-            path = path.map(|path| cut(path, MAX_PATH)),
+            path = path.map(|path| truncate(path, MAX_PATH)),
             client = self.client.map(tracing::field::display),
             status = status.as_u16(),
             millis = format_args!("{millis:.1}"),

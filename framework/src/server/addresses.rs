@@ -1,6 +1,6 @@
 //! The limit of connections per client address.
 
-use super::socket::Socket;
+use super::socket::AcceptedStream;
 use std::{
     collections::HashMap,
     io,
@@ -100,12 +100,12 @@ const RESPONSE: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
     too many connections from this address\n";
 
 /// Responds to a client that has too many connections, and closes this one.
-pub(super) async fn respond(socket: Socket) {
+pub(super) async fn respond(socket: AcceptedStream) {
     // A client that does not read, or has left, gets no response.
     _ = tokio::time::timeout(LINGER, write(socket)).await;
 }
 
-async fn write(mut socket: Socket) -> io::Result<()> {
+async fn write(mut socket: AcceptedStream) -> io::Result<()> {
     socket.write_all(RESPONSE).await?;
     socket.shutdown().await?;
     // Unread bytes would reset the connection, and with it a response that is still on its way.

@@ -19,16 +19,19 @@ pub(super) struct Alarm(Option<Armed>);
 
 struct Armed {
     timer: Pin<Box<Sleep>>,
-    wakes: Waker,
+    waker: Waker,
 }
 
 impl Alarm {
     /// Returns `Ready` once `deadline` has passed. Otherwise the task that polled last is woken at
     /// `deadline` at the latest.
     pub(super) fn poll(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let Armed { timer, wakes } = self.0.get_or_insert_with(|| Armed {
+        let Armed {
+            timer,
+            waker: wakes,
+        } = self.0.get_or_insert_with(|| Armed {
             timer: Box::pin(sleep_until(deadline)),
-            wakes: Waker::noop().clone(),
+            waker: Waker::noop().clone(),
         });
         // A timer that has not fired yet proves that there is time left, so the clock need not be
         // read.

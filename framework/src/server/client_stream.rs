@@ -1,9 +1,9 @@
 //! The byte stream between a client and hyper.
 
 use super::{
-    framing::Framing,
+    framing::RequestFraming,
     preface::Preface,
-    socket::{HalfClosed, Socket},
+    socket::{AcceptedStream, HalfClosed},
     traffic::Traffic,
 };
 use crate::metric;
@@ -26,21 +26,21 @@ pub(super) struct ClientStream {
     side: Side,
     preface: Preface,
     /// `None` over HTTP/2, where the end of the stream ends the connection.
-    framing: Option<Framing>,
+    framing: Option<RequestFraming>,
     traffic: Arc<Traffic>,
 }
 
 /// The sides of the connection that are open.
 enum Side {
-    Both(Socket),
+    Both(AcceptedStream),
     /// The client has closed its sending side.
     Sending(HalfClosed),
     None,
 }
 
 impl ClientStream {
-    pub(super) fn new(socket: Socket, preface: Preface, traffic: Arc<Traffic>) -> Self {
-        let framing = (!preface.is_http_2()).then(Framing::default);
+    pub(super) fn new(socket: AcceptedStream, preface: Preface, traffic: Arc<Traffic>) -> Self {
+        let framing = (!preface.is_http_2()).then(RequestFraming::default);
         Self {
             side: Side::Both(socket),
             preface,
@@ -51,7 +51,7 @@ impl ClientStream {
 
     /// Returns the socket, for a protocol that follows HTTP; `None` if the client has closed its
     /// sending side.
-    pub(super) fn into_socket(self) -> Option<Socket> {
+    pub(super) fn into_socket(self) -> Option<AcceptedStream> {
         match self.side {
             Side::Both(socket) => Some(socket),
             Side::Sending(_) | Side::None => None,
@@ -61,7 +61,7 @@ impl ClientStream {
     /// Returns whether a complete request is being served, and no other has begun.
     fn serves_a_complete_request(&self) -> bool {
         let framing = self.framing.as_ref();
-        !self.traffic.awaits_head() && framing.is_some_and(Framing::is_between_requests)
+        !self.traffic.awaits_head() && framing.is_some_and(RequestFraming::is_between_requests)
     }
 
     /// Handles the end of the stream: hides it while a request is served, and then waits for a
@@ -92,7 +92,7 @@ impl ClientStream {
     ) -> Poll<io::Result<usize>> {
         match written {
             Poll::Ready(Ok(count)) => {
-                metric::Bytes::http().sent(count);
+                metric::ByteCounters::http().sent(count);
                 self.traffic.record_written(count);
                 // hyper reads again after the response only if it is woken, and the client will
                 // send nothing that would wake it.
@@ -120,7 +120,7 @@ impl AsyncRead for ClientStream {
             ready!(Pin::new(socket).poll_read(cx, buffer))?;
         }
         let read = &buffer.filled()[before..];
-        metric::Bytes::http().received(read.len());
+        metric::ByteCounters::http().received(read.len());
         if read.is_empty() {
             return self.poll_end(cx);
         }

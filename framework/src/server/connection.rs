@@ -12,7 +12,7 @@ use super::{
     preface::Preface,
     request_body::RequestBody,
     request_head,
-    socket::Socket,
+    socket::AcceptedStream,
     traffic::Traffic,
     trusted_proxies::TrustedProxies,
 };
@@ -89,7 +89,7 @@ const IDLE: &str =
 
 /// Serves one connection until it ends; after the server stops, until its open requests are done.
 pub(super) async fn serve<S, B>(
-    mut socket: Socket,
+    mut socket: AcceptedStream,
     app: S,
     connection: Connection,
     limits: ConnectionLimits,

@@ -66,7 +66,7 @@ impl Drain {
         permit: OwnedSemaphorePermit,
         address: Option<AddressPermit>,
     ) -> Connection {
-        Connection(Arc::new(Open {
+        Connection(Arc::new(ConnectionPermits {
             client,
             drain: self.clone(),
             half_close: OnceLock::new(),
@@ -79,9 +79,9 @@ impl Drain {
 
 /// An open connection. When the last clone is dropped, its permits are released.
 #[derive(Clone)]
-pub(super) struct Connection(Arc<Open>);
+pub(super) struct Connection(Arc<ConnectionPermits>);
 
-struct Open {
+struct ConnectionPermits {
     client: Option<SocketAddr>,
     drain: Arc<Drain>,
     /// Created when it is first needed: few connections need one.
@@ -126,13 +126,13 @@ impl Connection {
     }
 }
 
-impl Open {
+impl ConnectionPermits {
     fn half_close_signal(&self) -> &Signal {
         self.half_close.get_or_init(Signal::default)
     }
 }
 
-impl ServerConnection for Open {
+impl ServerConnection for ConnectionPermits {
     fn client(&self) -> Option<SocketAddr> {
         self.client
     }

@@ -10,13 +10,13 @@ use memchr::memchr;
 
 /// The state of the framing of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Framing {
+pub(super) struct RequestFraming {
     part: Part,
     /// The start of a line that is not complete yet.
     line: Vec<u8>,
     /// Whether more of the line was received than is kept.
     is_truncated: bool,
-    head: Head,
+    head: HeadFraming,
     /// Number of complete heads.
     heads: usize,
     ambiguous: Option<usize>,
@@ -37,7 +37,7 @@ enum Part {
 
 /// The facts known about the current head.
 #[derive(Clone, Copy, Debug, Default)]
-struct Head {
+struct HeadFraming {
     has_begun: bool,
     length: Option<u64>,
     is_chunked: bool,
@@ -49,7 +49,7 @@ struct Head {
 /// two headers fit; a request in which one does not fit counts as ambiguous, too.
 const LINE: usize = 256;
 
-impl Framing {
+impl RequestFraming {
     /// Processes the next bytes.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
@@ -208,8 +208,8 @@ mod tests {
     const BARE: &str =
         "POST / HTTP/1.1\nContent-Length: 4\nTransfer-Encoding: chunked\n\n0\r\n\r\n";
 
-    fn fed(pieces: &[&[u8]]) -> Framing {
-        let mut framing = Framing::default();
+    fn fed(pieces: &[&[u8]]) -> RequestFraming {
+        let mut framing = RequestFraming::default();
         for piece in pieces {
             framing.feed(piece);
         }

@@ -43,7 +43,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// run in the order in which they were added; those of `on_shutdown` in reverse order.
 #[must_use = "a lifespan does nothing until it is started"]
 pub struct Lifespan {
-    steps: Vec<Step>,
+    steps: Vec<StartStep>,
     shutdown_timeout: Option<Duration>,
 }
 
@@ -71,7 +71,7 @@ impl Lifespan {
     where
         T: Clone + Send + Sync + 'static,
     {
-        self.steps.push(Step::start(start));
+        self.steps.push(StartStep::start(start));
         self
     }
 
@@ -82,7 +82,7 @@ impl Lifespan {
     /// [`shutdown_timeout`](Lifespan::shutdown_timeout); then it is dropped at an await, which is
     /// logged as a panic in it is, and the next one runs.
     pub fn on_shutdown<Args>(mut self, stop: impl LifespanFn<Args, Output = ()>) -> Self {
-        self.steps.push(Step::stop(stop));
+        self.steps.push(StartStep::stop(stop));
         self
     }
 
@@ -159,7 +159,7 @@ impl Running {
 
 /// A step of the start: it runs a start-up function, or keeps a shutdown function. It gets the
 /// values that earlier ones returned.
-struct Step {
+struct StartStep {
     begin: Box<Begin>,
     /// The timeout of a shutdown function, if the part that it came with has one of its own.
     shutdown_timeout: Option<Duration>,
@@ -176,7 +176,7 @@ enum Done {
     Stopping(ShutdownFuture),
 }
 
-impl Step {
+impl StartStep {
     fn start<Args, T>(start: impl LifespanFn<Args, Output = crate::Result<T>>) -> Self
     where
         T: Clone + Send + Sync + 'static,

@@ -1,6 +1,6 @@
 //! Listeners, and the connections that they accept.
 
-use super::socket::Socket;
+use super::socket::AcceptedStream;
 use std::{
     fmt,
     future::Future,
@@ -15,8 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A source of connections for [`serve`](crate::serve): a `TcpListener`, a `UnixListener`, or one
-/// of yours, such as for TLS.
+/// A source of connections for [`serve`](crate::serve): TCP, Unix sockets, TLS, or your own.
 ///
 /// ```
 /// use seaway::{Accepted, Listener};
@@ -110,7 +109,7 @@ impl Listener for UnixListener {
 /// # Ok(()) }
 /// ```
 pub struct Accepted {
-    pub(super) socket: Socket,
+    pub(super) socket: AcceptedStream,
     pub(super) client: Option<SocketAddr>,
 }
 
@@ -128,7 +127,7 @@ impl Accepted {
         client: Option<SocketAddr>,
     ) -> Self {
         Self {
-            socket: Socket::Other(Box::new(stream)),
+            socket: AcceptedStream::Other(Box::new(stream)),
             client: client.map(canonical),
         }
     }
@@ -136,7 +135,7 @@ impl Accepted {
     /// Returns a TCP connection of this client.
     pub fn from_tcp(stream: TcpStream, client: SocketAddr) -> Self {
         Self {
-            socket: Socket::Tcp(stream),
+            socket: AcceptedStream::Tcp(stream),
             client: Some(canonical(client)),
         }
     }
@@ -147,7 +146,7 @@ impl Accepted {
 impl From<UnixStream> for Accepted {
     fn from(stream: UnixStream) -> Self {
         Self {
-            socket: Socket::Unix(stream),
+            socket: AcceptedStream::Unix(stream),
             client: None,
         }
     }

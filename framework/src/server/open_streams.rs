@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 /// The number of open requests of one HTTP/2 connection.
 #[derive(Clone)]
-pub(super) struct OpenStreams(Arc<Mutex<State>>);
+pub(super) struct OpenStreams(Arc<Mutex<StreamCount>>);
 
-struct State {
+struct StreamCount {
     open: usize,
     idle_since: Instant,
 }
@@ -22,7 +22,7 @@ pub(super) struct OpenStream(OpenStreams);
 
 impl OpenStreams {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(StreamCount {
             open: 0,
             idle_since: Instant::now(),
         })))
@@ -39,7 +39,7 @@ impl OpenStreams {
         (state.open == 0).then_some(state.idle_since)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StreamCount> {
         let lock = self.0.lock();
         lock.expect("no code panics while it holds this lock")
     }

@@ -2,7 +2,7 @@
 
 use super::{
     listener::{Accepted, ErasedListener, Listener},
-    socket::Socket,
+    socket::AcceptedStream,
     trusted_proxies::TrustedProxies,
 };
 use crate::rejection_log::{Peer, Rejected, Rule};
@@ -113,7 +113,7 @@ async fn read(mut accepted: Accepted) -> Option<Accepted> {
 }
 
 /// Reads a header, and no byte after it; returns the client that it states.
-async fn read_header(socket: &mut Socket) -> io::Result<Option<SocketAddr>> {
+async fn read_header(socket: &mut AcceptedStream) -> io::Result<Option<SocketAddr>> {
     // Both versions are longer than the signature of the second.
     let mut header = vec![0; v2::PROTOCOL_PREFIX.len()];
     socket.read_exact(&mut header).await?;

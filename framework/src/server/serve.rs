@@ -1,7 +1,7 @@
 //! The settings of a server, and its run from start-up to shutdown.
 
 use super::{
-    accept::{Limits, accept},
+    accept::{ServerLimits, accept},
     bind::Bind,
     connection::ConnectionLimits,
     lifecycle::Lifecycle,
@@ -112,7 +112,7 @@ impl<S> Serve<S> {
         Self {
             on: vec![on],
             app,
-            limits: Limits {
+            limits: ServerLimits {
                 connection: ConnectionLimits {
                     head_timeout: Duration::from_secs(10),
                     max_head_size: 64 * 1024,
@@ -165,7 +165,7 @@ impl<S> Serve<S> {
 pub struct Serve<S> {
     on: Vec<Bind>,
     app: AppSource<S>,
-    limits: Limits,
+    limits: ServerLimits,
     lifecycle: Lifecycle,
     workers: Vec<Workers>,
 }

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 /// The stream of an accepted connection. TCP and Unix sockets are called without indirection.
-pub(super) enum Socket {
+pub(super) enum AcceptedStream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
@@ -28,7 +28,7 @@ pub(super) struct HalfClosed {
     pub(super) reset: Pin<Box<dyn Future<Output = io::Error> + Send>>,
 }
 
-impl Socket {
+impl AcceptedStream {
     /// Sends small writes at once; data that belongs together is written together anyway.
     pub(super) fn set_nodelay(&self) -> io::Result<()> {
         match self {
@@ -89,15 +89,15 @@ async fn reset(read: OwnedReadHalf) -> io::Error {
 macro_rules! delegate {
     ($socket:ident.$method:ident($($argument:expr),*)) => {
         match $socket.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).$method($($argument),*),
+            AcceptedStream::Tcp(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(unix)]
-            Socket::Unix(stream) => Pin::new(stream).$method($($argument),*),
-            Socket::Other(stream) => Pin::new(stream).$method($($argument),*),
+            AcceptedStream::Unix(stream) => Pin::new(stream).$method($($argument),*),
+            AcceptedStream::Other(stream) => Pin::new(stream).$method($($argument),*),
         }
     };
 }
 
-impl AsyncRead for Socket {
+impl AsyncRead for AcceptedStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -107,7 +107,7 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl AsyncWrite for AcceptedStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

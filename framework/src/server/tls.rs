@@ -2,7 +2,7 @@
 
 use super::{
     listener::{Accepted, ErasedListener, Listener},
-    socket::Socket,
+    socket::AcceptedStream,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -51,7 +51,7 @@ use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 pub struct TlsListener {
     inner: Box<dyn ErasedListener>,
     acceptor: TlsAcceptor,
-    renewal: Renewal,
+    renewal: CertificateReload,
 }
 
 /// How often the files are checked for changes.
@@ -68,7 +68,7 @@ impl TlsListener {
         certificate: impl AsRef<Path>,
         key: impl AsRef<Path>,
     ) -> Result<Self> {
-        let files = Files {
+        let files = CertificateFiles {
             certificate: certificate.as_ref().to_owned(),
             key: key.as_ref().to_owned(),
         };
@@ -76,7 +76,7 @@ impl TlsListener {
         Ok(Self {
             inner: Box::new(listener),
             acceptor: files.load()?,
-            renewal: Renewal {
+            renewal: CertificateReload {
                 files: Arc::new(files),
                 modified,
                 checked: Instant::now(),
@@ -101,7 +101,7 @@ impl Listener for TlsListener {
             }
         };
         socket.set_nodelay()?;
-        let stream = Stream::Handshake(Box::new(acceptor.accept(socket)));
+        let stream = LazyTlsStream::Handshake(Box::new(acceptor.accept(socket)));
         Ok(Accepted::new(stream, client))
     }
 
@@ -120,22 +120,22 @@ impl fmt::Debug for TlsListener {
 
 /// The repeated check of the files. Clients are accepted meanwhile, even if a file is on a file
 /// system that does not respond.
-struct Renewal {
-    files: Arc<Files>,
+struct CertificateReload {
+    files: Arc<CertificateFiles>,
     /// When the files were last modified, as loaded.
     modified: Modified,
     /// When the last check ended.
     checked: Instant,
-    check: Option<oneshot::Receiver<Checked>>,
+    check: Option<oneshot::Receiver<FileCheck>>,
 }
 
 /// When the certificate and the key were last modified.
 type Modified = [Option<SystemTime>; 2];
 
 /// The outcome of a check; `None` if the files have not changed.
-type Checked = Option<(Modified, Result<TlsAcceptor>)>;
+type FileCheck = Option<(Modified, Result<TlsAcceptor>)>;
 
-impl Renewal {
+impl CertificateReload {
     /// Waits until the files have changed and are loaded. Until they can be loaded, the old ones
     /// remain in use.
     ///
@@ -174,12 +174,12 @@ impl Renewal {
 }
 
 /// The files of a certificate and its key.
-struct Files {
+struct CertificateFiles {
     certificate: PathBuf,
     key: PathBuf,
 }
 
-impl Files {
+impl CertificateFiles {
     fn modified(&self) -> Modified {
         [&self.certificate, &self.key]
             .map(|file| file.metadata().and_then(|data| data.modified()).ok())
@@ -187,7 +187,7 @@ impl Files {
 
     /// Loads the files, if they were modified since, on a thread of its own: one of the runtime's
     /// would keep the server from ending for as long as a file system does not respond.
-    fn check(self: &Arc<Self>, since: Modified) -> oneshot::Receiver<Checked> {
+    fn check(self: &Arc<Self>, since: Modified) -> oneshot::Receiver<FileCheck> {
         let (done, checked) = oneshot::channel();
         let files = self.clone();
         let checking = move || {
@@ -232,15 +232,18 @@ fn failed(
 }
 
 /// A connection that performs its TLS handshake when it is first read or written.
-enum Stream {
-    Handshake(Box<Accept<Socket>>),
-    Open(Box<TlsStream<Socket>>),
+enum LazyTlsStream {
+    Handshake(Box<Accept<AcceptedStream>>),
+    Open(Box<TlsStream<AcceptedStream>>),
     /// The handshake has failed.
     Failed,
 }
 
-impl Stream {
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut TlsStream<Socket>>>> {
+impl LazyTlsStream {
+    fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Pin<&mut TlsStream<AcceptedStream>>>> {
         if let Self::Handshake(accept) = self {
             let accepted = ready!(Pin::new(&mut **accept).poll(cx));
             *self = Self::Failed;
@@ -255,7 +258,7 @@ impl Stream {
     }
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for LazyTlsStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -265,7 +268,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for LazyTlsStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -61,7 +61,7 @@ impl RunningWorkers {
         let application = values.layer(workers.router.clone()).boxed();
         for (channel, concurrency) in workers.router.channels() {
             tracing::info!(%channel, concurrency, "serving jobs");
-            let queue = Queue {
+            let queue = WorkerQueue {
                 channels: workers.channels.clone(),
                 channel: channel.clone(),
                 application: application.clone(),
@@ -95,7 +95,7 @@ impl RunningWorkers {
 }
 
 /// One channel, and how its jobs are run.
-struct Queue {
+struct WorkerQueue {
     channels: Channels,
     channel: ChannelName,
     application: BoxApplication<Worker>,
@@ -103,7 +103,7 @@ struct Queue {
     metrics: Arc<metric::Jobs>,
 }
 
-impl Queue {
+impl WorkerQueue {
     /// Takes and runs jobs until it is to stop, then waits for those in hand.
     async fn serve(&self, stop: &CancellationToken) {
         let permits = Arc::new(Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS)));

@@ -9,8 +9,8 @@ use super::{
     error::{GONE, gone, too_late, too_late_for_new_id},
     expiry,
     merge::{Data, merge},
-    stage::{Stage, WorkingCopy},
-    state::{CookieSession, Response, State},
+    stage::{SessionStage, WorkingCopy},
+    state::{CookieSession, Response, SessionState},
     store::Store,
 };
 use crate::{
@@ -75,7 +75,7 @@ pub(super) struct SessionCore {
     pub(super) began: Instant,
     changes: ChangeNotifier,
     outage: Outage,
-    state: Mutex<State>,
+    state: Mutex<SessionState>,
     /// Held during an operation on the store: of two saves at once, the one that ends last might
     /// otherwise be the one that has begun first, with older values.
     pub(super) mutex: sync::Mutex<()>,
@@ -93,12 +93,12 @@ impl SessionCore {
             cookie,
             began: Instant::now(),
             changes,
-            state: Mutex::new(State::of_cookie(cookie)),
+            state: Mutex::new(SessionState::of_cookie(cookie)),
             mutex: sync::Mutex::default(),
         }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, SessionState> {
         let lock = self.state.lock();
         lock.expect("no code panics while it holds this lock")
     }
@@ -116,7 +116,7 @@ impl SessionCore {
     pub(super) async fn resolve(&self) -> Result<()> {
         let unresolved = self.state().stage.unresolved();
         match unresolved {
-            Some(id) => self.look_up(id, Stage::resolved).await,
+            Some(id) => self.look_up(id, SessionStage::resolved).await,
             None => Ok(()),
         }
     }
@@ -126,14 +126,14 @@ impl SessionCore {
         let _guard = self.mutex.lock().await;
         let id = self.state().stage.id();
         match id {
-            Some(id) => self.look_up(id, Stage::reloaded).await?,
+            Some(id) => self.look_up(id, SessionStage::reloaded).await?,
             None => return Ok(()),
         }
         self.state().chosen_expiry = None;
         Ok(())
     }
 
-    async fn look_up(&self, id: Id, update: fn(&mut Stage, Option<Record>)) -> Result<()> {
+    async fn look_up(&self, id: Id, update: fn(&mut SessionStage, Option<Record>)) -> Result<()> {
         let found = self.backend.store.load(&id).await?;
         let is_missing = found.is_none();
         let mut state = self.state();
@@ -158,7 +158,7 @@ impl SessionCore {
     pub(super) async fn save_in_turn(&self) -> Result<()> {
         self.resolve().await?;
         let stored = match &self.state().stage {
-            Stage::Stored(copy) => Some(copy.clone()),
+            SessionStage::Stored(copy) => Some(copy.clone()),
             _ => None,
         };
         match stored {
@@ -223,9 +223,9 @@ impl SessionCore {
     fn renewed_id(&self) -> Result<Option<Id>> {
         let state = self.state();
         match &state.stage {
-            Stage::Ended(_) if state.is_response_made() => Err(gone()),
+            SessionStage::Ended(_) if state.is_response_made() => Err(gone()),
             _ if state.is_response_made() => Err(too_late()),
-            Stage::Renewed(copy) => Ok(Some(copy.id)),
+            SessionStage::Renewed(copy) => Ok(Some(copy.id)),
             _ => Ok(None),
         }
     }
@@ -284,7 +284,7 @@ impl SessionCore {
 
     /// Ends the session, also under its old id, without an announcement; returns its id.
     pub(super) async fn end_in_turn(&self) -> Result<Option<Id>> {
-        let id = self.state().stage.living().map(|copy| copy.id);
+        let id = self.state().stage.active().map(|copy| copy.id);
         let Some(id) = id else {
             return Ok(None);
         };

@@ -3,7 +3,9 @@
 use super::{Id, Record, SessionStore, session_store};
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Fault, Hosts, Link, LinkSettings, MAX_VALUE, NoInbox, Up, error_text, places},
+    redis_link::{
+        CommandFault, Hosts, Link, LinkSettings, MAX_VALUE, NoInbox, Up, endpoints, error_text,
+    },
 };
 use async_trait::async_trait;
 use cookie::time::OffsetDateTime;
@@ -93,7 +95,7 @@ impl RedisStore {
     /// if one of several is a Cluster.
     pub async fn connect_all<'a>(urls: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let urls: Vec<_> = urls.into_iter().collect();
-        let (hosts, places) = places(&urls, MAX_VALUE).map_err(session_error)?;
+        let (hosts, places) = endpoints(&urls, MAX_VALUE).map_err(session_error)?;
         let settings = || LinkSettings {
             purpose: "sessions",
             silence: SILENCE,
@@ -134,7 +136,7 @@ impl RedisStore {
             .map_err(|error| session_store::Error::Encode(error.to_string()))?;
         if json.len() > MAX_SESSION {
             return Err(session_store::Error::Encode(format!(
-                "the session has {} bytes of JSON, and may have {MAX_SESSION}: store large values elsewhere, and their ids in the session",
+                "a session of {} bytes of JSON exceeds the limit of {MAX_SESSION}: store large values elsewhere, and their ids in the session",
                 json.len()
             )));
         }
@@ -145,7 +147,7 @@ impl RedisStore {
         // Redis rejects an expiry of zero, so a session that has expired already lasts one second.
         command.arg("EX").arg(left.whole_seconds().max(1));
         command.arg(condition);
-        let outcome: Option<String> = ask(link, &command).await?;
+        let outcome: Option<String> = run_command(link, &command).await?;
         Ok(outcome.is_some())
     }
 }
@@ -170,7 +172,7 @@ impl SessionStore for RedisStore {
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
         let (key, link) = self.key(id);
-        let json: Option<Vec<u8>> = ask(link, redis::cmd("GET").arg(key)).await?;
+        let json: Option<Vec<u8>> = run_command(link, redis::cmd("GET").arg(key)).await?;
         let Some(json) = json else {
             return Ok(None);
         };
@@ -191,7 +193,7 @@ impl SessionStore for RedisStore {
 
     async fn delete(&self, id: &Id) -> session_store::Result<()> {
         let (key, link) = self.key(id);
-        let _: usize = ask(link, redis::cmd("DEL").arg(key)).await?;
+        let _: usize = run_command(link, redis::cmd("DEL").arg(key)).await?;
         Ok(())
     }
 }
@@ -207,11 +209,11 @@ fn session_error(error: Error) -> Error {
 
 /// Runs a command; again, if a server refused it because another one is the primary, or was left
 /// for that reason before it replied: each command of the store may run twice.
-async fn ask<T: redis::FromRedisValue>(
+async fn run_command<T: redis::FromRedisValue>(
     link: &Link,
     command: &redis::Cmd,
 ) -> session_store::Result<T> {
-    let asking = async {
+    let command = async {
         loop {
             let Up {
                 mut connection,
@@ -229,17 +231,17 @@ async fn ask<T: redis::FromRedisValue>(
                 return Err("Redis has replied to another session command".to_owned());
             }
             match link.fault(generation, &error) {
-                Some(Fault::Moved) => link.left(generation).await,
-                Some(Fault::NotYet) => sleep(NOT_YET).await,
-                Some(Fault::Broken) if link.is_left_for_another(generation).await => {}
-                Some(Fault::Broken) | None => {
+                Some(CommandFault::Moved) => link.left(generation).await,
+                Some(CommandFault::NotYet) => sleep(NOT_YET).await,
+                Some(CommandFault::Broken) if link.is_left_for_another(generation).await => {}
+                Some(CommandFault::Broken) | None => {
                     let error = error_text(&error);
                     return Err(format!("a session command failed in Redis: {error}"));
                 }
             }
         }
     };
-    let outcome = timeout(RESPONSE_TIMEOUT, asking).await;
+    let outcome = timeout(RESPONSE_TIMEOUT, command).await;
     let outcome = outcome.unwrap_or_else(|_| Err("Redis has not replied within 2 s".to_owned()));
     outcome.map_err(session_store::Error::Backend)
 }

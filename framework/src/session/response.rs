@@ -4,8 +4,8 @@ use super::{
     Expiry, Id, Session,
     announcement::{announce, announce_later},
     operations::{SessionCore, complete},
-    stage::Stage,
-    state::{CookieSession, Response, State},
+    stage::SessionStage,
+    state::{CookieSession, Response, SessionState},
 };
 use crate::error::{ErrorKind, Result};
 use cookie::time::{Duration, OffsetDateTime};
@@ -75,7 +75,7 @@ impl SessionCore {
                 self.end_replaced().await?;
                 return Ok(self.cookie_to_set());
             }
-            let is_renewed = matches!(self.state().stage, Stage::Renewed(_));
+            let is_renewed = matches!(self.state().stage, SessionStage::Renewed(_));
             if is_renewed {
                 // It is empty, so that nothing continues under a new id.
                 self.end_in_turn().await?;
@@ -105,17 +105,17 @@ impl SessionCore {
         self.resolve().await?;
         let state = self.state();
         Ok(match &state.stage {
-            Stage::Stored(_) => true,
-            Stage::Renewed(copy) => !copy.mine.is_empty(),
+            SessionStage::Stored(_) => true,
+            SessionStage::Renewed(copy) => !copy.mine.is_empty(),
             new => !new.initial_values(Default::default()).is_empty(),
         })
     }
 
     /// Returns whether this request has read a session that expires on inactivity, once a tenth of
     /// the period has passed.
-    fn is_to_be_extended(&self, state: &State) -> bool {
+    fn is_to_be_extended(&self, state: &SessionState) -> bool {
         match (&state.stage, self.expiry(state)) {
-            (Stage::Stored(copy), Expiry::OnInactivity(period)) => {
+            (SessionStage::Stored(copy), Expiry::OnInactivity(period)) => {
                 copy.expires - OffsetDateTime::now_utc() < period * 0.9
             }
             _ => false,
@@ -123,13 +123,13 @@ impl SessionCore {
     }
 
     /// Returns the expiry of the session: its own, or else that of the middleware.
-    pub(super) fn expiry(&self, state: &State) -> Expiry {
+    pub(super) fn expiry(&self, state: &SessionState) -> Expiry {
         state.own_expiry().unwrap_or(self.backend.expiry)
     }
 
     fn cookie_to_set(&self) -> CookieChange {
         let state = self.state();
-        let Stage::Stored(copy) = &state.stage else {
+        let SessionStage::Stored(copy) = &state.stage else {
             return CookieChange::Keep;
         };
         let max_age = match self.expiry(&state) {

@@ -8,7 +8,7 @@ use cookie::time::OffsetDateTime;
 use std::mem;
 
 /// What a connection knows of its session.
-pub(super) enum Stage {
+pub(super) enum SessionStage {
     /// The cookie has this id, which was not looked up yet.
     Unread(Id),
     /// The same, but the values were cleared meanwhile: these replace all that the store has.
@@ -47,15 +47,15 @@ impl WorkingCopy {
     }
 }
 
-impl Default for Stage {
+impl Default for SessionStage {
     fn default() -> Self {
         Self::Absent(Data::new())
     }
 }
 
-impl Stage {
+impl SessionStage {
     /// Returns the stage of a request with this id in its cookie.
-    pub(super) fn of_cookie(id: Option<Id>) -> Self {
+    pub(super) fn from_cookie(id: Option<Id>) -> Self {
         id.map_or_else(Self::default, Self::Unread)
     }
 
@@ -85,7 +85,7 @@ impl Stage {
     }
 
     /// Returns the session that this connection has read or begun, unless it has ended.
-    pub(super) fn living(&self) -> Option<&WorkingCopy> {
+    pub(super) fn active(&self) -> Option<&WorkingCopy> {
         match self {
             Self::Stored(copy) | Self::Renewed(copy) => Some(copy),
             _ => None,
@@ -167,7 +167,8 @@ impl Stage {
         };
     }
 
-    /// Sets the record that a save has begun; `old` is the argument of [`Stage::initial_values`].
+    /// Sets the record that a save has begun; `old` is the argument of
+    /// [`SessionStage::initial_values`].
     pub(super) fn begun(&mut self, record: Record, old: Data) {
         // The values may have changed during the save.
         let mine = self.initial_values(old);

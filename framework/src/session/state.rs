@@ -1,10 +1,10 @@
 //! The state of one connection's session.
 
-use super::{Expiry, Id, Value, stage::Stage};
+use super::{Expiry, Id, Value, stage::SessionStage};
 
 /// The state of one connection's session, shared by all clones of the session.
-pub(super) struct State {
-    pub(super) stage: Stage,
+pub(super) struct SessionState {
+    pub(super) stage: SessionStage,
     /// Whether this connection has changed anything.
     pub(super) is_modified: bool,
     /// The argument of `set_expiry`, if it was called.
@@ -31,11 +31,11 @@ pub(super) enum CookieSession {
     Ended,
 }
 
-impl State {
+impl SessionState {
     /// Returns the state of a request with this id in its cookie.
     pub(super) fn of_cookie(id: Option<Id>) -> Self {
         Self {
-            stage: Stage::of_cookie(id),
+            stage: SessionStage::from_cookie(id),
             is_modified: false,
             chosen_expiry: None,
             response: Response::Pending(CookieSession::Unchanged),

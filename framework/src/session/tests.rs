@@ -181,7 +181,7 @@ async fn an_open_connection_can_neither_begin_a_session_nor_give_it_a_new_id() {
 }
 
 #[tokio::test]
-async fn an_open_connection_learns_from_load_that_its_session_has_ended() {
+async fn load_reports_to_an_open_connection_that_its_session_has_ended() {
     let store = MemoryStore::default();
     let id = stored(&store, &["a"]).await;
     let here = session(&store, Some(id));

@@ -11,15 +11,15 @@ use std::{future::Future, time::Duration};
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "exam.note")]
-struct Note {
+struct LayerNote {
     number: u32,
     #[serde(with = "serde_bytes_vec")]
     bytes: Vec<u8>,
 }
 
-impl crate::channels::Event for Note {}
+impl crate::channels::Event for LayerNote {}
 
-impl Note {
+impl LayerNote {
     fn new(number: u32) -> Self {
         Self {
             number,
@@ -58,7 +58,7 @@ where
     a_dropped_mailbox_leaves_its_groups(&here, &there).await;
     a_full_mailbox_never_stops_the_sender(&here).await;
     the_owner_of_a_full_mailbox_gets_a_notice(&here).await;
-    nobody_is_no_error(&here).await;
+    sending_to_a_group_without_members_is_no_error(&here).await;
     members_of_one_group_receive_nothing_of_another(&here, &there).await;
     members_are_counted_per_process(&here).await;
     only_own_channels_can_be_added_to_a_group(&here, &there).await;
@@ -95,14 +95,14 @@ where
     let (here, there) = (connect().await, connect().await);
     let queue = queue("exam.expiry");
     let mut expired = 0;
-    while here.send(&queue, &Note::new(expired)).await.is_ok() {
+    while here.send(&queue, &LayerNote::new(expired)).await.is_ok() {
         assert!(expired < LARGEST_CAPACITY, "it is not bounded");
         expired += 1;
     }
     // Layers measure by clocks that no test can advance, such as that of Redis.
     tokio::time::sleep(expiry + CLOCK_DIFFERENCE).await;
 
-    let sent = here.send(&queue, &Note::new(expired)).await;
+    let sent = here.send(&queue, &LayerNote::new(expired)).await;
 
     sent.expect("expired jobs do not count towards the capacity");
     let received = take(&there, &queue).await;
@@ -138,7 +138,11 @@ async fn one_sender_is_received_in_order(here: &Channels, there: &Channels) {
     }
 
     for number in 0..100 {
-        assert_eq!(receive(&mut mailbox).await, Note::new(number), "in order");
+        assert_eq!(
+            receive(&mut mailbox).await,
+            LayerNote::new(number),
+            "in order"
+        );
     }
 }
 
@@ -149,21 +153,27 @@ async fn a_channel_reaches_its_owner_alone(here: &Channels, there: &Channels) {
     let (mut owner, mut other) = (open(there).await, open(there).await);
     assert_ne!(owner.name(), other.name(), "every channel has its own name");
 
-    here.send(owner.name(), &Note::new(7)).await.expect("sent");
-    here.send(other.name(), &Note::new(8)).await.expect("sent");
+    here.send(owner.name(), &LayerNote::new(7))
+        .await
+        .expect("sent");
+    here.send(other.name(), &LayerNote::new(8))
+        .await
+        .expect("sent");
 
-    assert_eq!(receive(&mut owner).await, Note::new(7));
-    assert_eq!(receive(&mut other).await, Note::new(8));
+    assert_eq!(receive(&mut owner).await, LayerNote::new(7));
+    assert_eq!(receive(&mut other).await, LayerNote::new(8));
 }
 
 async fn an_excluded_member_receives_nothing(here: &Channels, there: &Channels) {
     let (mut one, mut two) = (open(here).await, open(there).await);
     join(here, "exam.except", &one).await;
     join(there, "exam.except", &two).await;
-    let group = here.group::<Note>("exam.except").expect("a valid name");
+    let group = here
+        .group::<LayerNote>("exam.except")
+        .expect("a valid name");
 
     for (number, except) in [(1, one.name()), (2, two.name())] {
-        let sent = group.send_except(&Note::new(number), except).await;
+        let sent = group.send_except(&LayerNote::new(number), except).await;
         sent.expect("sent");
     }
     send(here, "exam.except", 3).await;
@@ -180,13 +190,15 @@ async fn an_excluded_member_receives_nothing(here: &Channels, there: &Channels) 
 async fn nothing_is_received_after_leaving(here: &Channels, there: &Channels) {
     let mut mailbox = open(there).await;
     join(there, "exam.leave", &mailbox).await;
-    let group = there.group::<Note>("exam.leave").expect("a valid name");
+    let group = there
+        .group::<LayerNote>("exam.leave")
+        .expect("a valid name");
 
     group.discard(mailbox.name()).await.expect("left");
     group.discard(mailbox.name()).await.expect("left twice");
     send(here, "exam.leave", 1).await;
     there
-        .send(mailbox.name(), &Note::new(2))
+        .send(mailbox.name(), &LayerNote::new(2))
         .await
         .expect("sent");
 
@@ -206,7 +218,9 @@ async fn a_dropped_mailbox_leaves_its_groups(here: &Channels, there: &Channels) 
     let mut mailbox = open(there).await;
     join(there, "exam.drop", &mailbox).await;
     send(here, "exam.drop", 3).await;
-    here.send(&name, &Note::new(4)).await.expect("no error");
+    here.send(&name, &LayerNote::new(4))
+        .await
+        .expect("no error");
 
     assert_eq!(receive(&mut mailbox).await.number, 3, "joining again works");
 }
@@ -261,10 +275,10 @@ async fn the_owner_of_a_full_mailbox_gets_a_notice(here: &Channels) {
     );
 }
 
-async fn nobody_is_no_error(here: &Channels) {
+async fn sending_to_a_group_without_members_is_no_error(here: &Channels) {
     send(here, "exam.nobody", 1).await;
     let nobody = ChannelName::new("exam.nobody!0").expect("a valid name");
-    let sent = here.send(&nobody, &Note::new(1)).await;
+    let sent = here.send(&nobody, &LayerNote::new(1)).await;
     sent.expect("a missing channel drops the event without an error");
 }
 
@@ -279,7 +293,7 @@ async fn members_of_one_group_receive_nothing_of_another(here: &Channels, there:
 }
 
 async fn members_are_counted_per_process(here: &Channels) {
-    let group = here.group::<Note>("exam.count").expect("a valid name");
+    let group = here.group::<LayerNote>("exam.count").expect("a valid name");
     assert_eq!(here.local_members(group.name()), 0);
     let one = open(here).await;
     join(here, "exam.count", &one).await;
@@ -291,18 +305,24 @@ async fn members_are_counted_per_process(here: &Channels) {
 async fn only_own_channels_can_be_added_to_a_group(here: &Channels, there: &Channels) {
     let mailbox = open(there).await;
     let nobody = ChannelName::new("exam.nobody!0").expect("a valid name");
-    let group = here.group::<Note>("exam.foreign").expect("a valid name");
+    let group = here
+        .group::<LayerNote>("exam.foreign")
+        .expect("a valid name");
 
     let error = group.add(&nobody).await.expect_err("it does not exist");
     assert_eq!(error.kind(), ErrorKind::Layer);
-    let group = there.group::<Note>("exam.foreign").expect("a valid name");
+    let group = there
+        .group::<LayerNote>("exam.foreign")
+        .expect("a valid name");
     group.add(mailbox.name()).await.expect("it is its own");
 }
 
 async fn a_job_waits_and_is_taken_once(here: &Channels, there: &Channels) {
     let queue = queue("exam.jobs");
     for number in 0..10 {
-        here.send(&queue, &Note::new(number)).await.expect("queued");
+        here.send(&queue, &LayerNote::new(number))
+            .await
+            .expect("queued");
     }
 
     for number in 0..10 {
@@ -327,7 +347,7 @@ async fn two_workers_share_the_jobs(here: &Channels, there: &Channels) {
     let send = async {
         for number in 0..50 {
             there
-                .send(&queue, &Note::new(number))
+                .send(&queue, &LayerNote::new(number))
                 .await
                 .expect("queued");
         }
@@ -346,7 +366,7 @@ async fn a_full_worker_queue_refuses_the_job(here: &Channels, there: &Channels) 
     let mut accepted = 0;
     let refused = loop {
         assert!(accepted < LARGEST_CAPACITY, "it is not bounded");
-        match here.send(&queue, &Note::new(accepted)).await {
+        match here.send(&queue, &LayerNote::new(accepted)).await {
             Ok(()) => accepted += 1,
             Err(error) => break error,
         }
@@ -364,7 +384,7 @@ async fn a_full_worker_queue_refuses_the_job(here: &Channels, there: &Channels) 
             "accepted jobs remain"
         );
     }
-    let sent = here.send(&queue, &Note::new(accepted)).await;
+    let sent = here.send(&queue, &LayerNote::new(accepted)).await;
     sent.expect("an empty queue accepts jobs again");
     assert_eq!(take(there, &queue).await, Some(accepted));
 }
@@ -384,8 +404,10 @@ fn queue(name: &str) -> ChannelName {
 async fn take(channels: &Channels, queue: &ChannelName) -> Option<u32> {
     let receiving = channels.layer().receive(queue, Duration::from_secs(1));
     let received = soon("a job", receiving).await.expect("the layer works");
-    let note = received?.decode::<Note>().expect("it is what was sent");
-    assert_eq!(*note, Note::new(note.number), "as it was sent");
+    let note = received?
+        .decode::<LayerNote>()
+        .expect("it is what was sent");
+    assert_eq!(*note, LayerNote::new(note.number), "as it was sent");
     Some(note.number)
 }
 
@@ -394,22 +416,22 @@ async fn open(channels: &Channels) -> Mailbox {
 }
 
 async fn join(channels: &Channels, group: &str, mailbox: &Mailbox) {
-    let group = channels.group::<Note>(group).expect("a valid name");
+    let group = channels.group::<LayerNote>(group).expect("a valid name");
     let joined = soon("a membership", group.add(mailbox.name())).await;
     joined.expect("joined");
 }
 
 async fn send(channels: &Channels, group: &str, number: u32) {
-    let group = channels.group::<Note>(group).expect("a valid name");
-    let sent = soon("a send", group.send(&Note::new(number))).await;
+    let group = channels.group::<LayerNote>(group).expect("a valid name");
+    let sent = soon("a send", group.send(&LayerNote::new(number))).await;
     sent.expect("sent");
 }
 
-async fn receive(mailbox: &mut Mailbox) -> Note {
+async fn receive(mailbox: &mut Mailbox) -> LayerNote {
     let received = soon("an event", mailbox.receive()).await;
     let envelope: Envelope = received.expect("nothing was missed");
-    let note = envelope.decode::<Note>().expect("it is what was sent");
-    Note {
+    let note = envelope.decode::<LayerNote>().expect("it is what was sent");
+    LayerNote {
         number: note.number,
         bytes: note.bytes.clone(),
     }
@@ -425,8 +447,8 @@ mod serde_bytes_vec {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        struct Bytes;
-        impl de::Visitor<'_> for Bytes {
+        struct BytesVisitor;
+        impl de::Visitor<'_> for BytesVisitor {
             type Value = Vec<u8>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -437,6 +459,6 @@ mod serde_bytes_vec {
                 Ok(bytes.to_vec())
             }
         }
-        from.deserialize_bytes(Bytes)
+        from.deserialize_bytes(BytesVisitor)
     }
 }

@@ -32,14 +32,14 @@ impl ReceivedEvent {
 
 /// The received part of a stream that is not parsed yet.
 #[derive(Default)]
-pub(super) struct EventStream {
+pub(super) struct EventParser {
     bytes: Vec<u8>,
     last_id: String,
     event: ReceivedEvent,
     has_data: bool,
 }
 
-impl EventStream {
+impl EventParser {
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

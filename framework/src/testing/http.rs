@@ -4,7 +4,7 @@ use super::{
     Caller,
     cookie_jar::CookieJar,
     described,
-    event_stream::{EventStream, ReceivedEvent},
+    event_stream::{EventParser, ReceivedEvent},
     explain, fail, scope, soon_at, start,
 };
 use crate::{
@@ -63,7 +63,7 @@ use tokio::task::JoinHandle;
 pub struct HttpCommunicator {
     task: Option<JoinHandle<Result<()>>>,
     response: ResponseState,
-    events: EventStream,
+    events: EventParser,
 }
 
 enum ResponseState {
@@ -111,7 +111,7 @@ impl HttpCommunicator {
         Self {
             task: Some(task),
             response: ResponseState::Pending(reply),
-            events: EventStream::default(),
+            events: EventParser::default(),
         }
     }
 

@@ -38,10 +38,10 @@ where
     let (here, there) = (connect().await, connect().await);
     the_whole_list_comes_first(&here, &there).await;
     connections_of_one_key_are_one_person(&here, &there).await;
-    a_user_who_comes_back_within_the_grace_time_has_not_left(&here, &there).await;
-    a_user_who_does_not_come_back_leaves_once(&here, &there).await;
+    a_user_who_reconnects_within_the_grace_time_has_not_left(&here, &there).await;
+    a_user_who_does_not_reconnect_leaves_once(&here, &there).await;
     the_newest_meta_counts(&here, &there).await;
-    a_connection_that_ends_its_presence_is_told_nothing_more(&here, &there).await;
+    a_connection_that_ends_its_presence_receives_nothing_more(&here, &there).await;
     a_connection_has_one_key_in_a_group(&here, &there).await;
     a_connection_that_is_present_again_gets_the_list_again(&here, &there).await;
     groups_share_nothing(&here, &there).await;
@@ -85,7 +85,7 @@ async fn connections_of_one_key_are_one_person(here: &Channels, there: &Channels
     assert_eq!(first.joins, 1, "a person joins once");
 }
 
-async fn a_user_who_comes_back_within_the_grace_time_has_not_left(
+async fn a_user_who_reconnects_within_the_grace_time_has_not_left(
     here: &Channels,
     there: &Channels,
 ) {
@@ -104,19 +104,19 @@ async fn a_user_who_comes_back_within_the_grace_time_has_not_left(
         for (channels, witness) in [here, there].into_iter().zip(&mut witnesses) {
             witness.sees("no connection", &all(0)).await;
             let listed = listed(&handle(channels, group)).await;
-            assert_eq!(listed, list(&all(0)), "as its consumers were told");
+            assert_eq!(listed, list(&all(0)), "as its consumers received it");
         }
         let _ana = Follower::enter(back, group, "ana", "a").await;
 
         for witness in &mut witnesses {
             witness.sees("the person back", &all(1)).await;
-            let told = (witness.joins, witness.leaves);
-            assert_eq!(told, (3, 0), "nobody has left");
+            let counts = (witness.joins, witness.leaves);
+            assert_eq!(counts, (3, 0), "no one has left");
         }
     }
 }
 
-async fn a_user_who_does_not_come_back_leaves_once(here: &Channels, there: &Channels) {
+async fn a_user_who_does_not_reconnect_leaves_once(here: &Channels, there: &Channels) {
     let mut witnesses = [
         Follower::enter(here, "exam.leave", "w1", "w").await,
         Follower::enter(there, "exam.leave", "w2", "w").await,
@@ -133,7 +133,7 @@ async fn a_user_who_does_not_come_back_leaves_once(here: &Channels, there: &Chan
         witness
             .sees("the others", &[("w1", 1, "w"), ("w2", 1, "w")])
             .await;
-        assert_eq!(witness.leaves, 1, "a leave is told once");
+        assert_eq!(witness.leaves, 1, "a leave is sent once");
     }
     let count = handle(here, "exam.leave").count().await.expect("a count");
     assert_eq!((count.people, count.connections), (2, 2));
@@ -160,7 +160,7 @@ async fn the_newest_meta_counts(here: &Channels, there: &Channels) {
     assert_eq!(kind, ErrorKind::User, "only a connection has a meta");
 }
 
-async fn a_connection_that_ends_its_presence_is_told_nothing_more(
+async fn a_connection_that_ends_its_presence_receives_nothing_more(
     here: &Channels,
     there: &Channels,
 ) {

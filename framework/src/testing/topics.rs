@@ -4,20 +4,21 @@ use super::soon;
 use crate::{
     channels::{Channels, Event, GroupEvents, Position, Shared, Topic, TopicEvent},
     error::ErrorKind,
+    name::ChannelName,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, future::Future, time::Duration};
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "exam.note")]
-struct Note {
+struct TopicNote {
     number: u64,
 }
 
-impl Event for Note {}
+impl Event for TopicNote {}
 
 /// The events of one topic.
-type Notes = GroupEvents<TopicEvent<Note>>;
+type Notes = GroupEvents<TopicEvent<TopicNote>>;
 
 /// Checks that a channel layer conforms to the rules of topics.
 ///
@@ -49,16 +50,16 @@ where
     without_a_place_nothing_was_missed(&here, &there).await;
     an_event_with_a_key_is_stored_once(&here, &there).await;
     clients_that_come_and_go_miss_nothing(&here, &there).await;
-    a_slow_receiver_gets_everything_or_is_told(&here, &there).await;
+    a_slow_receiver_gets_every_event_or_a_gap(&here, &there).await;
     members_of_the_group_receive_plain_events(&here, &there).await;
-    what_is_sent_to_the_group_is_not_remembered(&here, &there).await;
+    events_that_are_sent_to_the_group_are_not_stored(&here, &there).await;
     after_leaving_nothing_is_received(&here, &there).await;
 }
 
 async fn one_order_for_all_processes(here: &Channels, there: &Channels) {
     let (one, two) = (topic(here, "order"), topic(there, "order"));
     let mut listeners = [listen(&one, None).await, listen(&two, None).await];
-    let publish = async |topic: &Topic<Note>, numbers: std::ops::Range<u64>| {
+    let publish = async |topic: &Topic<TopicNote>, numbers: std::ops::Range<u64>| {
         for number in numbers {
             send(topic, number).await;
         }
@@ -76,7 +77,7 @@ async fn one_order_for_all_processes(here: &Channels, there: &Channels) {
         seen.push(events);
     }
     assert_eq!(seen[0], seen[1], "all processes have one order");
-    let offsets: Vec<_> = seen[0].iter().map(|(place, _)| place.offset()).collect();
+    let offsets: Vec<_> = seen[0].iter().map(|(sent, _)| sent.offset()).collect();
     let first = offsets[0];
     let expected: Vec<_> = (first..first + 100).collect();
     assert_eq!(offsets, expected, "the numbers follow each other");
@@ -84,12 +85,12 @@ async fn one_order_for_all_processes(here: &Channels, there: &Channels) {
 
 async fn what_was_missed_comes_first(here: &Channels, there: &Channels) {
     let (one, two) = (topic(here, "missed"), topic(there, "missed"));
-    let place = send(&one, 1).await;
+    let sent = send(&one, 1).await;
     for number in 2..=5 {
         send(&two, number).await;
     }
 
-    let mut listener = listen(&two, Some(place)).await;
+    let mut listener = listen(&two, Some(sent)).await;
     send(&one, 6).await;
 
     assert_eq!(numbers(&mut listener, 4).await, [2, 3, 4, 5], "in order");
@@ -97,29 +98,29 @@ async fn what_was_missed_comes_first(here: &Channels, there: &Channels) {
     assert!(all, "then the end of the resume");
     let (next, note) = event(&mut listener).await;
     assert_eq!(note, 6, "then live events");
-    assert_eq!(next.offset(), at.offset() + 1, "which follow the place");
+    assert_eq!(next.offset(), at.offset() + 1, "which follow the position");
     assert_eq!(next.epoch(), at.epoch());
 }
 
 async fn the_window_has_its_exact_size(here: &Channels, there: &Channels) {
     let sized = |channels| topic(channels, "window").history_size(5);
     let (one, two) = (sized(here), sized(there));
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     for number in 0..20 {
-        places.push(send(&one, number).await);
+        positions.push(send(&one, number).await);
     }
 
     for resumed in [&one, &two] {
-        let mut listener = listen(resumed, Some(places[14].clone())).await;
+        let mut listener = listen(resumed, Some(positions[14].clone())).await;
         assert_eq!(numbers(&mut listener, 5).await, [15, 16, 17, 18, 19]);
-        assert!(recovered(&mut listener).await.0, "all five are remembered");
+        assert!(recovered(&mut listener).await.0, "all five are stored");
 
-        let mut listener = listen(resumed, Some(places[13].clone())).await;
+        let mut listener = listen(resumed, Some(positions[13].clone())).await;
         let (all, at) = recovered(&mut listener).await;
         assert!(!all, "six are not: a gap, and none of the old events");
-        assert_eq!(at, places[19], "live events follow this place");
+        assert_eq!(at, positions[19], "live events follow this position");
     }
-    let mut listener = listen(&two, Some(places[13].clone())).await;
+    let mut listener = listen(&two, Some(positions[13].clone())).await;
     assert!(!recovered(&mut listener).await.0);
     send(&one, 20).await;
     assert_eq!(numbers(&mut listener, 1).await, [20], "live goes on");
@@ -128,12 +129,12 @@ async fn the_window_has_its_exact_size(here: &Channels, there: &Channels) {
 async fn old_events_are_forgotten(here: &Channels, there: &Channels) {
     let aged = |channels| topic(channels, "age").history_age(Duration::from_secs(1));
     let (one, two) = (aged(here), aged(there));
-    let place = send(&one, 1).await;
+    let sent = send(&one, 1).await;
     send(&one, 2).await;
 
-    let forgotten = async {
+    let expired = async {
         loop {
-            let mut listener = listen(&two, Some(place.clone())).await;
+            let mut listener = listen(&two, Some(sent.clone())).await;
             if let TopicEvent::Recovered { all, .. } = &*next(&mut listener).await {
                 assert!(!all, "an event is missing");
                 return;
@@ -141,26 +142,26 @@ async fn old_events_are_forgotten(here: &Channels, there: &Channels) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    soon("old events are forgotten, which is a gap", forgotten).await;
+    soon("old events expire, which is a gap", expired).await;
 }
 
 async fn a_foreign_place_is_a_gap(here: &Channels, there: &Channels) {
     let (one, two) = (topic(here, "foreign"), topic(there, "foreign"));
-    let place = send(&one, 1).await;
+    let sent = send(&one, 1).await;
     let position = |offset, epoch: &str| Position::new(offset, epoch).expect("a valid epoch");
     for since in [
-        position(place.offset() + 1, place.epoch()),
-        position(u64::MAX, place.epoch()),
-        position(place.offset(), "elsewhere"),
+        position(sent.offset() + 1, sent.epoch()),
+        position(u64::MAX, sent.epoch()),
+        position(sent.offset(), "elsewhere"),
         position(0, "elsewhere"),
     ] {
         let mut listener = listen(&two, Some(since.clone())).await;
 
         let (all, at) = recovered(&mut listener).await;
-        assert!(!all, "{since} is no place of this topic");
-        assert_eq!(at, place, "live events follow the current one");
+        assert!(!all, "{since} is no position of this topic");
+        assert_eq!(at, sent, "live events follow the current one");
     }
-    let mut listener = listen(&two, Some(place)).await;
+    let mut listener = listen(&two, Some(sent)).await;
     assert!(recovered(&mut listener).await.0, "this one is");
 }
 
@@ -168,7 +169,7 @@ async fn without_a_place_nothing_was_missed(here: &Channels, there: &Channels) {
     let (one, two) = (topic(here, "new"), topic(there, "new"));
     let mut first = listen(&one, None).await;
     let (all, start) = recovered(&mut first).await;
-    assert!(all, "a topic that was never used has a place");
+    assert!(all, "a topic that was never used has a position");
     drop(first);
     for number in 0..3 {
         send(&two, number).await;
@@ -187,26 +188,26 @@ async fn without_a_place_nothing_was_missed(here: &Channels, there: &Channels) {
 async fn an_event_with_a_key_is_stored_once(here: &Channels, there: &Channels) {
     let (one, two) = (topic(here, "once"), topic(there, "once"));
     let mut listener = listen(&two, None).await;
-    let once = async |topic: &Topic<Note>, key: &str, number| {
-        let note = Note { number };
+    let once = async |topic: &Topic<TopicNote>, key: &str, number| {
+        let note = TopicNote { number };
         let sent = soon("a send", topic.send_once(key, &note)).await;
         sent.expect("sent")
     };
 
-    // Keys of an earlier run may still be remembered.
+    // Keys of an earlier run may still be stored.
     let (a, b) = (
         format!("a {}", fastrand::u64(..)),
         format!("b {}", fastrand::u64(..)),
     );
-    let place = once(&one, &a, 1).await;
-    assert_eq!(once(&one, &a, 1).await, place, "it has one place");
-    assert_eq!(once(&two, &a, 1).await, place, "from another process, too");
+    let sent = once(&one, &a, 1).await;
+    assert_eq!(once(&one, &a, 1).await, sent, "it has one position");
+    assert_eq!(once(&two, &a, 1).await, sent, "from another process, too");
     once(&two, &b, 2).await;
 
     assert!(recovered(&mut listener).await.0);
     assert_eq!(numbers(&mut listener, 2).await, [1, 2], "each once");
     for key in ["", &"k".repeat(201)] {
-        let error = one.send_once(key, &Note { number: 3 }).await;
+        let error = one.send_once(key, &TopicNote { number: 3 }).await;
         assert_eq!(error.expect_err("no key").kind(), ErrorKind::TooLarge);
     }
 }
@@ -214,17 +215,17 @@ async fn an_event_with_a_key_is_stored_once(here: &Channels, there: &Channels) {
 async fn clients_that_come_and_go_miss_nothing(here: &Channels, there: &Channels) {
     const EVENTS: u64 = 300;
     let (one, two) = (topic(here, "churn"), topic(there, "churn"));
-    let follow = async |topic: &Topic<Note>, stay: u64| {
-        let mut place = None;
+    let follow = async |topic: &Topic<TopicNote>, stay: u64| {
+        let mut sent = None;
         let mut received = Vec::new();
         while received.last() != Some(&(EVENTS - 1)) {
-            let mut listener = listen(topic, place.take()).await;
+            let mut listener = listen(topic, sent.take()).await;
             for _ in 0..=stay {
                 let next = next(&mut listener).await;
-                place = Some(next.position().clone());
+                sent = Some(next.position().clone());
                 match &*next {
                     TopicEvent::Event { event, .. } => received.push(event.number),
-                    TopicEvent::Recovered { all, .. } => assert!(all, "all is remembered"),
+                    TopicEvent::Recovered { all, .. } => assert!(all, "all is stored"),
                 }
                 if received.last() == Some(&(EVENTS - 1)) {
                     break;
@@ -251,7 +252,7 @@ async fn clients_that_come_and_go_miss_nothing(here: &Channels, there: &Channels
     }
 }
 
-async fn a_slow_receiver_gets_everything_or_is_told(here: &Channels, there: &Channels) {
+async fn a_slow_receiver_gets_every_event_or_a_gap(here: &Channels, there: &Channels) {
     let sized = |channels, size| topic(channels, "slow").history_size(size);
     let sender = sized(here, 5_000);
     for (size, is_whole) in [(5_000, true), (10, false)] {
@@ -277,7 +278,7 @@ async fn a_slow_receiver_gets_everything_or_is_told(here: &Channels, there: &Cha
             match &*next {
                 TopicEvent::Event { event, .. } => received.push(event.number),
                 TopicEvent::Recovered { all, .. } => {
-                    assert!(!all, "only a gap is told");
+                    assert!(!all, "only a gap is reported");
                     gaps += 1;
                     break;
                 }
@@ -292,7 +293,7 @@ async fn a_slow_receiver_gets_everything_or_is_told(here: &Channels, there: &Cha
             false => {
                 let expected: Vec<_> = (1..=received.len() as u64).collect();
                 assert_eq!(received, expected, "complete up to the gap");
-                assert_eq!(gaps, 1, "what is not remembered is told");
+                assert_eq!(gaps, 1, "what is not stored is reported");
             }
         }
     }
@@ -300,7 +301,7 @@ async fn a_slow_receiver_gets_everything_or_is_told(here: &Channels, there: &Cha
 
 async fn members_of_the_group_receive_plain_events(here: &Channels, there: &Channels) {
     let (one, two) = (topic(here, "plain"), topic(there, "plain"));
-    let listening = there.listen::<Note>(two.name().as_str());
+    let listening = there.listen::<TopicNote>(two.name().as_str());
     let mut plain = soon("a membership", listening).await.expect("joined");
 
     send(&one, 7).await;
@@ -309,14 +310,14 @@ async fn members_of_the_group_receive_plain_events(here: &Channels, there: &Chan
     assert_eq!(event.expect("nothing was missed").number, 7);
 }
 
-async fn what_is_sent_to_the_group_is_not_remembered(here: &Channels, there: &Channels) {
+async fn events_that_are_sent_to_the_group_are_not_stored(here: &Channels, there: &Channels) {
     let (one, two) = (topic(here, "group"), topic(there, "group"));
-    let place = send(&one, 1).await;
-    let sent = two.group().send(&Note { number: 2 }).await;
+    let first = send(&one, 1).await;
+    let sent = two.group().send(&TopicNote { number: 2 }).await;
     sent.expect("sent");
     send(&two, 3).await;
 
-    let mut listener = listen(&two, Some(place)).await;
+    let mut listener = listen(&two, Some(first)).await;
 
     assert_eq!(numbers(&mut listener, 1).await, [3]);
     assert!(recovered(&mut listener).await.0);
@@ -341,33 +342,33 @@ async fn after_leaving_nothing_is_received(here: &Channels, there: &Channels) {
     let left = two.group().discard(mailbox.name()).await;
     left.expect("left");
     send(&one, 1).await;
-    let sent = there.send(mailbox.name(), &Note { number: 2 }).await;
+    let sent = there.send(mailbox.name(), &TopicNote { number: 2 }).await;
     sent.expect("sent");
 
     let envelope = soon("an event", mailbox.receive()).await;
-    let note = envelope.expect("nothing was missed").decode::<Note>();
+    let note = envelope.expect("nothing was missed").decode::<TopicNote>();
     assert_eq!(note.expect("a plain event").number, 2, "it has left");
-    let nobody = crate::ChannelName::new("exam.nobody!0").expect("a valid name");
+    let nobody = ChannelName::new("exam.nobody!0").expect("a valid name");
     let error = two.resume(&nobody, None).await.expect_err("no channel");
     assert_eq!(error.kind(), ErrorKind::Layer);
 }
 
-fn topic(channels: &Channels, name: &str) -> Topic<Note> {
+fn topic(channels: &Channels, name: &str) -> Topic<TopicNote> {
     let name = format!("exam.topic.{name}");
     channels.topic(&name).expect("a valid name")
 }
 
-async fn listen(topic: &Topic<Note>, since: Option<Position>) -> Notes {
+async fn listen(topic: &Topic<TopicNote>, since: Option<Position>) -> Notes {
     let listening = soon("a resume", topic.listen(since)).await;
     listening.expect("resumed")
 }
 
-async fn send(topic: &Topic<Note>, number: u64) -> Position {
-    let sent = soon("a send", topic.send(&Note { number })).await;
+async fn send(topic: &Topic<TopicNote>, number: u64) -> Position {
+    let sent = soon("a send", topic.send(&TopicNote { number })).await;
     sent.expect("sent")
 }
 
-async fn next(listener: &mut Notes) -> Shared<TopicEvent<Note>> {
+async fn next(listener: &mut Notes) -> Shared<TopicEvent<TopicNote>> {
     let next = soon("an event", listener.next()).await;
     next.expect("nothing was missed")
 }
@@ -389,11 +390,11 @@ async fn recovered(listener: &mut Notes) -> (bool, Position) {
 }
 
 async fn numbers(listener: &mut Notes, count: usize) -> Vec<u64> {
-    let mut places = HashSet::new();
+    let mut positions = HashSet::new();
     let mut numbers = Vec::new();
     for _ in 0..count {
-        let (place, number) = event(listener).await;
-        assert!(places.insert(place), "each place has one event");
+        let (sent, number) = event(listener).await;
+        assert!(positions.insert(sent), "each position has one event");
         numbers.push(number);
     }
     numbers

@@ -325,11 +325,11 @@ impl WebSocketCommunicator {
     async fn outcome(&mut self, caller: Caller) -> &Result<()> {
         if let ApplicationState::Running(task) = &mut self.application {
             // A handler may use its whole grace period, and a disconnect hook its own.
-            let patience = PATIENCE * 10;
-            let Ok(ended) = tokio::time::timeout(patience, task).await else {
+            let limit = PATIENCE * 10;
+            let Ok(ended) = tokio::time::timeout(limit, task).await else {
                 fail(
                     caller,
-                    format_args!("waited {patience:?} for the application to end"),
+                    format_args!("waited {limit:?} for the application to end"),
                 );
             };
             let outcome =

@@ -31,12 +31,12 @@ pub(super) struct Unix(pub(super) Arc<Path>);
 /// An open connection.
 pub(super) struct Stream<S> {
     io: TokioIo<S>,
-    opened: Opened,
+    opened: OpenedAt,
 }
 
 /// When a connection was opened: an extra of the [`Connected`] of its errors.
 #[derive(Clone, Copy)]
-pub(super) struct Opened(pub(super) Instant);
+pub(super) struct OpenedAt(pub(super) Instant);
 
 type Connecting<S> = Pin<Box<dyn Future<Output = io::Result<Stream<S>>> + Send>>;
 
@@ -100,7 +100,7 @@ async fn connected<S>(connecting: impl Future<Output = io::Result<S>>) -> io::Re
     match timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(stream) => Ok(Stream {
             io: TokioIo::new(stream?),
-            opened: Opened(Instant::now()),
+            opened: OpenedAt(Instant::now()),
         }),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }

@@ -2,7 +2,7 @@
 
 mod connector;
 
-use self::connector::{Opened, Tcp, Unix};
+use self::connector::{OpenedAt, Tcp, Unix};
 use crate::error::BoxError;
 use http::{Extensions, Request, Response, Uri, uri::Authority};
 use http_body::Body;
@@ -180,7 +180,7 @@ fn has_ended_since(error: &legacy::Error, began: Instant) -> bool {
     if let Some(connected) = error.connect_info() {
         connected.get_extras(&mut extras);
     }
-    let is_kept = |Opened(opened): &Opened| *opened < began;
+    let is_kept = |OpenedAt(opened): &OpenedAt| *opened < began;
     extras.get().is_some_and(is_kept) && sources(error).any(is_end)
 }
 

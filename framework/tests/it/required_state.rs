@@ -263,9 +263,9 @@ fn sessions_and_auth_are_needed_in_their_order() {
 
     let all = missing(member());
     for needed in [
-        "it::required_state::Member needs a User<it::site::Account>: ",
+        "it::required_state::Member needs a User<it::auth_app::Account>: ",
         "Member needs a Session: ",
-        "Member needs an AuthSession<it::site::Accounts>: ",
+        "Member needs an AuthSession<it::auth_app::Accounts>: ",
         to_sessions,
         to_auth,
     ] {
@@ -280,7 +280,8 @@ fn sessions_and_auth_are_needed_in_their_order() {
     let tokens = auth().tokens(|_| ready(Ok(None)));
     assert_eq!(missing(member().with(sessions()).with(tokens)), "");
     let outside = member().with(auth()).with(staff).with(sessions());
-    let expected = format!("the middleware RequireUser needs a User<it::site::Account>: {to_auth}");
+    let expected =
+        format!("the middleware RequireUser needs a User<it::auth_app::Account>: {to_auth}");
     assert_eq!(missing(outside), expected);
 }
 

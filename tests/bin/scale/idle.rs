@@ -10,8 +10,8 @@ use std::{
 
 use seaway_tests::support::{
     Redis, Server,
-    load::{Flood, Load},
     idle::Idle,
+    load::{Flood, Load},
 };
 use tokio::task::{JoinSet, spawn_blocking};
 

@@ -1,20 +1,20 @@
-//! Differences that are told together, and the events that tell them, encoded.
+//! Differences that are sent together, and their events, encoded.
 
 use super::replica::{Difference, Person};
-use super::store::Key;
+use super::store::PersonKey;
 use crate::{channels::Envelope, name::GroupName};
 use std::{collections::HashMap, mem};
 
-/// Differences that have not been told yet: one for each person.
+/// Differences that have not been sent yet: one for each person.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(super) struct PendingDifferences {
     differences: Vec<Difference>,
-    indexes: HashMap<Key, usize>,
+    indexes: HashMap<PersonKey, usize>,
 }
 
-impl Batch {
-    /// Adds a difference. Returns it if the batch has to be told first, because joins and leaves
-    /// are told each.
+impl PendingDifferences {
+    /// Adds a difference. Returns it if the others have to be sent first, because joins and leaves
+    /// are sent each.
     pub(super) fn add(&mut self, difference: Difference) -> Option<Difference> {
         let key = match &difference {
             Difference::Joined(key, _) | Difference::Updated(key, _) | Difference::Left(key) => key,
@@ -26,10 +26,10 @@ impl Batch {
         };
         match (&mut self.differences[*index], difference) {
             (
-                Difference::Joined(_, told) | Difference::Updated(_, told),
+                Difference::Joined(_, pending) | Difference::Updated(_, pending),
                 Difference::Updated(_, person),
             ) => {
-                *told = person;
+                *pending = person;
                 None
             }
             (_, difference) => Some(difference),
@@ -52,7 +52,7 @@ impl Batch {
             }
         }
         let lists = [!joined.is_empty(), !updated.is_empty(), !left.is_empty()];
-        let mut out = Writer::default();
+        let mut out = MessagePackWriter::default();
         out.map(1 + lists.into_iter().filter(|is_there| *is_there).count());
         out.text("presence");
         out.text(group.as_str());
@@ -79,8 +79,8 @@ impl Batch {
 }
 
 /// Returns the whole list as an encoded [`PresenceEvent::State`](super::PresenceEvent).
-pub(super) fn state(group: &GroupName, people: &HashMap<Key, Person>) -> Envelope {
-    let mut out = Writer::default();
+pub(super) fn state(group: &GroupName, people: &HashMap<PersonKey, Person>) -> Envelope {
+    let mut out = MessagePackWriter::default();
     out.map(2);
     out.text("presence");
     out.text(group.as_str());
@@ -94,9 +94,9 @@ pub(super) fn state(group: &GroupName, people: &HashMap<Key, Person>) -> Envelop
 
 /// Writes MessagePack, since the metas are encoded already.
 #[derive(Default)]
-struct Writer(Vec<u8>);
+struct MessagePackWriter(Vec<u8>);
 
-impl Writer {
+impl MessagePackWriter {
     fn map(&mut self, entries: usize) {
         self.0
             .push(0x80 | u8::try_from(entries & 0xf).expect("four bits"));
@@ -130,7 +130,7 @@ impl Writer {
         self.0.extend(text.as_bytes());
     }
 
-    fn person(&mut self, key: &Key, person: &Person) {
+    fn person(&mut self, key: &PersonKey, person: &Person) {
         self.map(3);
         self.text("key");
         self.text(key);
@@ -168,9 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn changes_of_one_person_are_told_as_one_unless_they_join_or_leave_again() {
+    fn changes_of_one_person_are_sent_as_one_unless_they_join_or_leave_again() {
         let group = GroupName::new("lot.7").unwrap();
-        let mut batch = Batch::default();
+        let mut batch = PendingDifferences::default();
         let joined = |key: &str, count| Difference::Joined(key.into(), person(count, "m"));
         let updated = |key: &str, count, meta| Difference::Updated(key.into(), person(count, meta));
         assert!(batch.add(joined("ana", 1)).is_none());
@@ -202,7 +202,7 @@ mod tests {
         let group = GroupName::new("t".repeat(99)).unwrap();
         for length in [0, 1, 15, 16, 70_000] {
             let people = (0..length).map(|number| (number.to_string().into(), person(1, "m")));
-            let people: HashMap<Key, Person> = people.collect();
+            let people: HashMap<PersonKey, Person> = people.collect();
             let PresenceEvent::State { people, .. } = decoded(state(&group, &people)) else {
                 panic!("not a state");
             };

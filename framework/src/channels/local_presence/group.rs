@@ -1,22 +1,19 @@
-//! One group in this process: its people, its list, and the consumers that are told of changes.
+//! One group in this process, and the task that keeps it and the store equal.
 
 use super::{
-    batch::{self, Batch},
-    own::{DeclarationBatch, Own, Waiter},
-    replica::{Applied, Difference, Replica},
-    store::{Changes, Declared, Key, Snapshot, Store, Version},
+    group_state::PresenceState,
+    own::{DeclarationBatch, DeclarationWaiter, Own},
+    store::{Changes, Declared, PersonKey, PresenceStore, Snapshot, Version},
 };
 use crate::{
     channels::{LocalChannels, mailbox::Slot},
-    error::Result,
+    error::{Error, Result},
     log_limit::log_limited,
     name::{ChannelName, GroupName},
 };
 use bytes::Bytes;
 use std::{
-    collections::HashMap,
     future::{Future, pending},
-    mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -26,17 +23,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// The shortest time between two events of one group; changes in between are told together.
-const WINDOW: Duration = Duration::from_millis(10);
-
-/// How much longer it is for each consumer that is told.
-const WINDOW_EACH: Duration = Duration::from_micros(10);
-
 /// The number of people in one declaration.
 const DECLARED_AT_ONCE: usize = 250;
-
-/// The number of changes that are kept while the list is read. With more, it is read again.
-const MOST_BUFFERED: usize = 4096;
 
 /// The pause after the store has refused something.
 const RETRY: Duration = Duration::from_secs(1);
@@ -51,42 +39,22 @@ const EXPIRY_RETRY: Duration = Duration::from_millis(500);
 /// One group in this process.
 pub(super) struct GroupPresence {
     name: GroupName,
-    local: LocalChannels,
-    state: Mutex<GroupState>,
+    state: Mutex<PresenceState>,
     changed: Notify,
     /// How much later this process removes people of others.
     second: Duration,
 }
 
-struct GroupState {
-    own: Own,
-    replica: Replica,
-    /// Whether the list is to be read. Meanwhile changes are buffered.
-    is_stale: bool,
-    buffered: Vec<Changes>,
-    /// The consumers that know the list and are told each change.
-    audience: HashMap<ChannelName, Arc<Slot>>,
-    /// Those who are still to be told the whole list.
-    newcomers: HashMap<ChannelName, Arc<Slot>>,
-    batch: Batch,
-    /// When the next event may be told.
-    next_event: Instant,
-    /// The newest version that the declarations of this process are part of.
-    stored_by: Option<Version>,
-    is_declaring: bool,
-    settled: Vec<oneshot::Sender<()>>,
-}
-
 /// A command to the store, and its outcome.
-type Operation = BoxFuture<Outcome>;
+type StoreCommand = BoxFuture<StoreOutcome>;
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-enum Outcome {
+enum StoreOutcome {
     Subscribed(Result<u64>),
     Declared(DeclarationBatch, Result<Declared>),
     Read(Result<Snapshot>),
-    Expired(Vec<Key>, Result<Option<Version>>),
+    Expired(Vec<PersonKey>, Result<Option<Version>>),
     /// With the version that this process had before.
     Refreshed(Option<Version>, Result<Option<Version>>),
     Unsubscribed,
@@ -95,10 +63,10 @@ enum Outcome {
 /// What one task does for a group.
 struct GroupTask {
     group: Arc<GroupPresence>,
-    store: Arc<dyn Store>,
+    store: Arc<dyn PresenceStore>,
     subscription: Option<u64>,
     lost: BoxFuture<()>,
-    /// When the store may be asked again after it has refused something.
+    /// When commands may be sent to the store again after it has refused one.
     retry_at: Option<Instant>,
     refresh_at: Option<Instant>,
     /// A version of the store that this process should have reached by the next refresh.
@@ -109,40 +77,37 @@ impl GroupPresence {
     pub(super) fn new(name: &GroupName, local: &LocalChannels) -> Arc<Self> {
         Arc::new(Self {
             name: name.clone(),
-            local: local.clone(),
-            state: Mutex::new(GroupState {
-                own: Own::default(),
-                replica: Replica::default(),
-                is_stale: true,
-                buffered: Vec::new(),
-                audience: HashMap::new(),
-                newcomers: HashMap::new(),
-                batch: Batch::default(),
-                next_event: Instant::now(),
-                stored_by: None,
-                is_declaring: false,
-                settled: Vec::new(),
-            }),
+            state: Mutex::new(PresenceState::new(name, local)),
             changed: Notify::new(),
             second: SECOND.mul_f64(1.0 + fastrand::f64()),
         })
     }
 
-    /// Adds a connection, and tells it the list and its changes from now on; returns whether it was
-    /// there before.
-    pub(super) fn enter(&self, slot: &Arc<Slot>, key: Key, meta: Bytes, waiter: Waiter) -> bool {
+    /// Adds a connection, and sends it the list and its changes from now on; returns whether it
+    /// was there before.
+    pub(super) fn enter(
+        &self,
+        slot: &Arc<Slot>,
+        key: PersonKey,
+        meta: Bytes,
+        waiter: DeclarationWaiter,
+    ) -> bool {
         let mut state = self.state();
         let channel = slot.name();
         let was_present = state.own.enter(channel, key, meta, waiter);
-        state.audience.remove(channel);
-        state.newcomers.insert(channel.clone(), slot.clone());
+        state.subscribe(slot);
         drop(state);
         self.changed.notify_one();
         was_present
     }
 
     /// Changes the meta of the person of a connection; returns whether there is one.
-    pub(super) fn update(&self, channel: &ChannelName, meta: Bytes, waiter: Waiter) -> bool {
+    pub(super) fn update(
+        &self,
+        channel: &ChannelName,
+        meta: Bytes,
+        waiter: DeclarationWaiter,
+    ) -> bool {
         let is_present = self.state().own.update(channel, meta, waiter);
         self.changed.notify_one();
         is_present
@@ -152,40 +117,28 @@ impl GroupPresence {
     pub(super) fn leave(&self, channel: &ChannelName) {
         let mut state = self.state();
         state.own.leave(channel);
-        state.audience.remove(channel);
-        state.newcomers.remove(channel);
+        state.unsubscribe(channel);
         drop(state);
         self.changed.notify_one();
     }
 
     /// Declares everyone again: the store has lost them.
-    pub(super) fn forgotten(&self) {
-        let mut state = self.state();
-        state.own.declare_all();
-        state.is_stale = true;
-        drop(state);
+    pub(super) fn declare_all(&self) {
+        self.state().declare_all();
         self.changed.notify_one();
     }
 
     /// Takes a change from the store.
     pub(super) fn received(&self, changes: Changes) {
-        let mut state = self.state();
-        if state.is_stale {
-            if state.buffered.len() < MOST_BUFFERED {
-                state.buffered.push(changes);
-            }
-            return;
+        if self.state().receive(changes) {
+            self.changed.notify_one();
         }
-        state.apply(changes, self);
-        drop(state);
-        self.changed.notify_one();
     }
 
     /// Returns the list, unless this process does not have it or has stored something newer.
-    pub(super) fn list(&self) -> Option<Vec<(Key, u32, Bytes)>> {
+    pub(super) fn list(&self) -> Option<Vec<(PersonKey, u32, Bytes)>> {
         let state = self.state();
-        let is_current = !state.is_stale && state.is_reached(state.stored_by);
-        is_current.then(|| {
+        state.is_current().then(|| {
             let people = state.replica.people().iter();
             people
                 .map(|(key, person)| (key.clone(), person.count, person.meta.clone()))
@@ -195,14 +148,7 @@ impl GroupPresence {
 
     /// Returns a receiver that completes once everything is declared; `None` if it is.
     pub(super) fn settled(&self) -> Option<oneshot::Receiver<()>> {
-        let mut state = self.state();
-        if !state.is_declaring && !state.own.is_due() {
-            return None;
-        }
-        let (settled, receiver) = oneshot::channel();
-        state.settled.retain(|other| !other.is_closed());
-        state.settled.push(settled);
-        Some(receiver)
+        self.state().settled()
     }
 
     /// Returns whether a connection of this process is present.
@@ -210,13 +156,17 @@ impl GroupPresence {
         self.state().own.has_connections()
     }
 
-    /// Returns whether nobody in this process takes part any more.
+    /// Returns whether this process has neither people nor subscribers in the group.
     pub(super) fn is_idle(&self) -> bool {
         self.state().is_idle()
     }
 
     /// Keeps store and consumers up to date, until `end` agrees that the group is idle.
-    pub(super) async fn run(self: Arc<Self>, store: Arc<dyn Store>, end: impl Fn(&Self) -> bool) {
+    pub(super) async fn run(
+        self: Arc<Self>,
+        store: Arc<dyn PresenceStore>,
+        end: impl Fn(&Self) -> bool,
+    ) {
         let mut task = GroupTask {
             refresh_at: store.refresh_every().map(|period| Instant::now() + period),
             group: self,
@@ -226,7 +176,7 @@ impl GroupPresence {
             retry_at: None,
             expected: None,
         };
-        let mut operation: Option<Operation> = None;
+        let mut operation: Option<StoreCommand> = None;
         loop {
             let now = Instant::now();
             if operation.is_none() {
@@ -260,7 +210,7 @@ impl GroupPresence {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, GroupState> {
+    fn state(&self) -> MutexGuard<'_, PresenceState> {
         self.state
             .lock()
             .expect("no code panics while it holds this lock")
@@ -269,7 +219,7 @@ impl GroupPresence {
 
 impl GroupTask {
     /// Returns the next command, if there is one to send now.
-    fn next(&mut self, now: Instant) -> Option<Operation> {
+    fn next(&mut self, now: Instant) -> Option<StoreCommand> {
         if self.retry_at.is_some_and(|at| at > now) {
             return None;
         }
@@ -280,36 +230,34 @@ impl GroupTask {
                 return None;
             }
             return Some(Box::pin(async move {
-                Outcome::Subscribed(store.subscribe(&group.name).await)
+                StoreOutcome::Subscribed(store.subscribe(&group.name).await)
             }));
         };
         let mut state = self.group.state();
-        if state.own.is_due() {
-            let batch = state.own.take_due(DECLARED_AT_ONCE);
-            state.is_declaring = true;
+        if let Some(batch) = state.take_due(DECLARED_AT_ONCE) {
             return Some(Box::pin(async move {
                 let declared = store.declare(&group.name, &batch.declarations).await;
-                Outcome::Declared(batch, declared)
+                StoreOutcome::Declared(batch, declared)
             }));
         }
         if state.is_idle() {
             return Some(Box::pin(async move {
                 store.unsubscribe(&group.name).await;
-                Outcome::Unsubscribed
+                StoreOutcome::Unsubscribed
             }));
         }
         if state.is_stale {
-            state.buffered.clear();
+            state.begin_read();
             return Some(Box::pin(async move {
-                Outcome::Read(store.read(&group.name).await)
+                StoreOutcome::Read(store.read(&group.name).await)
             }));
         }
-        let delay = |key: &Key| self.group.delay(&state.own, key);
+        let delay = |key: &PersonKey| self.group.delay(&state.own, key);
         let expired = state.replica.expired(now, delay);
         if !expired.is_empty() {
             return Some(Box::pin(async move {
                 let removed = store.expire(&group.name, &expired).await;
-                Outcome::Expired(expired, removed)
+                StoreOutcome::Expired(expired, removed)
             }));
         }
         if self.refresh_at.is_some_and(|at| at <= now) {
@@ -319,115 +267,99 @@ impl GroupTask {
             }
             let before = state.replica.version();
             return Some(Box::pin(async move {
-                Outcome::Refreshed(before, store.refresh(&group.name).await)
+                StoreOutcome::Refreshed(before, store.refresh(&group.name).await)
             }));
         }
         None
     }
 
-    /// Tells what is to be told now; returns when something is due next. A command that is due
+    /// Sends what is due now; returns when something is due next. A command that is due
     /// starts only if `is_free`.
     fn due(&self, now: Instant, is_free: bool) -> Option<Instant> {
         let mut state = self.group.state();
-        let gone = state.replica.end_doubts(now);
-        state.tell(gone, &self.group);
-        let event = state.flush(now, &self.group);
-        let doubt = state.replica.next_doubt();
+        state.expire_missing(now);
+        let event = state.flush(now);
+        let missing = state.replica.next_missing_expiry();
         let command = match (is_free, self.retry_at) {
             (false, _) => None,
             (true, Some(at)) => Some(at),
             // It waits for a subscription.
             (true, None) if state.is_stale => None,
             (true, None) => {
-                let delay = |key: &Key| self.group.delay(&state.own, key);
+                let delay = |key: &PersonKey| self.group.delay(&state.own, key);
                 let expiry = state.replica.next_expiry(delay);
                 [expiry, self.refresh_at].into_iter().flatten().min()
             }
         };
-        [event, doubt, command].into_iter().flatten().min()
+        [event, missing, command].into_iter().flatten().min()
     }
 
-    fn complete(&mut self, outcome: Outcome) {
+    fn complete(&mut self, outcome: StoreOutcome) {
         let now = Instant::now();
-        let mut state = self.group.state();
-        let failed = match outcome {
-            Outcome::Subscribed(Ok(subscription)) => {
-                state.is_stale = true;
-                // After a loss, the store may have been replaced by an older or empty one.
-                state.own.declare_all();
-                self.subscription = Some(subscription);
-                let (store, name) = (self.store.clone(), self.group.name.clone());
-                self.lost = Box::pin(async move { store.lost(&name, subscription).await });
-                None
-            }
-            Outcome::Declared(batch, Ok(Declared::Stored(by))) => {
-                state.own.stored(batch, by);
-                state.stored_by = by;
-                state.declared();
-                None
-            }
-            Outcome::Declared(batch, Ok(Declared::Forgotten)) => {
-                state.own.take_back(batch);
-                state.is_declaring = false;
-                None
-            }
-            Outcome::Declared(batch, Err(error)) => {
-                state.own.take_back(batch);
-                state.is_declaring = false;
-                Some(error)
-            }
-            Outcome::Read(Ok(snapshot)) => {
-                let patience = self.store.patience();
-                state.read(snapshot, patience, now, &self.group);
-                None
-            }
-            Outcome::Expired(keys, Ok(version)) => {
+        let done = match outcome {
+            StoreOutcome::Subscribed(outcome) => outcome.map(|number| self.subscribed(number)),
+            StoreOutcome::Declared(batch, outcome) => self.group.state().declared(batch, outcome),
+            StoreOutcome::Read(outcome) => outcome.map(|snapshot| {
+                let missing_grace = self.store.missing_grace();
+                self.group.state().read(snapshot, missing_grace, now);
+            }),
+            StoreOutcome::Expired(keys, outcome) => outcome.map(|version| {
+                let mut state = self.group.state();
                 state.replica.postpone(&keys, now + EXPIRY_RETRY);
-                // Without the list, nobody is told that they have left.
+                // Without the list, no subscriber receives that they have left.
                 state.is_stale |= version.is_none();
-                None
+            }),
+            StoreOutcome::Refreshed(before, outcome) => {
+                outcome.map(|version| self.refreshed(before, version))
             }
-            Outcome::Refreshed(before, Ok(version)) => {
-                let is_ahead = |(before, version): (Version, Version)| {
-                    before.epoch == version.epoch && before.number > version.number
-                };
-                // A change that this process was to receive by now was lost, or it has received
-                // one of another program.
-                if self
-                    .expected
-                    .is_some_and(|expected| !state.is_reached(Some(expected)))
-                    || before.zip(version).is_some_and(is_ahead)
-                {
-                    state.is_stale = true;
-                }
-                if version.is_none() {
-                    state.own.declare_all();
-                    state.is_stale = true;
-                }
-                self.expected = version;
-                None
+            StoreOutcome::Unsubscribed => {
+                self.lose();
+                Ok(())
             }
-            Outcome::Unsubscribed => {
-                self.subscription = None;
-                self.lost = Box::pin(pending());
-                state.is_stale = true;
-                None
-            }
-            Outcome::Subscribed(Err(error))
-            | Outcome::Read(Err(error))
-            | Outcome::Expired(_, Err(error))
-            | Outcome::Refreshed(_, Err(error)) => Some(error),
         };
-        if let Some(error) = failed {
-            state.own.reject(&format!("{error:#}").into());
-            log_limited!(
-                warn,
-                group = %self.group.name,
-                error = %format_args!("{error:#}"),
-                "cannot keep a presence up to date; retrying"
-            );
-            self.retry_at = Some(now + RETRY);
+        if let Err(error) = done {
+            self.refused(&error, now);
         }
+    }
+
+    fn subscribed(&mut self, subscription: u64) {
+        // After a loss, the store may have been replaced by an older or empty one.
+        self.group.state().declare_all();
+        self.subscription = Some(subscription);
+        let (store, name) = (self.store.clone(), self.group.name.clone());
+        self.lost = Box::pin(async move { store.lost(&name, subscription).await });
+    }
+
+    fn refreshed(&mut self, before: Option<Version>, version: Option<Version>) {
+        let mut state = self.group.state();
+        let is_ahead = |(before, version): (Version, Version)| {
+            before.epoch == version.epoch && before.number > version.number
+        };
+        // A change that this process was to receive by now was lost, or it has received one of
+        // another program.
+        if self
+            .expected
+            .is_some_and(|expected| !state.is_reached(Some(expected)))
+            || before.zip(version).is_some_and(is_ahead)
+        {
+            state.is_stale = true;
+        }
+        if version.is_none() {
+            state.declare_all();
+        }
+        self.expected = version;
+    }
+
+    /// Handles an error of the store: those who wait get it, and the command is repeated later.
+    fn refused(&mut self, error: &Error, now: Instant) {
+        self.group.state().own.reject(&format!("{error:#}").into());
+        log_limited!(
+            warn,
+            group = %self.group.name,
+            error = %format_args!("{error:#}"),
+            "cannot keep a presence up to date; retrying"
+        );
+        self.retry_at = Some(now + RETRY);
     }
 
     /// Handles the loss of the subscription.
@@ -441,129 +373,10 @@ impl GroupTask {
 impl GroupPresence {
     /// Returns how much later than its grace time this process removes a person. The process that
     /// they were connected to goes first.
-    fn delay(&self, own: &Own, key: &Key) -> Duration {
+    fn delay(&self, own: &Own, key: &PersonKey) -> Duration {
         match own.has(key) {
             true => Duration::ZERO,
             false => self.second,
         }
-    }
-}
-
-impl GroupState {
-    fn is_idle(&self) -> bool {
-        self.own.is_empty() && self.audience.is_empty() && self.newcomers.is_empty()
-    }
-
-    fn is_reached(&self, version: Option<Version>) -> bool {
-        let (Some(version), Some(reached)) = (version, self.replica.version()) else {
-            return version.is_none();
-        };
-        reached.epoch == version.epoch && reached.number >= version.number
-    }
-
-    fn apply(&mut self, changes: Changes, group: &GroupPresence) {
-        match self.replica.apply(changes, Instant::now()) {
-            Applied::Next(differences) => {
-                self.tell(differences, group);
-                self.forget_unknown();
-            }
-            Applied::Old => {}
-            Applied::Gap => self.is_stale = true,
-        }
-    }
-
-    fn read(
-        &mut self,
-        snapshot: Snapshot,
-        patience: Duration,
-        now: Instant,
-        group: &GroupPresence,
-    ) {
-        let before = self.replica.version();
-        let is_other = |before: Version| ![0, snapshot.version.epoch].contains(&before.epoch);
-        if before.is_some_and(is_other) {
-            // It may have people of this process, but not with their connections to it.
-            self.own.declare_all();
-        }
-        let differences = self.replica.replace(snapshot, patience, now);
-        self.tell(differences, group);
-        let Self { own, replica, .. } = self;
-        // Nothing was stored since the list was read.
-        own.forget_unknown(|key| replica.people().contains_key(key), |_| true);
-        self.stored_by = None;
-        self.is_stale = self.buffered.len() >= MOST_BUFFERED;
-        for changes in mem::take(&mut self.buffered) {
-            if !self.is_stale {
-                self.apply(changes, group);
-            }
-        }
-    }
-
-    fn declared(&mut self) {
-        self.is_declaring = false;
-        self.forget_unknown();
-        if !self.own.is_due() {
-            self.settled
-                .drain(..)
-                .for_each(|waiter| _ = waiter.send(()));
-        }
-    }
-
-    fn forget_unknown(&mut self) {
-        if self.is_stale {
-            return;
-        }
-        let Self { own, replica, .. } = self;
-        let reached = replica.version();
-        let is_reached = |by: Option<Version>| match (by, reached) {
-            (Some(by), Some(reached)) => by.epoch == reached.epoch && by.number <= reached.number,
-            (by, _) => by.is_none(),
-        };
-        own.forget_unknown(|key| replica.people().contains_key(key), is_reached);
-    }
-
-    /// Adds differences to those that are to be told.
-    fn tell(&mut self, differences: Vec<Difference>, group: &GroupPresence) {
-        for difference in differences {
-            match &difference {
-                Difference::Joined(key, person) | Difference::Updated(key, person) => {
-                    let record = (person.count, person.stamp, &person.meta);
-                    self.own.seen(key, Some(record));
-                }
-                Difference::Left(key) => self.own.seen(key, None),
-            }
-            if let Some(again) = self.batch.add(difference) {
-                self.tell_batch(group);
-                self.batch.add(again);
-            }
-        }
-    }
-
-    fn tell_batch(&mut self, group: &GroupPresence) {
-        let envelope = self.batch.take(&group.name);
-        group.local.deliver_to(self.audience.values(), &envelope);
-    }
-
-    /// Tells changes to the audience, and the list to newcomers, if it is time to; returns when it
-    /// is otherwise.
-    fn flush(&mut self, now: Instant, group: &GroupPresence) -> Option<Instant> {
-        let has_newcomers = !self.is_stale && !self.newcomers.is_empty();
-        if self.batch.is_empty() && !has_newcomers {
-            return None;
-        }
-        if now < self.next_event {
-            return Some(self.next_event);
-        }
-        if !self.batch.is_empty() {
-            self.tell_batch(group);
-        }
-        if has_newcomers {
-            let envelope = batch::state(&group.name, self.replica.people());
-            group.local.deliver_to(self.newcomers.values(), &envelope);
-            self.audience.extend(self.newcomers.drain());
-        }
-        let consumers = u32::try_from(self.audience.len()).unwrap_or(u32::MAX);
-        self.next_event = now + WINDOW + WINDOW_EACH.saturating_mul(consumers);
-        None
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     group::GroupPresence,
     memory::MemoryStore,
-    store::{Changes, Key, Receiver, Sink, Store, Totals},
+    store::{Changes, PersonKey, PresenceStore, Sink, StoreListener, Totals},
 };
 use crate::{
     channels::LocalChannels,
@@ -59,7 +59,7 @@ pub struct LocalPresence(Arc<Hub>);
 
 pub(crate) struct Hub {
     local: LocalChannels,
-    store: Arc<dyn Store>,
+    store: Arc<dyn PresenceStore>,
     /// How long the store may take to confirm something.
     limit: Duration,
     groups: Mutex<HashMap<GroupName, Arc<GroupPresence>>>,
@@ -69,7 +69,7 @@ impl LocalPresence {
     /// Creates the presence of a layer inside one process, which keeps people for `grace` after
     /// their last connection has closed.
     ///
-    /// A [`LocalChannels`] has one presence: a second one is not told which connections end.
+    /// A [`LocalChannels`] has one presence: a second one does not learn which connections end.
     pub fn new(local: &LocalChannels, grace: Duration) -> Self {
         let limit = Duration::from_secs(10);
         Self::with_store(local, limit, |sink| Arc::new(MemoryStore::new(sink, grace)))
@@ -78,7 +78,7 @@ impl LocalPresence {
     pub(crate) fn with_store(
         local: &LocalChannels,
         limit: Duration,
-        store: impl FnOnce(Sink) -> Arc<dyn Store>,
+        store: impl FnOnce(Sink) -> Arc<dyn PresenceStore>,
     ) -> Self {
         let hub = Arc::new_cyclic(|hub: &Weak<Hub>| Hub {
             local: local.clone(),
@@ -122,7 +122,7 @@ impl Hub {
         };
         let slot = self.local.slot(channel).ok_or_else(elsewhere)?;
         let (waiter, outcome) = oneshot::channel();
-        let mut undo = Undo {
+        let mut undo = UnconfirmedPresence {
             hub: self,
             group,
             channel,
@@ -217,7 +217,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the store does not respond in time.
-    pub(crate) async fn list(&self, group: &GroupName) -> Result<Vec<(Key, u32, Bytes)>> {
+    pub(crate) async fn list(&self, group: &GroupName) -> Result<Vec<(PersonKey, u32, Bytes)>> {
         let found = self.groups().get(group).cloned();
         if let Some(list) = found.and_then(|group| group.list()) {
             return Ok(list);
@@ -240,16 +240,16 @@ impl Hub {
     async fn in_time<T>(
         &self,
         group: &GroupName,
-        answer: impl Future<Output = Result<T>>,
+        response: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let mut answer = pin!(answer);
-        // A store in memory answers at once, and needs no timer of the runtime.
-        let first = poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx)));
-        if let Poll::Ready(answer) = first.await {
-            return answer;
+        let mut response = pin!(response);
+        // A store in memory responds at once, and needs no timer of the runtime.
+        let first = poll_fn(|cx| Poll::Ready(response.as_mut().poll(cx)));
+        if let Poll::Ready(response) = first.await {
+            return response;
         }
-        match timeout(self.limit, answer).await {
-            Ok(answer) => answer,
+        match timeout(self.limit, response).await {
+            Ok(response) => response,
             Err(_) => {
                 let seconds = self.limit.as_secs_f32();
                 let message = format!("the presence in {group} was not read within {seconds} s");
@@ -294,7 +294,7 @@ impl Hub {
     }
 }
 
-impl Receiver for Hub {
+impl StoreListener for Hub {
     fn received(&self, group: &GroupName, changes: Changes) {
         let found = self.groups().get(group).cloned();
         if let Some(group) = found {
@@ -302,10 +302,10 @@ impl Receiver for Hub {
         }
     }
 
-    fn forgotten(&self, concerns: &dyn Fn(&GroupName) -> bool) {
+    fn lost_by_store(&self, concerns: &dyn Fn(&GroupName) -> bool) {
         for (name, group) in &*self.groups() {
             if concerns(name) {
-                group.forgotten();
+                group.declare_all();
             }
         }
     }
@@ -318,14 +318,14 @@ impl Receiver for Hub {
 }
 
 /// A presence that the store has not confirmed yet.
-struct Undo<'a> {
+struct UnconfirmedPresence<'a> {
     hub: &'a Hub,
     group: &'a GroupName,
     channel: &'a ChannelName,
     is_due: bool,
 }
 
-impl Drop for Undo<'_> {
+impl Drop for UnconfirmedPresence<'_> {
     fn drop(&mut self) {
         if self.is_due {
             self.hub.leave(self.group, self.channel);

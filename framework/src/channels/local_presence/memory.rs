@@ -1,7 +1,8 @@
 //! The store of presence inside one process.
 
 use super::store::{
-    Change, Changes, Declaration, Declared, Key, Record, Sink, Snapshot, Store, Totals, Version,
+    Changes, Declaration, Declared, PersonKey, PresenceChange, PresenceStore, Record, Sink,
+    Snapshot, Totals, Version,
 };
 use crate::{error::Result, name::GroupName};
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ pub(super) struct MemoryStore {
 #[derive(Default)]
 struct GroupTable {
     number: u64,
-    people: HashMap<Key, StoredPerson>,
+    people: HashMap<PersonKey, StoredPerson>,
     /// The number of open connections.
     connections: u64,
 }
@@ -53,7 +54,7 @@ impl MemoryStore {
     fn change(
         &self,
         group: &GroupName,
-        change: impl FnOnce(&mut GroupTable) -> Vec<Change>,
+        change: impl FnOnce(&mut GroupTable) -> Vec<PresenceChange>,
     ) -> Version {
         let mut groups = self.groups();
         let table = groups.entry(group.clone()).or_default();
@@ -77,7 +78,7 @@ impl GroupTable {
         }
     }
 
-    fn declare(&mut self, declaration: &Declaration, grace: Duration) -> Option<Change> {
+    fn declare(&mut self, declaration: &Declaration, grace: Duration) -> Option<PresenceChange> {
         let Declaration {
             key, count, meta, ..
         } = declaration;
@@ -103,19 +104,19 @@ impl GroupTable {
             until: Instant::now() + grace,
         };
         self.people.insert(key.clone(), person);
-        Some(Change {
+        Some(PresenceChange {
             key: key.clone(),
             record: Some(record),
         })
     }
 
-    fn expire(&mut self, key: &Key) -> Option<Change> {
+    fn expire(&mut self, key: &PersonKey) -> Option<PresenceChange> {
         let StoredPerson { record, until } = self.people.get(key)?;
         if record.count > 0 || *until > Instant::now() {
             return None;
         }
         self.people.remove(key);
-        Some(Change {
+        Some(PresenceChange {
             key: key.clone(),
             record: None,
         })
@@ -123,7 +124,7 @@ impl GroupTable {
 }
 
 #[async_trait]
-impl Store for MemoryStore {
+impl PresenceStore for MemoryStore {
     async fn subscribe(&self, _: &GroupName) -> Result<u64> {
         Ok(0)
     }
@@ -133,7 +134,7 @@ impl Store for MemoryStore {
     }
 
     async fn unsubscribe(&self, group: &GroupName) {
-        // Nobody is told of it any more, so nobody is in it.
+        // No subscriber is left, so no person is in it.
         self.groups().remove(group);
     }
 
@@ -187,7 +188,7 @@ impl Store for MemoryStore {
         Ok(Declared::Stored(Some(version)))
     }
 
-    async fn expire(&self, group: &GroupName, keys: &[Key]) -> Result<Option<Version>> {
+    async fn expire(&self, group: &GroupName, keys: &[PersonKey]) -> Result<Option<Version>> {
         let version = self.change(group, |table| {
             keys.iter().filter_map(|key| table.expire(key)).collect()
         });
@@ -202,7 +203,7 @@ impl Store for MemoryStore {
         None
     }
 
-    fn patience(&self) -> Duration {
+    fn missing_grace(&self) -> Duration {
         self.grace
     }
 }

@@ -1,6 +1,6 @@
 //! The people of one group who are connected to this process.
 
-use super::store::{Declaration, Key, Version};
+use super::store::{Declaration, PersonKey, Version};
 use crate::{error::Result, name::ChannelName};
 use bytes::Bytes;
 use std::{
@@ -11,17 +11,17 @@ use std::{
 use tokio::sync::oneshot;
 
 /// Gets the outcome of a declaration.
-pub(super) type Waiter = oneshot::Sender<Result<(), Arc<str>>>;
+pub(super) type DeclarationWaiter = oneshot::Sender<Result<(), Arc<str>>>;
 
 /// The connections of this process, and what is still to be declared of them.
 #[derive(Default)]
 pub(super) struct Own {
-    connections: HashMap<ChannelName, Key>,
-    people: HashMap<Key, OwnPerson>,
+    connections: HashMap<ChannelName, PersonKey>,
+    people: HashMap<PersonKey, OwnPerson>,
     /// Those to declare, in order.
-    due: VecDeque<Key>,
+    due: VecDeque<PersonKey>,
     /// Those without a connection, as the store knows.
-    gone: HashSet<Key>,
+    gone: HashSet<PersonKey>,
 }
 
 struct OwnPerson {
@@ -34,13 +34,13 @@ struct OwnPerson {
     is_due: bool,
     /// By which version of the list the store knows that there is no connection, if it does.
     gone_by: Option<Option<Version>>,
-    waiters: Vec<Waiter>,
+    waiters: Vec<DeclarationWaiter>,
 }
 
 /// Declarations under way.
 pub(super) struct DeclarationBatch {
     pub(super) declarations: Vec<Declaration>,
-    waiters: Vec<Vec<Waiter>>,
+    waiters: Vec<Vec<DeclarationWaiter>>,
 }
 
 impl Own {
@@ -48,9 +48,9 @@ impl Own {
     pub(super) fn enter(
         &mut self,
         channel: &ChannelName,
-        key: Key,
+        key: PersonKey,
         meta: Bytes,
-        waiter: Waiter,
+        waiter: DeclarationWaiter,
     ) -> bool {
         let is_same = self.connections.get(channel).map(|before| *before == key);
         if is_same == Some(false) {
@@ -71,7 +71,12 @@ impl Own {
     }
 
     /// Changes the meta of the person of a connection; returns whether there is one.
-    pub(super) fn update(&mut self, channel: &ChannelName, meta: Bytes, waiter: Waiter) -> bool {
+    pub(super) fn update(
+        &mut self,
+        channel: &ChannelName,
+        meta: Bytes,
+        waiter: DeclarationWaiter,
+    ) -> bool {
         let Some(key) = self.connections.get(channel).cloned() else {
             return false;
         };
@@ -96,11 +101,11 @@ impl Own {
 
     /// Declares everyone again.
     pub(super) fn declare_all(&mut self) {
-        let keys: Vec<Key> = self.people.keys().cloned().collect();
+        let keys: Vec<PersonKey> = self.people.keys().cloned().collect();
         keys.iter().for_each(|key| self.declare(key));
     }
 
-    fn declare(&mut self, key: &Key) {
+    fn declare(&mut self, key: &PersonKey) {
         if let Some(person) = self.people.get_mut(key)
             && !mem::replace(&mut person.is_due, true)
         {
@@ -115,7 +120,7 @@ impl Own {
         !self.due.is_empty()
     }
 
-    /// Returns whether nobody is or was lately connected.
+    /// Returns whether no person is connected, or was lately.
     pub(super) fn is_empty(&self) -> bool {
         self.people.is_empty()
     }
@@ -126,13 +131,13 @@ impl Own {
     }
 
     /// Returns whether this person is or was lately connected to this process.
-    pub(super) fn has(&self, key: &Key) -> bool {
+    pub(super) fn has(&self, key: &PersonKey) -> bool {
         self.people.contains_key(key)
     }
 
     /// Takes at most `limit` declarations.
     pub(super) fn take_due(&mut self, limit: usize) -> DeclarationBatch {
-        let keys: Vec<Key> = self.due.drain(..limit.min(self.due.len())).collect();
+        let keys: Vec<PersonKey> = self.due.drain(..limit.min(self.due.len())).collect();
         let mut batch = DeclarationBatch {
             declarations: Vec::with_capacity(keys.len()),
             waiters: Vec::with_capacity(keys.len()),
@@ -194,7 +199,7 @@ impl Own {
     }
 
     /// Records what the store has of a person: `None` if they have left.
-    pub(super) fn seen(&mut self, key: &Key, record: Option<(u32, u64, &Bytes)>) {
+    pub(super) fn seen(&mut self, key: &PersonKey, record: Option<(u32, u64, &Bytes)>) {
         let Some(person) = self.people.get_mut(key) else {
             return;
         };
@@ -211,15 +216,15 @@ impl Own {
             None if person.is_due => {}
             // Another program has removed them.
             None if person.count > 0 => self.declare(key),
-            _ => self.forget(key),
+            _ => self.remove(key),
         }
     }
 
     /// Forgets those without a connection whom the list does not have either, although it is as new
     /// as what was stored: they connected and left before anything was stored.
-    pub(super) fn forget_unknown(
+    pub(super) fn remove_unknown(
         &mut self,
-        is_listed: impl Fn(&Key) -> bool,
+        is_listed: impl Fn(&PersonKey) -> bool,
         is_reached: impl Fn(Option<Version>) -> bool,
     ) {
         if self.gone.is_empty() {
@@ -229,11 +234,11 @@ impl Own {
             let gone_by = self.people.get(*key).and_then(|person| person.gone_by);
             gone_by.is_some_and(&is_reached) && !is_listed(key)
         });
-        let unknown: Vec<Key> = unknown.cloned().collect();
-        unknown.iter().for_each(|key| self.forget(key));
+        let unknown: Vec<PersonKey> = unknown.cloned().collect();
+        unknown.iter().for_each(|key| self.remove(key));
     }
 
-    fn forget(&mut self, key: &Key) {
+    fn remove(&mut self, key: &PersonKey) {
         self.people.remove(key);
         self.gone.remove(key);
     }
@@ -251,8 +256,8 @@ impl OwnPerson {
         }
     }
 
-    /// Adds a waiter, and forgets those that wait no more: the store may be down for long.
-    fn wait(&mut self, waiter: Waiter) {
+    /// Adds a waiter, and removes those that wait no more: the store may be down for long.
+    fn wait(&mut self, waiter: DeclarationWaiter) {
         self.waiters.retain(|other| !other.is_closed());
         self.waiters.push(waiter);
     }
@@ -335,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_nobody_was_told_of_is_forgotten_once_the_list_is_new_enough() {
+    fn a_key_that_was_never_announced_is_removed_once_the_list_is_new_enough() {
         let by = Version {
             epoch: 1,
             number: 9,
@@ -346,10 +351,10 @@ mod tests {
         let batch = own.take_due(1);
         own.stored(batch, Some(by));
 
-        own.forget_unknown(|_| false, |version| version != Some(by));
-        own.forget_unknown(|_| true, |version| version == Some(by));
+        own.remove_unknown(|_| false, |version| version != Some(by));
+        own.remove_unknown(|_| true, |version| version == Some(by));
         assert!(!own.is_empty());
-        own.forget_unknown(|_| false, |version| version == Some(by));
+        own.remove_unknown(|_| false, |version| version == Some(by));
         assert!(own.is_empty());
     }
 

@@ -1,6 +1,6 @@
 //! The list of one group as this process has it, and the rules by which it follows the store.
 
-use super::store::{Change, Changes, Key, Record, Snapshot, Version};
+use super::store::{Changes, PersonKey, PresenceChange, Record, Snapshot, Version};
 use bytes::Bytes;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::Instant;
@@ -8,15 +8,15 @@ use tokio::time::Instant;
 /// The number of people that are removed in one step.
 const MOST_EXPIRED: usize = 1000;
 
-/// The list of a group, as the members of this process were told.
+/// The list of a group, as the members of this process have received it.
 #[derive(Default)]
 pub(super) struct Replica {
     version: Option<Version>,
     /// The run of the store that it was read from.
     run: Option<Arc<str>>,
-    people: HashMap<Key, Person>,
+    people: HashMap<PersonKey, Person>,
     /// When something is to be done about people: few of them have such a time.
-    due: HashMap<Key, Due>,
+    due: HashMap<PersonKey, Due>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,15 +32,15 @@ enum Due {
     Expiry(Instant),
     /// A store that has lost data does not have this person; then they have left, unless a process
     /// says before that it has them.
-    Doubt(Instant),
+    Missing(Instant),
 }
 
 /// A difference between two states of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Difference {
-    Joined(Key, Person),
-    Updated(Key, Person),
-    Left(Key),
+    Joined(PersonKey, Person),
+    Updated(PersonKey, Person),
+    Left(PersonKey),
 }
 
 /// What a change is to a replica.
@@ -73,7 +73,7 @@ impl Replica {
         let changes = changes.changes.into_iter();
         Applied::Next(
             changes
-                .filter_map(|Change { key, record }| match record {
+                .filter_map(|PresenceChange { key, record }| match record {
                     Some(record) => self.set(key, record, now),
                     None => self.remove(key),
                 })
@@ -82,11 +82,11 @@ impl Replica {
     }
 
     /// Replaces the list by that of the store. If the store has lost data, people whom it does not
-    /// have are kept for `patience`.
+    /// have are kept for `missing_grace`.
     pub(super) fn replace(
         &mut self,
         snapshot: Snapshot,
-        patience: Duration,
+        missing_grace: Duration,
         now: Instant,
     ) -> Vec<Difference> {
         let Snapshot {
@@ -99,7 +99,7 @@ impl Replica {
         });
         self.version = Some(version);
         self.run = run;
-        let mut missing: HashMap<Key, ()> =
+        let mut missing: HashMap<PersonKey, ()> =
             self.people.keys().cloned().map(|key| (key, ())).collect();
         let mut differences = Vec::new();
         for (key, record) in people {
@@ -111,18 +111,18 @@ impl Replica {
             if is_continued || is_over {
                 differences.extend(self.remove(key));
             } else {
-                let doubt = Due::Doubt(now + patience);
-                // An earlier doubt ends earlier.
-                let due = self.due.entry(key).or_insert(doubt);
+                let missing = Due::Missing(now + missing_grace);
+                // An earlier one ends earlier.
+                let due = self.due.entry(key).or_insert(missing);
                 if let Due::Expiry(_) = due {
-                    *due = doubt;
+                    *due = missing;
                 }
             }
         }
         differences
     }
 
-    fn set(&mut self, key: Key, record: Record, now: Instant) -> Option<Difference> {
+    fn set(&mut self, key: PersonKey, record: Record, now: Instant) -> Option<Difference> {
         let Record {
             count,
             grace,
@@ -141,16 +141,16 @@ impl Replica {
         }
     }
 
-    fn remove(&mut self, key: Key) -> Option<Difference> {
+    fn remove(&mut self, key: PersonKey) -> Option<Difference> {
         self.due.remove(&key);
         self.people.remove(&key).map(|_| Difference::Left(key))
     }
 
     /// Removes the people whom a store that has lost data did not get back in time.
-    pub(super) fn end_doubts(&mut self, now: Instant) -> Vec<Difference> {
-        let is_over = |due: &Due| matches!(due, Due::Doubt(at) if *at <= now);
+    pub(super) fn expire_missing(&mut self, now: Instant) -> Vec<Difference> {
+        let is_over = |due: &Due| matches!(due, Due::Missing(at) if *at <= now);
         let over = self.due.iter().filter(|(_, due)| is_over(due));
-        let over: Vec<Key> = over.map(|(key, _)| key.clone()).collect();
+        let over: Vec<PersonKey> = over.map(|(key, _)| key.clone()).collect();
         over.into_iter()
             .filter_map(|key| self.remove(key))
             .collect()
@@ -158,7 +158,11 @@ impl Replica {
 
     /// Returns those whose grace time is over, later by what `delay` returns for each: as many as
     /// are removed in one step.
-    pub(super) fn expired(&self, now: Instant, delay: impl Fn(&Key) -> Duration) -> Vec<Key> {
+    pub(super) fn expired(
+        &self,
+        now: Instant,
+        delay: impl Fn(&PersonKey) -> Duration,
+    ) -> Vec<PersonKey> {
         let due = self.due.iter();
         due.filter(|(key, due)| matches!(due, Due::Expiry(at) if *at + delay(key) <= now))
             .map(|(key, _)| key.clone())
@@ -167,7 +171,7 @@ impl Replica {
     }
 
     /// Has those who are still in their grace time checked again later.
-    pub(super) fn postpone(&mut self, keys: &[Key], until: Instant) {
+    pub(super) fn postpone(&mut self, keys: &[PersonKey], until: Instant) {
         for key in keys {
             if let Some(Due::Expiry(at)) = self.due.get_mut(key) {
                 *at = until.max(*at);
@@ -176,20 +180,20 @@ impl Replica {
     }
 
     /// Returns when the next grace time ends, later by what `delay` returns for each person.
-    pub(super) fn next_expiry(&self, delay: impl Fn(&Key) -> Duration) -> Option<Instant> {
+    pub(super) fn next_expiry(&self, delay: impl Fn(&PersonKey) -> Duration) -> Option<Instant> {
         let due = self.due.iter();
         due.filter_map(|(key, due)| match due {
             Due::Expiry(at) => Some(*at + delay(key)),
-            Due::Doubt(_) => None,
+            Due::Missing(_) => None,
         })
         .min()
     }
 
-    /// Returns when the next doubt ends.
-    pub(super) fn next_doubt(&self) -> Option<Instant> {
+    /// Returns when the first of the missing people counts as having left.
+    pub(super) fn next_missing_expiry(&self) -> Option<Instant> {
         let due = self.due.values();
         due.filter_map(|due| match due {
-            Due::Doubt(at) => Some(*at),
+            Due::Missing(at) => Some(*at),
             Due::Expiry(_) => None,
         })
         .min()
@@ -199,7 +203,7 @@ impl Replica {
         self.version
     }
 
-    pub(super) fn people(&self) -> &HashMap<Key, Person> {
+    pub(super) fn people(&self) -> &HashMap<PersonKey, Person> {
         &self.people
     }
 }
@@ -233,7 +237,7 @@ mod tests {
     fn change(epoch: u64, number: u64, key: &str, count: Option<u32>) -> Changes {
         Changes {
             version: Version { epoch, number },
-            changes: vec![Change {
+            changes: vec![PresenceChange {
                 key: key.into(),
                 record: count.map(|count| record(count, "m")),
             }],
@@ -288,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_gap_each_join_and_leave_is_told_once() {
+    async fn after_a_gap_each_join_and_leave_is_sent_once() {
         let now = Instant::now();
         let mut replica = Replica::default();
         replica.replace(
@@ -307,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn people_whom_a_store_has_lost_are_kept_until_their_process_had_time_to_say_so() {
+    async fn people_missing_after_data_loss_are_kept_until_the_lease_ends() {
         for (lost, why) in [
             (snapshot(2, 9, &[("ana", 1)]), "another list"),
             (snapshot(1, 3, &[("ana", 1)]), "an older one"),
@@ -324,9 +328,13 @@ mod tests {
             assert_eq!(short(replica.replace(lost, PATIENCE, now)), "", "{why}");
             let back = change(version.epoch, version.number + 1, "bo", Some(1));
             assert_eq!(replica.apply(back, now), Applied::Next(Vec::new()), "{why}");
-            assert_eq!(replica.next_doubt(), Some(now + PATIENCE));
-            assert_eq!(short(replica.end_doubts(now + PATIENCE / 2)), "");
-            assert_eq!(short(replica.end_doubts(now + PATIENCE)), "-cy", "{why}");
+            assert_eq!(replica.next_missing_expiry(), Some(now + PATIENCE));
+            assert_eq!(short(replica.expire_missing(now + PATIENCE / 2)), "");
+            assert_eq!(
+                short(replica.expire_missing(now + PATIENCE)),
+                "-cy",
+                "{why}"
+            );
         }
     }
 
@@ -343,7 +351,7 @@ mod tests {
         let differences = replica.replace(run("two", snapshot(1, 5, &[])), PATIENCE, now);
 
         assert_eq!(short(differences), "");
-        assert_eq!(short(replica.end_doubts(now + PATIENCE)), "-bo");
+        assert_eq!(short(replica.expire_missing(now + PATIENCE)), "-bo");
     }
 
     #[tokio::test(start_paused = true)]
@@ -351,15 +359,18 @@ mod tests {
         let now = Instant::now();
         let mut replica = Replica::default();
         replica.replace(snapshot(1, 1, &[("ana", 1), ("bo", 0)]), PATIENCE, now);
-        let (none, second) = (|_: &Key| Duration::ZERO, |_: &Key| Duration::from_secs(1));
+        let (none, second) = (
+            |_: &PersonKey| Duration::ZERO,
+            |_: &PersonKey| Duration::from_secs(1),
+        );
         let end = now + Duration::from_secs(3);
 
         assert_eq!(replica.next_expiry(none), Some(end));
         assert!(replica.expired(now, none).is_empty());
         assert!(replica.expired(end, second).is_empty());
-        assert_eq!(replica.expired(end, none), [Key::from("bo")]);
+        assert_eq!(replica.expired(end, none), [PersonKey::from("bo")]);
 
-        replica.postpone(&[Key::from("bo")], end + PATIENCE);
+        replica.postpone(&[PersonKey::from("bo")], end + PATIENCE);
         assert!(replica.expired(end, none).is_empty());
         replica.apply(change(1, 2, "bo", Some(1)), now);
         assert_eq!(replica.next_expiry(none), None, "back in time");

@@ -9,9 +9,9 @@ use std::{
 };
 
 /// The key of a person.
-pub(crate) type Key = Arc<str>;
+pub(crate) type PersonKey = Arc<str>;
 
-/// The place of a change among those of its group.
+/// The version of the list of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     /// Distinguishes two lists of one group: a store that has lost a list, or dropped an empty one,
@@ -36,8 +36,8 @@ pub(crate) struct Record {
 
 /// A person who has joined, changed or left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) key: Key,
+pub(crate) struct PresenceChange {
+    pub(crate) key: PersonKey,
     /// `None` for one who has left.
     pub(crate) record: Option<Record>,
 }
@@ -46,14 +46,14 @@ pub(crate) struct Change {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Changes {
     pub(crate) version: Version,
-    pub(crate) changes: Vec<Change>,
+    pub(crate) changes: Vec<PresenceChange>,
 }
 
 /// The list of a group.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     pub(crate) version: Version,
-    pub(crate) people: Vec<(Key, Record)>,
+    pub(crate) people: Vec<(PersonKey, Record)>,
     /// Identifies the run of the store; `None` if unknown.
     pub(crate) run: Option<Arc<str>>,
 }
@@ -68,7 +68,7 @@ pub(crate) struct Totals {
 /// What this process declares of a person. A declaration that is repeated changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Declaration {
-    pub(crate) key: Key,
+    pub(crate) key: PersonKey,
     /// The number of open connections in this process.
     pub(crate) count: u32,
     pub(crate) meta: Bytes,
@@ -81,9 +81,9 @@ pub(crate) struct Declaration {
 pub(crate) enum Declared {
     /// It is stored, at the latest by this version of the list; `None` if the list is empty.
     Stored(Option<Version>),
-    /// The store has forgotten this process, and stored nothing. It is now known again, and its
-    /// groups are declared again.
-    Forgotten,
+    /// The store does not know this process any more, and stored nothing. It is now known again,
+    /// and its groups are declared again.
+    ProcessUnknown,
 }
 
 /// The store of presence of a channel layer.
@@ -91,7 +91,7 @@ pub(crate) enum Declared {
 /// Every method waits while the store is unavailable, and so fails only if it refuses. Each may be
 /// dropped at any time, and repeated.
 #[async_trait]
-pub(crate) trait Store: Send + Sync + 'static {
+pub(crate) trait PresenceStore: Send + Sync + 'static {
     /// Subscribes to the changes of a group, which are passed to the [`Sink`]; returns the number
     /// of the subscription.
     async fn subscribe(&self, group: &GroupName) -> Result<u64>;
@@ -113,7 +113,7 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Removes those of these people whose grace time is over; returns the version of the list, or
     /// `None` if the store does not have it.
-    async fn expire(&self, group: &GroupName, keys: &[Key]) -> Result<Option<Version>>;
+    async fn expire(&self, group: &GroupName, keys: &[PersonKey]) -> Result<Option<Version>>;
 
     /// Keeps the group from expiring; returns its version, or `None` if the store does not have it.
     async fn refresh(&self, group: &GroupName) -> Result<Option<Version>>;
@@ -123,16 +123,16 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Returns how long people who are missing in a store that has lost data are kept: the
     /// processes that still have them say so within this time.
-    fn patience(&self) -> Duration;
+    fn missing_grace(&self) -> Duration;
 }
 
-/// The receiver of what a store has to tell.
-pub(crate) trait Receiver: Send + Sync {
+/// The receiver of what a store publishes.
+pub(crate) trait StoreListener: Send + Sync {
     /// Takes changes of a group, in their order.
     fn received(&self, group: &GroupName, changes: Changes);
 
     /// Has this process declare all its people again, in the groups that `concerns` selects.
-    fn forgotten(&self, concerns: &dyn Fn(&GroupName) -> bool);
+    fn lost_by_store(&self, concerns: &dyn Fn(&GroupName) -> bool);
 
     /// Returns whether a connection of this process is present in one of these groups.
     fn is_connected(&self, concerns: &dyn Fn(&GroupName) -> bool) -> bool;
@@ -140,10 +140,10 @@ pub(crate) trait Receiver: Send + Sync {
 
 /// The receiver, which may have ended.
 #[derive(Clone)]
-pub(crate) struct Sink(Weak<dyn Receiver>);
+pub(crate) struct Sink(Weak<dyn StoreListener>);
 
 impl Sink {
-    pub(crate) fn new(receiver: Weak<dyn Receiver>) -> Self {
+    pub(crate) fn new(receiver: Weak<dyn StoreListener>) -> Self {
         Self(receiver)
     }
 
@@ -154,9 +154,9 @@ impl Sink {
     }
 
     #[cfg(feature = "redis")]
-    pub(crate) fn forgotten(&self, concerns: impl Fn(&GroupName) -> bool) {
+    pub(crate) fn lost_by_store(&self, concerns: impl Fn(&GroupName) -> bool) {
         if let Some(receiver) = self.0.upgrade() {
-            receiver.forgotten(&concerns);
+            receiver.lost_by_store(&concerns);
         }
     }
 

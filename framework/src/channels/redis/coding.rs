@@ -5,7 +5,7 @@ use crate::{
     channels::{
         Envelope, JOB_EXPIRY,
         messagepack::{self, MapEntry},
-        placed::{self, Placed},
+        positioned::{self, PositionedEvent},
     },
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
@@ -55,7 +55,7 @@ const RECIPIENTS: &[u8] = b"\xb0__asgi_channel__";
 #[derive(Clone)]
 pub(super) struct Coding {
     pub(super) serializer: Serializer,
-    pub(super) keys: fernet::Keys,
+    pub(super) keys: fernet::FernetKeys,
     /// How long an event may wait in a queue.
     pub(super) expiry: Duration,
     pub(super) capacities: Capacities,
@@ -74,17 +74,17 @@ pub(super) enum Recipients<'a> {
     Members(&'a [ChannelName]),
 }
 
-/// The bytes of an event before and after its place in a topic, which Redis adds.
-pub(super) struct PlacedParts {
-    /// Empty if the place is not added.
+/// The bytes of an event before and after its position in a topic, which Redis adds.
+pub(super) struct PositionedParts {
+    /// Empty if the position is not added.
     pub(super) before: Bytes,
-    /// Whether the place is a string of MessagePack, and not the inside of a string of JSON.
+    /// Whether the position is a string of MessagePack, and not the inside of a string of JSON.
     pub(super) has_length: bool,
     pub(super) after: Bytes,
 }
 
-impl PlacedParts {
-    pub(super) fn without_place(event: Bytes) -> Self {
+impl PositionedParts {
+    pub(super) fn without_position(event: Bytes) -> Self {
         Self {
             before: Bytes::new(),
             has_length: false,
@@ -104,7 +104,7 @@ impl Default for Coding {
     fn default() -> Self {
         Self {
             serializer: Serializer::default(),
-            keys: fernet::Keys::default(),
+            keys: fernet::FernetKeys::default(),
             expiry: JOB_EXPIRY,
             capacities: Capacities::default(),
             max_value: MAX_VALUE,
@@ -125,7 +125,7 @@ impl Coding {
     /// larger than half of the largest value.
     pub(super) fn encode_published(&self, envelope: &Envelope) -> Result<Bytes> {
         let event = envelope.as_bytes();
-        let size = match Placed::begins(event) {
+        let size = match PositionedEvent::begins(event) {
             true => self.extended(),
             false => self.largest(),
         };
@@ -137,11 +137,11 @@ impl Coding {
         self.decode(payload.into(), None).map_err(count).ok()
     }
 
-    /// Encodes an event so that Redis can add its place in a topic; `None` if it is encrypted.
+    /// Encodes an event so that Redis can add its position in a topic; `None` if it is encrypted.
     ///
     /// # Errors
     /// Those of [`encode_published`](Self::encode_published).
-    pub(super) fn encode_placed(&self, envelope: &Envelope) -> Result<Option<PlacedParts>> {
+    pub(super) fn encode_positioned(&self, envelope: &Envelope) -> Result<Option<PositionedParts>> {
         if !self.keys.is_empty() {
             return Ok(None);
         }
@@ -149,8 +149,8 @@ impl Coding {
         check_size(event, self.largest())?;
         Ok(match self.serializer {
             Serializer::MessagePack => messagepack::open_map(event).map(|(count, entries)| {
-                let head = messagepack::map(count.saturating_add(1), placed::KEY, &[]);
-                PlacedParts {
+                let head = messagepack::map(count.saturating_add(1), positioned::KEY, &[]);
+                PositionedParts {
                     before: head,
                     has_length: true,
                     after: event.slice_ref(entries),
@@ -159,8 +159,8 @@ impl Coding {
             Serializer::Json => {
                 let json = to_json(event)?;
                 check_size(&json, self.largest())?;
-                let key = str::from_utf8(&placed::KEY[1..]).expect("the key is ASCII");
-                json.strip_prefix(b"{").map(|entries| PlacedParts {
+                let key = str::from_utf8(&positioned::KEY[1..]).expect("the key is ASCII");
+                json.strip_prefix(b"{").map(|entries| PositionedParts {
                     before: format!("{{\"{key}\": \"").into(),
                     has_length: false,
                     after: [b"\", ", entries].concat().into(),
@@ -181,7 +181,7 @@ impl Coding {
         recipients: Recipients<'_>,
     ) -> Result<Vec<u8>> {
         let event = envelope.as_bytes();
-        if !Placed::begins(event) {
+        if !PositionedEvent::begins(event) {
             check_size(event, self.largest())?;
         }
         if messagepack::take_entry(event, RECIPIENTS).is_some() {
@@ -281,7 +281,7 @@ impl Coding {
         };
         match self.serializer {
             Serializer::MessagePack => Ok(event),
-            Serializer::Json => Ok(placed::moved_to_front(from_json(&event)?)),
+            Serializer::Json => Ok(positioned::moved_to_front(from_json(&event)?)),
         }
     }
 }
@@ -303,7 +303,7 @@ impl QueueEntry {
     fn read(event: Bytes) -> Result<Self, &'static str> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Names {
+        enum RecipientList {
             One(String),
             Several(Vec<String>),
         }
@@ -316,8 +316,8 @@ impl QueueEntry {
         let names =
             messagepack::decode(value).map_err(|_| "its `__asgi_channel__` has no names")?;
         let names = match names {
-            Names::One(name) => vec![name],
-            Names::Several(names) => names,
+            RecipientList::One(name) => vec![name],
+            RecipientList::Several(names) => names,
         };
         let recipients = names
             .into_iter()

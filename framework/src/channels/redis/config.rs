@@ -3,7 +3,7 @@
 use super::{
     capacity::Capacities,
     coding::{Coding, Serializer},
-    fernet::Keys,
+    fernet::FernetKeys,
 };
 use crate::channels::{MAILBOX_CAPACITY, PRESENCE_GRACE, local_presence::LONGEST_PRESENCE_TIME};
 use std::{fmt, time::Duration};
@@ -161,7 +161,7 @@ impl RedisConfig {
         mut self,
         keys: impl IntoIterator<Item = S>,
     ) -> Self {
-        self.coding.keys = Keys::new(keys);
+        self.coding.keys = FernetKeys::new(keys);
         self
     }
 

@@ -3,15 +3,15 @@
 use super::{
     coding::Coding,
     config::Wire,
-    names::{Names, Proxies},
+    names::{HostNames, Proxies},
     readiness::Readiness,
-    received::Received,
+    received::ReceivedLog,
     subscriptions::Subscriptions,
 };
 use crate::{
     channels::LocalChannels,
     error::Result,
-    redis_link::{Inbox, Link, LinkSettings, Place},
+    redis_link::{Endpoint, Link, LinkSettings, PushReceiver},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ pub(super) struct LayerParts {
     pub(super) wire: Wire,
     pub(super) timeout: Duration,
     pub(super) local: LocalChannels,
-    pub(super) names: Names,
+    pub(super) names: HostNames,
     pub(super) proxies: Arc<Proxies>,
     pub(super) coding: Arc<Coding>,
     pub(super) group_expiry: Duration,
@@ -30,17 +30,17 @@ pub(super) struct LayerParts {
 }
 
 /// What the receiving half of a host is made from.
-pub(super) struct Connecting<'a> {
+pub(super) struct ReceiverParts<'a> {
     pub(super) shared: &'a LayerParts,
     /// The number of the host.
     pub(super) number: usize,
     /// The names on this host.
-    pub(super) names: Names,
+    pub(super) names: HostNames,
     pub(super) subscriptions: Arc<Subscriptions>,
-    pub(super) received: Arc<Received>,
+    pub(super) received: Arc<ReceivedLog>,
     /// The link for commands.
     pub(super) link: Arc<Link>,
-    pub(super) place: Place,
+    pub(super) endpoint: Endpoint,
     /// How long a connection may be silent.
     pub(super) silence: Duration,
 }
@@ -52,14 +52,14 @@ pub(super) struct Receiving {
     pub(super) tasks: JoinSet<()>,
 }
 
-impl Connecting<'_> {
+impl ReceiverParts<'_> {
     /// Opens the link on which this process receives.
-    pub(super) async fn open_receiver(&self, inbox: Arc<dyn Inbox>) -> Result<Arc<Link>> {
+    pub(super) async fn open_receiver(&self, inbox: Arc<dyn PushReceiver>) -> Result<Arc<Link>> {
         let settings = LinkSettings {
             purpose: "subscriptions",
             silence: self.silence,
             inbox,
         };
-        Ok(Arc::new(Link::open(&self.place, settings).await?))
+        Ok(Arc::new(Link::open(&self.endpoint, settings).await?))
     }
 }

@@ -2,14 +2,14 @@
 
 use super::{
     coding::{self, Coding},
-    names::Names,
+    names::HostNames,
     pending_gap::{Gap, Notice},
-    received::Received,
+    received::ReceivedLog,
 };
 use crate::{
     channels::{Envelope, LocalChannels},
     name::{ChannelName, GroupName},
-    redis_link::Inbox,
+    redis_link::PushReceiver,
 };
 use redis::{PushKind, Value};
 use std::{
@@ -23,7 +23,7 @@ pub(super) struct Deliverer {
     group_prefix: Arc<str>,
     /// The one Redis channel for all channels of this process, with sharded pub/sub.
     own_sharded: String,
-    received: Arc<Received>,
+    received: Arc<ReceivedLog>,
     coding: Arc<Coding>,
     gap: Mutex<Gap>,
 }
@@ -31,8 +31,8 @@ pub(super) struct Deliverer {
 impl Deliverer {
     pub(super) fn new(
         local: LocalChannels,
-        names: &Names,
-        received: Arc<Received>,
+        names: &HostNames,
+        received: Arc<ReceivedLog>,
         coding: Arc<Coding>,
     ) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Deliverer {
     fn own_channels_confirmed(&self) {
         let gap = *self.gap();
         if let Gap::Certain(notice) = gap {
-            notice.tell(&self.local);
+            notice.notify_all(&self.local);
         }
     }
 
@@ -89,7 +89,7 @@ impl Deliverer {
         if let Gap::Suspected(notice) = *gap {
             *gap = Gap::Certain(notice);
             drop(gap);
-            notice.tell(&self.local);
+            notice.notify_all(&self.local);
         }
     }
 
@@ -141,8 +141,8 @@ impl Deliverer {
     }
 }
 
-impl Inbox for Deliverer {
-    fn take(&self, kind: PushKind, data: Vec<Value>) {
+impl PushReceiver for Deliverer {
+    fn push(&self, kind: PushKind, data: Vec<Value>) {
         match (kind, data.len()) {
             (PushKind::Message | PushKind::SMessage, 2) => {
                 if let Ok([Value::BulkString(channel), Value::BulkString(payload)]) =
@@ -199,17 +199,17 @@ mod tests {
 
     fn confirm_own(deliverer: &Deliverer) {
         let confirmation = vec![bytes("here!*"), Value::Int(1)];
-        deliverer.take(PushKind::PSubscribe, confirmation);
+        deliverer.push(PushKind::PSubscribe, confirmation);
     }
 
     fn confirm(deliverer: &Deliverer, group: &str) {
         let channel = bytes(&format!("asgi__group__{group}"));
-        deliverer.take(PushKind::Subscribe, vec![channel, Value::Int(2)]);
+        deliverer.push(PushKind::Subscribe, vec![channel, Value::Int(2)]);
     }
 
     fn publish(deliverer: &Deliverer, group: &str) {
         let channel = bytes(&format!("asgi__group__{group}"));
-        deliverer.take(PushKind::Message, vec![channel, bytes("event")]);
+        deliverer.push(PushKind::Message, vec![channel, bytes("event")]);
     }
 
     /// Returns the content of the mailbox: `gap` for a notice.
@@ -231,7 +231,7 @@ mod tests {
         notice: Notice,
     }
 
-    /// Returns a member of the groups `a` and `b`, and a gap that nobody was notified of.
+    /// Returns a member of the groups `a` and `b`, and a gap that no consumer was notified of.
     fn fixture() -> Fixture {
         let local = LocalChannels::default();
         let member = local.open("here").unwrap();
@@ -243,8 +243,8 @@ mod tests {
             since: Instant::now(),
             opened: local.opened(),
         };
-        let received = Arc::new(Received::default());
-        let names = Names::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();
+        let received = Arc::new(ReceivedLog::default());
+        let names = HostNames::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();
         Fixture {
             deliverer: Deliverer::new(local, &names, received, Arc::default()),
             member,
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspected_gap_is_told_before_an_event_that_comes_too_early() {
+    fn consumers_are_notified_of_a_suspected_gap_before_an_early_event() {
         let Fixture {
             deliverer,
             mut member,

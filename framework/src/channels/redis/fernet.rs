@@ -24,10 +24,10 @@ const CLOCK_SKEW: u64 = 60;
 
 /// The keys: the first encrypts, each of them decrypts.
 #[derive(Clone, Default)]
-pub(super) struct Keys(Vec<Key>);
+pub(super) struct FernetKeys(Vec<FernetKey>);
 
 #[derive(Clone)]
-struct Key {
+struct FernetKey {
     signing: [u8; 16],
     encryption: [u8; 16],
 }
@@ -41,13 +41,13 @@ pub(super) enum Mistake {
     Expired,
 }
 
-impl Keys {
+impl FernetKeys {
     /// Derives the keys as channels_redis does: from the SHA-256 of each secret.
     pub(super) fn new<S: AsRef<[u8]>>(secrets: impl IntoIterator<Item = S>) -> Self {
         Self(
             secrets
                 .into_iter()
-                .map(|secret| Key::of(secret.as_ref()))
+                .map(|secret| FernetKey::of(secret.as_ref()))
                 .collect(),
         )
     }
@@ -98,7 +98,7 @@ impl Keys {
     }
 }
 
-impl Key {
+impl FernetKey {
     fn of(secret: &[u8]) -> Self {
         let digest: [u8; 32] = Sha256::digest(secret).into();
         let (mut signing, mut encryption) = ([0; 16], [0; 16]);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_token_is_the_same_as_that_of_python() {
-        let key = Key::of(b"super-secret-key-1");
+        let key = FernetKey::of(b"super-secret-key-1");
         let iv = std::array::from_fn(|index| index as u8);
 
         let token = key.encrypt(MESSAGE, CREATED, iv);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn each_key_decrypts_and_only_until_the_token_expires() {
-        let keys = Keys::new(["new", "super-secret-key-1"]);
+        let keys = FernetKeys::new(["new", "super-secret-key-1"]);
         let ttl = Some(at(70));
         for (now, ttl, expected) in [
             (CREATED, ttl, Ok(MESSAGE.to_vec())),
@@ -190,20 +190,22 @@ mod tests {
 
     #[test]
     fn what_was_encrypted_is_decrypted_with_the_first_of_new_keys_or_a_later_one() {
-        let token = Keys::new(["old"]).encrypt(b"hello", at(CREATED)).unwrap();
+        let token = FernetKeys::new(["old"])
+            .encrypt(b"hello", at(CREATED))
+            .unwrap();
         let token = token.expect("there is a key");
 
         for secrets in [&["old"][..], &["new", "old"]] {
-            let message = Keys::new(secrets).decrypt(&token, at(CREATED), None);
+            let message = FernetKeys::new(secrets).decrypt(&token, at(CREATED), None);
             assert_eq!(message.as_deref(), Ok(&b"hello"[..]));
         }
-        let unknown = Keys::new(["new"]).decrypt(&token, at(CREATED), None);
+        let unknown = FernetKeys::new(["new"]).decrypt(&token, at(CREATED), None);
         assert_eq!(unknown, Err(Mistake::Invalid));
     }
 
     #[test]
     fn a_changed_token_is_invalid() {
-        let keys = Keys::new(["super-secret-key-1"]);
+        let keys = FernetKeys::new(["super-secret-key-1"]);
         let whole = BASE64URL.decode(TOKEN.as_bytes()).unwrap();
 
         for at in 0..whole.len() {

@@ -1,7 +1,7 @@
 //! Sending to a group with the format of queues.
 
 use super::{
-    host::Host, names::Names, queue_sender::GroupHost, restart::SETTLE, sign_of_life::HEARTBEAT,
+    heartbeat::HEARTBEAT, host::Host, names::HostNames, queue_sender::GroupHost, restart::SETTLE,
 };
 use crate::{
     channels::Envelope,
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 /// Those of [`Publisher::send`](super::publisher::Publisher::send).
 pub(super) async fn group_send(
     hosts: &[Host],
-    names: &Names,
+    names: &HostNames,
     group: &GroupName,
     envelope: &Envelope,
     deadline: Instant,
@@ -63,7 +63,7 @@ pub(super) async fn group_send(
 /// Returns the members of a group, this process among them if it should be.
 async fn current_members(
     host: &Host,
-    names: &Names,
+    names: &HostNames,
     group: &GroupName,
     deadline: Instant,
 ) -> Result<Vec<ChannelName>> {

@@ -2,19 +2,19 @@
 
 use super::{
     config::Wire,
-    connecting::{Connecting, LayerParts, Receiving},
+    connecting::{LayerParts, ReceiverParts, Receiving},
     named::NamedChannels,
-    names::Names,
+    names::HostNames,
     presence::Hosted,
     publisher::Publisher,
     pubsub, queue,
     queue_sender::QueueSender,
-    received::Received,
+    received::ReceivedLog,
     subscriptions::Subscriptions,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Link, LinkSettings, NoInbox, Place},
+    redis_link::{Endpoint, Link, LinkSettings, NoInbox},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
@@ -22,12 +22,12 @@ use tokio::{task::JoinSet, time::timeout};
 /// One Redis of a layer.
 pub(super) struct Host {
     /// The names on this host.
-    pub(super) names: Names,
+    pub(super) names: HostNames,
     pub(super) subscriptions: Arc<Subscriptions>,
     pub(super) publisher: Arc<Publisher>,
     pub(super) queues: QueueSender,
     pub(super) named: NamedChannels,
-    pub(super) place: Place,
+    pub(super) endpoint: Endpoint,
     silence: Duration,
     /// They end with the layer.
     _tasks: JoinSet<()>,
@@ -48,7 +48,11 @@ impl Host {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if Redis does not respond or refuses.
-    pub(super) async fn connect(number: usize, place: Place, shared: &LayerParts) -> Result<Self> {
+    pub(super) async fn connect(
+        number: usize,
+        endpoint: Endpoint,
+        shared: &LayerParts,
+    ) -> Result<Self> {
         // Longer than any operation waits: a stall that ends in time costs a delay, not the
         // connection.
         let silence = shared
@@ -60,14 +64,14 @@ impl Host {
             silence,
             inbox: Arc::new(NoInbox),
         };
-        let connecting = Connecting {
+        let connecting = ReceiverParts {
             shared,
             number,
             names: shared.names.on(number),
             subscriptions: shared.subscriptions[number].clone(),
-            received: Arc::new(Received::default()),
-            link: Arc::new(Link::open(&place, publishing).await?),
-            place,
+            received: Arc::new(ReceivedLog::default()),
+            link: Arc::new(Link::open(&endpoint, publishing).await?),
+            endpoint,
             silence,
         };
         let receiving = match shared.wire {
@@ -78,7 +82,7 @@ impl Host {
         Ok(Self::assemble(connecting, receiving))
     }
 
-    fn assemble(connecting: Connecting<'_>, receiving: Receiving) -> Self {
+    fn assemble(connecting: ReceiverParts<'_>, receiving: Receiving) -> Self {
         let names = connecting.names;
         let LayerParts {
             coding,
@@ -98,13 +102,13 @@ impl Host {
             queues: QueueSender::new(publisher.clone(), coding.clone(), &names, *group_expiry),
             publisher,
             named: NamedChannels::new(
-                connecting.place.clone(),
+                connecting.endpoint.clone(),
                 connecting.silence,
                 &names,
                 coding.clone(),
             ),
             names,
-            place: connecting.place,
+            endpoint: connecting.endpoint,
             silence: connecting.silence,
             _tasks: receiving.tasks,
         }
@@ -115,7 +119,7 @@ impl Host {
         Hosted {
             names: self.names.clone(),
             link: self.publisher.link.clone(),
-            place: self.place.clone(),
+            endpoint: self.endpoint.clone(),
             silence: self.silence,
         }
     }
@@ -145,7 +149,7 @@ impl Host {
 }
 
 /// Waits until this process receives.
-async fn restored(connecting: &Connecting<'_>, receiving: &Receiving) -> Result<()> {
+async fn restored(connecting: &ReceiverParts<'_>, receiving: &Receiving) -> Result<()> {
     let restored = async {
         connecting.subscriptions.readiness().restored().await?;
         receiving.readiness.restored().await
@@ -156,7 +160,7 @@ async fn restored(connecting: &Connecting<'_>, receiving: &Receiving) -> Result<
         Err(_) => {
             let message = format!(
                 "Redis at {} accepted the connection but did not confirm a subscription within 5 s",
-                connecting.place.shown()
+                connecting.endpoint.shown()
             );
             Err(Error::new(ErrorKind::Layer, message))
         }

@@ -7,19 +7,19 @@
 
 use super::{
     coding::{self, Coding, QueueEntry, since_epoch},
-    names::{Names, Proxies},
+    names::{HostNames, Proxies},
     pending_gap::{Gap, Notice, PendingGap},
     queue_sender::DROPPED,
     readiness::{Readiness, Status},
-    received::{Evidence, Received},
-    restart::{self, Sending},
+    received::{Evidence, ReceivedLog},
+    restart::{self, WireCommands},
     script::Script,
     subscriptions::{Subscriptions, is_over},
 };
 use crate::{
     channels::{Envelope, LocalChannels},
     log_limit::log_limited,
-    redis_link::{self, Fault, Link, State, Up, are_two_runs, error_text},
+    redis_link::{self, CommandFault, Link, LinkState, Up, are_two_runs, error_text},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use redis::{ErrorKind, PushKind, RedisError, RedisResult, Value, aio::MultiplexedConnection};
@@ -75,7 +75,7 @@ return {1, entries}",
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The reader of this process' queue.
-pub(super) struct Inbox {
+pub(super) struct QueueReader {
     pub(super) link: Arc<Link>,
     /// The link for commands: this one is blocked.
     pub(super) commands: Arc<Link>,
@@ -83,12 +83,12 @@ pub(super) struct Inbox {
     pub(super) capacity: usize,
     pub(super) local: LocalChannels,
     pub(super) proxies: Arc<Proxies>,
-    pub(super) names: Names,
+    pub(super) names: HostNames,
     pub(super) subscriptions: Arc<Subscriptions>,
     /// Those of each host: events for groups of all hosts arrive here.
     pub(super) subscriptions_of_hosts: Vec<Arc<Subscriptions>>,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) received: Arc<Received>,
+    pub(super) received: Arc<ReceivedLog>,
     pub(super) coding: Arc<Coding>,
 }
 
@@ -132,13 +132,13 @@ impl Restored {
     fn of(evidence: Evidence, score: f64, newest: f64) -> Self {
         match evidence {
             Evidence::Received => Self::Received,
-            Evidence::NotReceived | Evidence::Forgotten if score > newest => Self::Waiting,
-            Evidence::NotReceived | Evidence::Forgotten => Self::Unknown,
+            Evidence::NotReceived | Evidence::TooOld if score > newest => Self::Waiting,
+            Evidence::NotReceived | Evidence::TooOld => Self::Unknown,
         }
     }
 }
 
-impl Inbox {
+impl QueueReader {
     /// Reads the queue for as long as it runs.
     pub(super) async fn read(&self) {
         let mut states = self.link.watch();
@@ -146,12 +146,12 @@ impl Inbox {
         loop {
             let state = states.borrow_and_update().clone();
             match state {
-                State::Down(down) => {
+                LinkState::Down(down) => {
                     let reason = down.reason().clone();
                     self.readiness.set(Status::Interrupted(reason));
                     past.gap.lost(self.local.opened());
                 }
-                State::Up(up) => {
+                LinkState::Up(up) => {
                     if let Err(error) = self.serve(&up, &mut states, &mut past).await {
                         self.refused(&error);
                         sleep(RETRY).await;
@@ -176,7 +176,7 @@ impl Inbox {
     async fn serve(
         &self,
         up: &Up,
-        states: &mut watch::Receiver<State>,
+        states: &mut watch::Receiver<LinkState>,
         past: &mut Past,
     ) -> Result<(), RedisError> {
         let prepared = tokio::select! {
@@ -186,11 +186,11 @@ impl Inbox {
         match prepared {
             Ok(()) => {}
             Err(error) => match self.link.fault(up.generation, &error) {
-                Some(Fault::Broken | Fault::Moved) => {
+                Some(CommandFault::Broken | CommandFault::Moved) => {
                     is_over(states, up).await;
                     return Ok(());
                 }
-                Some(Fault::NotYet) | None => return Err(error),
+                Some(CommandFault::NotYet) | None => return Err(error),
             },
         }
         self.readiness.set(Status::Restored {
@@ -209,8 +209,8 @@ impl Inbox {
             return Ok(());
         }
         match self.link.fault(up.generation, &error) {
-            Some(Fault::Broken | Fault::Moved) => {}
-            Some(Fault::NotYet) | None => {
+            Some(CommandFault::Broken | CommandFault::Moved) => {}
+            Some(CommandFault::NotYet) | None => {
                 self.refused(&error);
                 tokio::select! {
                     () = is_over(states, up) => {}
@@ -257,11 +257,11 @@ impl Inbox {
             && let Some(unanswered) = past.unanswered
             && unanswered + ROUND_TRIP > loss.last_received
         {
-            past.gap.doubt();
+            past.gap.suspect();
         }
         let opened = self.local.opened();
         let gap = &mut past.gap;
-        gap.connected(up, &mut connection, opened, Sending::Queueing)
+        gap.connected(up, &mut connection, opened, WireCommands::Queueing)
             .await;
         if up.run_id.is_none() {
             return Err(RedisError::from((
@@ -274,11 +274,11 @@ impl Inbox {
         let run_id = up.run_id.as_deref();
         self.subscriptions.readiness().restored_on(run_id).await;
         match past.gap.subscribed(up) {
-            Gap::Certain(notice) => notice.tell(&self.local),
+            Gap::Certain(notice) => notice.notify_all(&self.local),
             Gap::Suspected(notice)
-                if !restart::is_unused(&mut connection, Sending::Queueing).await =>
+                if !restart::is_unused(&mut connection, WireCommands::Queueing).await =>
             {
-                notice.tell(&self.local);
+                notice.notify_all(&self.local);
             }
             Gap::None | Gap::Suspected(_) => {}
         }
@@ -286,7 +286,7 @@ impl Inbox {
             self.deliver(&entry);
         }
         if up.loss.is_some() {
-            self.local.doubt_topics();
+            self.local.reread_topics();
         }
         Ok(())
     }
@@ -314,13 +314,13 @@ impl Inbox {
             let (has_more, entries): (bool, Vec<(Vec<u8>, f64)>) = reply;
             for (entry, score) in entries {
                 if entry == DROPPED {
-                    past.gap.doubt();
+                    past.gap.suspect();
                     continue;
                 }
                 match Restored::of(self.evidence(&entry), score, past.newest) {
                     Restored::Waiting => past.restored.push(entry),
                     Restored::Received => {}
-                    Restored::Unknown => past.gap.doubt(),
+                    Restored::Unknown => past.gap.suspect(),
                 }
             }
             if !has_more {
@@ -371,7 +371,7 @@ impl Inbox {
             let reply = replies.next().await.expect("commands are always under way");
             let (now, sent_at) = (Instant::now(), sent_at.pop_front());
             if now - last_reply >= self.coding.expiry {
-                self.tell(last_reply);
+                self.notify_overflow(last_reply);
             }
             last_reply = now;
             match reply {
@@ -380,14 +380,16 @@ impl Inbox {
                     return error;
                 }
                 Ok(Popped::Nothing) => {}
-                Ok(Popped::Waiting(waiting)) if waiting >= full => self.tell(not_full_at),
+                Ok(Popped::Waiting(waiting)) if waiting >= full => {
+                    self.notify_overflow(not_full_at)
+                }
                 // Redis has counted some time after that.
                 Ok(Popped::Waiting(_)) => not_full_at = sent_at.unwrap_or(not_full_at),
                 Ok(Popped::Event(event, score)) if event == DROPPED => {
                     // The score is the time of the first drop, by the clock of Redis.
                     let age = since_epoch().as_secs_f64() - score;
                     let age = Duration::try_from_secs_f64(age).unwrap_or_default();
-                    self.tell(now.checked_sub(age).unwrap_or(now).min(not_full_at));
+                    self.notify_overflow(now.checked_sub(age).unwrap_or(now).min(not_full_at));
                 }
                 Ok(Popped::Event(event, score)) => {
                     past.newest = past.newest.max(score);
@@ -403,9 +405,9 @@ impl Inbox {
     }
 
     /// Notifies all consumers that events since then may be missing.
-    fn tell(&self, since: Instant) {
+    fn notify_overflow(&self, since: Instant) {
         let opened = self.local.opened();
-        Notice { since, opened }.tell(&self.local);
+        Notice { since, opened }.notify_all(&self.local);
     }
 
     /// Returns whether this entry was received before.
@@ -503,8 +505,8 @@ pub(super) fn popped_entry(reply: Value) -> RedisResult<Option<(Vec<u8>, f64)>> 
 /// The back-pressure of this process' mailboxes, for the connection that reads its queue.
 pub(super) struct Backpressure(pub(super) LocalChannels);
 
-impl redis_link::Inbox for Backpressure {
-    fn take(&self, _: PushKind, _: Vec<Value>) {}
+impl redis_link::PushReceiver for Backpressure {
+    fn push(&self, _: PushKind, _: Vec<Value>) {}
 
     fn deliveries(&self) -> u64 {
         self.0.deliveries()
@@ -525,10 +527,10 @@ mod tests {
             (Evidence::Received, 9.0, Restored::Received),
             (Evidence::Received, 11.0, Restored::Received),
             (Evidence::NotReceived, 11.0, Restored::Waiting),
-            (Evidence::Forgotten, 11.0, Restored::Waiting),
+            (Evidence::TooOld, 11.0, Restored::Waiting),
             (Evidence::NotReceived, 9.0, Restored::Unknown),
-            (Evidence::Forgotten, 9.0, Restored::Unknown),
-            (Evidence::Forgotten, 10.0, Restored::Unknown),
+            (Evidence::TooOld, 9.0, Restored::Unknown),
+            (Evidence::TooOld, 10.0, Restored::Unknown),
         ] {
             assert_eq!(
                 Restored::of(evidence, score, 10.0),

@@ -8,7 +8,7 @@ use super::{
     host::Host,
     member_counts::MemberCounts,
     named::LATE,
-    names::{Names, Proxies, is_python_consumer},
+    names::{HostNames, Proxies, is_python_consumer},
     presence::{RedisPresence, Times},
     publish,
     subscriptions::Subscriptions,
@@ -22,7 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     name::{ChannelName, GroupName},
-    redis_link::places,
+    redis_link::endpoints,
 };
 use async_trait::async_trait;
 use futures_util::future::{join_all, try_join_all};
@@ -53,7 +53,7 @@ use tokio::time::Instant;
 pub struct RedisChannelLayer {
     wire: Wire,
     local: LocalChannels,
-    names: Names,
+    names: HostNames,
     coding: Arc<Coding>,
     /// One for each independent Redis, or for each shard of a Cluster.
     hosts: Vec<Host>,
@@ -97,13 +97,15 @@ impl RedisChannelLayer {
     /// respond or refuses; [`ErrorKind::Name`](crate::ErrorKind::Name) if the prefix is invalid.
     pub async fn connect(config: impl Into<RedisConfig>) -> Result<Self> {
         let config = config.into();
-        let (hosts, places) = places(&config.urls, config.coding.max_value)?;
-        let names = Names::fresh(config.wire, hosts, &config.prefix)?;
-        let subscriptions: Vec<_> = (0..places.len())
+        let (hosts, endpoints) = endpoints(&config.urls, config.coding.max_value)?;
+        let names = HostNames::fresh(config.wire, hosts, &config.prefix)?;
+        let subscriptions: Vec<_> = (0..endpoints.len())
             .map(|host| Arc::new(Subscriptions::new(host, &names)))
             .collect();
-        let (told, named) = (subscriptions.clone(), names.clone());
-        let emptied = move |group: &GroupName| told[named.host_of_group(group)].emptied(group);
+        let emptied = {
+            let (subscriptions, names) = (subscriptions.clone(), names.clone());
+            move |group: &GroupName| subscriptions[names.host_of_group(group)].emptied(group)
+        };
         let local = LocalChannels::new(config.mailbox_capacity, emptied);
         let shared = LayerParts {
             wire: config.wire,
@@ -115,8 +117,9 @@ impl RedisChannelLayer {
             group_expiry: config.group_expiry,
             subscriptions,
         };
-        let places = places.into_iter().enumerate();
-        let connecting = places.map(|(number, place)| Host::connect(number, place, &shared));
+        let endpoints = endpoints.into_iter().enumerate();
+        let connecting =
+            endpoints.map(|(number, endpoint)| Host::connect(number, endpoint, &shared));
         let hosts = try_join_all(connecting).await?;
         if !shared.names.are_sharded() {
             refuse_one_server_twice(config.wire, &hosts)?;
@@ -192,8 +195,8 @@ fn refuse_one_server_twice(wire: Wire, hosts: &[Host]) -> Result<()> {
                     "Redis {} and {} of the configuration, {} and {}, are the same server; name each server once",
                     earlier + 1,
                     number + 1,
-                    other.place.shown(),
-                    host.place.shown()
+                    other.endpoint.shown(),
+                    host.endpoint.shown()
                 );
                 return Err(Error::new(ErrorKind::Layer, message));
             }
@@ -202,7 +205,7 @@ fn refuse_one_server_twice(wire: Wire, hosts: &[Host]) -> Result<()> {
     Ok(())
 }
 
-/// How long one of several hosts is asked for a job before the next one is.
+/// How long one of several hosts is queried for a job before the next one is.
 const TURN: Duration = Duration::from_millis(100);
 
 #[async_trait]
@@ -234,7 +237,7 @@ impl ChannelLayer for RedisChannelLayer {
         }
     }
 
-    /// With several hosts, the one with the oldest job is asked first, and each in turn if none has
+    /// With several hosts, the one with the oldest job is queried first, and each in turn if none has
     /// one. A host that is unavailable, or does not respond, does not keep jobs of the others
     /// waiting: its error is logged, and returned if all hosts fail.
     async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
@@ -253,7 +256,7 @@ impl ChannelLayer for RedisChannelLayer {
                         log_limited!(
                             warn,
                             %channel,
-                            redis = %host.place.shown(),
+                            redis = %host.endpoint.shown(),
                             error = %format_args!("{error:#}"),
                             "cannot receive jobs from one of the Redis servers; trying again"
                         );

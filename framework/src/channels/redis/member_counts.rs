@@ -5,7 +5,9 @@ use super::presence::{Hosted, RedisPresence, Times};
 use crate::{
     channels::{
         LocalChannels,
-        local_presence::store::{Changes, Declaration, Declared, Receiver, Sink, Store},
+        local_presence::store::{
+            Changes, Declaration, Declared, PresenceStore, Sink, StoreListener,
+        },
         redis::coding::Coding,
     },
     error::{Error, ErrorKind, Result},
@@ -115,7 +117,7 @@ impl OwnCounts {
             };
             if is_refresh {
                 refresh_at = Instant::now() + period;
-                self.forgotten(&|_| true);
+                self.lost_by_store(&|_| true);
             }
             sleep(WINDOW).await;
             let due = mem::take(&mut *self.changed.groups());
@@ -149,7 +151,7 @@ impl OwnCounts {
         };
         match storing.await {
             Ok(Declared::Stored(_)) => true,
-            Ok(Declared::Forgotten) => {
+            Ok(Declared::ProcessUnknown) => {
                 // There is a lease now.
                 self.changed.add(group);
                 true
@@ -167,11 +169,11 @@ impl OwnCounts {
     }
 }
 
-impl Receiver for OwnCounts {
+impl StoreListener for OwnCounts {
     /// Only the totals are read.
     fn received(&self, _: &GroupName, _: Changes) {}
 
-    fn forgotten(&self, concerns: &dyn Fn(&GroupName) -> bool) {
+    fn lost_by_store(&self, concerns: &dyn Fn(&GroupName) -> bool) {
         let groups = self.local.groups().into_iter();
         groups
             .filter(|group| concerns(group))

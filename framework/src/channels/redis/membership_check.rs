@@ -1,11 +1,11 @@
 //! The check that Redis still has the memberships of this process, with the format of queues.
 //!
-//! A group's key can be gone although the sign of life is there: evicted, deleted, or expired by
+//! A group's key can be gone although the heartbeat key is there: evicted, deleted, or expired by
 //! the clock of another program. Then nothing arrives for the group, and a process that only
 //! receives would not notice.
 
 use super::{
-    names::{Names, Proxies},
+    names::{HostNames, Proxies},
     subscriptions::Subscriptions,
 };
 use crate::name::GroupName;
@@ -13,13 +13,13 @@ use redis::{RedisResult, aio::MultiplexedConnection};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// The number of memberships that are checked at once, with each renewal of the sign of life. With
+/// The number of memberships that are checked at once, with each renewal of the heartbeat key. With
 /// 10,000 groups, a loss is noticed within 10 s.
 const AT_ONCE: usize = 1000;
 
 /// The check of all memberships, some at a time.
 pub(super) struct MembershipCheck {
-    names: Names,
+    names: HostNames,
     proxies: Arc<Proxies>,
     /// The groups that are still to be checked in this round, and the numbers of their
     /// confirmations.
@@ -29,17 +29,17 @@ pub(super) struct MembershipCheck {
 }
 
 /// The result of a check.
-pub(super) enum Checked {
+pub(super) enum CheckedMemberships {
     /// Some memberships are there; others are still to be checked.
     Part,
     /// Each was there at some time since then.
     All { since: Instant },
-    /// Redis has forgotten one.
+    /// Redis has lost one.
     Missing,
 }
 
 impl MembershipCheck {
-    pub(super) fn new(names: &Names, proxies: Arc<Proxies>) -> Self {
+    pub(super) fn new(names: &HostNames, proxies: Arc<Proxies>) -> Self {
         Self {
             names: names.clone(),
             proxies,
@@ -57,7 +57,7 @@ impl MembershipCheck {
         &mut self,
         connection: &mut MultiplexedConnection,
         subscriptions: &Subscriptions,
-    ) -> RedisResult<Checked> {
+    ) -> RedisResult<CheckedMemberships> {
         if self.due.is_empty() {
             self.since = Instant::now();
             self.due = subscriptions.active();
@@ -79,12 +79,12 @@ impl MembershipCheck {
             });
             if is_missing {
                 self.due = Vec::new();
-                return Ok(Checked::Missing);
+                return Ok(CheckedMemberships::Missing);
             }
         }
         Ok(match self.due.is_empty() {
-            true => Checked::All { since: self.since },
-            false => Checked::Part,
+            true => CheckedMemberships::All { since: self.since },
+            false => CheckedMemberships::Part,
         })
     }
 }

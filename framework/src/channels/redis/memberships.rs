@@ -2,10 +2,10 @@
 
 use super::{
     coding::{score, since_epoch},
-    names::{Names, Proxies},
+    heartbeat::HeartbeatKey,
+    names::{HostNames, Proxies},
     pending_gap::{Gap, Notice, PendingGap},
-    restart::{self, Sending},
-    sign_of_life::Life,
+    restart::{self, WireCommands},
     subscriptions::{CommandFuture, Registrar},
 };
 use crate::{
@@ -20,16 +20,16 @@ use tokio::time::{Instant, sleep};
 /// Registers this process and its groups in Redis.
 pub(super) struct Memberships {
     local: LocalChannels,
-    names: Names,
+    names: HostNames,
     proxies: Arc<Proxies>,
-    life: Life,
+    heartbeat: HeartbeatKey,
     group_expiry: Duration,
     /// The run of Redis that this process was registered with; `None` before the first.
     run: Option<Option<Arc<str>>>,
-    /// When the last registration began, and whether Redis has this process' sign of life for it.
+    /// When the last registration began, and whether Redis has this process' heartbeat key for it.
     began: Instant,
     is_alive: RedisResult<()>,
-    forgotten: Option<Notice>,
+    lost: Option<Notice>,
     /// The gap after a restart or fail-over, on a host where this process has no queue, and so no
     /// reader of it that detects gaps.
     gap: Option<PendingGap>,
@@ -38,21 +38,21 @@ pub(super) struct Memberships {
 impl Memberships {
     pub(super) fn new(
         local: LocalChannels,
-        names: &Names,
+        names: &HostNames,
         proxies: Arc<Proxies>,
-        life: Life,
+        life: HeartbeatKey,
         group_expiry: Duration,
     ) -> Self {
         Self {
             local,
             names: names.clone(),
             proxies,
-            life,
+            heartbeat: life,
             group_expiry,
             run: None,
             began: Instant::now(),
             is_alive: Ok(()),
-            forgotten: None,
+            lost: None,
             gap: None,
         }
     }
@@ -69,7 +69,7 @@ impl Memberships {
             return;
         };
         let (mut connection, opened) = (up.connection.clone(), self.local.opened());
-        gap.connected(up, &mut connection, opened, Sending::Queueing)
+        gap.connected(up, &mut connection, opened, WireCommands::Queueing)
             .await;
     }
 
@@ -80,7 +80,7 @@ impl Memberships {
             Gap::Certain(notice) => Some(notice),
             Gap::Suspected(notice) => {
                 let mut connection = up.connection.clone();
-                let is_unused = restart::is_unused(&mut connection, Sending::Queueing).await;
+                let is_unused = restart::is_unused(&mut connection, WireCommands::Queueing).await;
                 (!is_unused).then_some(notice)
             }
         }
@@ -94,13 +94,13 @@ impl Registrar for Memberships {
         }
     }
 
-    fn forgotten(&mut self) {
-        let (since, opened) = (*self.life.confirmed(), self.local.opened());
-        let notice = self.forgotten.get_or_insert(Notice { since, opened });
+    fn lost_by_redis(&mut self) {
+        let (since, opened) = (*self.heartbeat.confirmed(), self.local.opened());
+        let notice = self.lost.get_or_insert(Notice { since, opened });
         notice.opened = notice.opened.max(opened);
     }
 
-    /// If the same run of Redis has forgotten the sign of life, then other processes may have
+    /// If the same run of Redis has lost the heartbeat key, then other processes may have
     /// removed the members of this one, or the data of Redis was deleted. What was sent meanwhile
     /// is lost. Another run is a matter of the connection that receives, if there is one.
     async fn connected(&mut self, up: &Up) {
@@ -114,17 +114,17 @@ impl Registrar for Memberships {
             None => {}
         }
         let mut connection = up.connection.clone();
-        self.is_alive = match self.life.renew(&mut connection).await {
+        self.is_alive = match self.heartbeat.renew(&mut connection).await {
             Ok(true) => Ok(()),
             Ok(false) => {
                 let run = self.run.as_ref();
                 let is_other =
                     |run: &Option<Arc<str>>| are_two_runs(run.as_deref(), up.run_id.as_deref());
                 if run.is_some_and(|run| !is_other(run)) {
-                    self.forgotten();
+                    self.lost_by_redis();
                 }
-                // A process without a sign of life has no members.
-                self.life.begin(&mut connection).await
+                // A process without a heartbeat key has no members.
+                self.heartbeat.create(&mut connection).await
             }
             // A connection that broke is replaced by one that asks again.
             Err(error) => Err(error),
@@ -132,11 +132,11 @@ impl Registrar for Memberships {
     }
 
     async fn confirmed(&mut self, up: &Up) {
-        *self.life.confirmed() = self.began;
+        *self.heartbeat.confirmed() = self.began;
         let gap = self.gap(up).await;
         self.run = Some(up.run_id.clone());
-        if let Some(notice) = self.forgotten.take().or(gap) {
-            notice.tell(&self.local);
+        if let Some(notice) = self.lost.take().or(gap) {
+            notice.notify_all(&self.local);
         }
     }
 
@@ -165,7 +165,7 @@ impl Registrar for Memberships {
         for group in groups {
             let (key, proxy) = (self.names.of_group(group), self.proxies.of(group));
             pipe.cmd("ZREM").arg(&key).arg(proxy.as_str()).ignore();
-            self.proxies.forget(group);
+            self.proxies.remove(group);
         }
         run(connection, pipe)
     }

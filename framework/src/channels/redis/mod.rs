@@ -100,7 +100,7 @@
 //! - A process keeps several hundred `BZPOPMIN` under way, so Redis hands it each event at once. An
 //!   event waits in the queue only if the process cannot keep up. If events may have waited when
 //!   Redis ended, they may have been lost with it: that is a gap.
-//! - What Redis counts to tell whether something was sent are `ZREMRANGEBYSCORE` commands, which
+//! - What Redis counts to show whether something was sent are `ZREMRANGEBYSCORE` commands, which
 //!   all senders use, Python as well, even if the group has no members again yet.
 //! - Entries are distinct, so a receiver recognizes an event that is sent again. What another run
 //!   of Redis has restored into the queue is delivered if it is newer than all that was received;
@@ -115,7 +115,7 @@
 //!   full queue of a Python process are dropped and counted, and so are those for a process whose
 //!   queue is a key of another type. A send to one channel fails with
 //!   [`ErrorKind::ChannelFull`](crate::ErrorKind::ChannelFull).
-//! - A process renews a sign of life each second, the key `asgispecific.<process>!$alive` (30 s).
+//! - A process renews its heartbeat key each second: `asgispecific.<process>!$alive` (30 s).
 //!   When it is gone, senders remove the members of that process. A process that finds its own
 //!   gone, because it was suspended or the data of Redis was deleted, joins all groups again and
 //!   notifies its consumers. It does the same if a group lacks it although it has joined, because
@@ -137,12 +137,12 @@
 //! | `names.rs` | names and keys on the wire, and the hosts that they belong to |
 //! | `coding.rs`, `python_json.rs`, `fernet.rs` | the bytes of an event; what Python writes that is not standard JSON; encryption |
 //! | `publisher.rs` | sending, which waits for Redis and sends an event again only by rule 2 |
-//! | `subscriptions.rs` | the groups that this process receives from |
+//! | `subscriptions.rs`, `subscription_table.rs` | the groups that this process receives from; which commands they need |
 //! | `readiness.rs`, `pending_gap.rs` | whether it receives; the gap that its consumers are still to be notified of |
 //! | `restart.rs`, `received.rs` | detection of a plain restart of Redis; the last events received, as evidence |
 //! | `pubsub.rs`, `deliverer.rs`, `publish.rs` | receiving with the pub/sub format, and delivery of what was received; sending |
 //! | `queue.rs`, `memberships.rs`, `membership_check.rs` | the format of queues; memberships; whether Redis still has them |
-//! | `sign_of_life.rs`, `inbox.rs` | the key that shows that this process lives; the reader of this process' queue |
+//! | `heartbeat.rs`, `inbox.rs` | the key that shows that this process lives; the reader of this process' queue |
 //! | `queue_sender.rs`, `group_send.rs`, `capacity.rs` | sending to queues and to groups of them; how many events they hold |
 //! | `named.rs` | receiving from named channels |
 //! | `presence/` | who is connected |
@@ -159,6 +159,7 @@ mod connecting;
 mod deliverer;
 mod fernet;
 mod group_send;
+mod heartbeat;
 mod host;
 mod inbox;
 mod layer;
@@ -179,7 +180,7 @@ mod readiness;
 mod received;
 mod restart;
 mod script;
-mod sign_of_life;
+mod subscription_table;
 mod subscriptions;
 mod topics;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::{
     coding::{Coding, since_epoch},
     inbox::popped_entry,
-    names::Names,
+    names::HostNames,
     publisher::NOT_YET,
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     log_limit::log_limited,
     metric,
     name::ChannelName,
-    redis_link::{Fault, LazyLink, LinkSettings, NoInbox, Place, Up},
+    redis_link::{CommandFault, Endpoint, LazyLink, LinkSettings, NoInbox, Up},
 };
 use futures_util::{
     FutureExt,
@@ -35,7 +35,7 @@ pub(super) const LATE: Duration = Duration::from_secs(2);
 
 /// How long a host is waited for that is asked for its oldest job. One that does not respond in
 /// time costs this once: until it does, its jobs and the command under way are left alone.
-const ANSWER: Duration = Duration::from_millis(100);
+const RESPONSE_LIMIT: Duration = Duration::from_millis(100);
 
 /// The shortest timeout of BZPOPMIN.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
@@ -45,14 +45,14 @@ const UNPOISONED: &str = "no code panics while it holds this lock";
 /// The named channels that this process takes jobs from. Each has a connection of its own, because
 /// BZPOPMIN blocks it.
 pub(super) struct NamedChannels {
-    place: Place,
+    endpoint: Endpoint,
     silence: Duration,
-    names: Names,
+    names: HostNames,
     coding: Arc<Coding>,
-    receivers: Mutex<HashMap<ChannelName, Arc<AsyncMutex<Receiver>>>>,
+    receivers: Mutex<HashMap<ChannelName, Arc<AsyncMutex<JobReader>>>>,
 }
 
-struct Receiver {
+struct JobReader {
     link: LazyLink,
     /// The BZPOPMIN under way, and the number of its connection: that of a call that was dropped is
     /// finished by the next one.
@@ -62,9 +62,14 @@ struct Receiver {
 }
 
 impl NamedChannels {
-    pub(super) fn new(place: Place, silence: Duration, names: &Names, coding: Arc<Coding>) -> Self {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        silence: Duration,
+        names: &HostNames,
+        coding: Arc<Coding>,
+    ) -> Self {
         Self {
-            place,
+            endpoint,
             silence,
             names: names.clone(),
             coding,
@@ -135,7 +140,7 @@ impl NamedChannels {
         Some(Envelope::from_bytes(job.event))
     }
 
-    fn receiver(&self, channel: &ChannelName) -> Arc<AsyncMutex<Receiver>> {
+    fn receiver(&self, channel: &ChannelName) -> Arc<AsyncMutex<JobReader>> {
         let mut receivers = self.receivers.lock().expect(UNPOISONED);
         let receiver = receivers.entry(channel.clone()).or_insert_with(|| {
             let settings = LinkSettings {
@@ -143,8 +148,8 @@ impl NamedChannels {
                 silence: self.silence,
                 inbox: Arc::new(NoInbox),
             };
-            Arc::new(AsyncMutex::new(Receiver {
-                link: LazyLink::new(&self.place, settings),
+            Arc::new(AsyncMutex::new(JobReader {
+                link: LazyLink::new(&self.endpoint, settings),
                 popping: None,
                 looking: None,
             }))
@@ -153,7 +158,7 @@ impl NamedChannels {
     }
 }
 
-impl Receiver {
+impl JobReader {
     /// Returns the time of the oldest job, if Redis has responded in time.
     async fn oldest(&mut self, queue: String) -> Option<f64> {
         if let Some((_, popping)) = &mut self.popping {
@@ -164,7 +169,7 @@ impl Receiver {
             None => {
                 let wait = match self.link.is_opening() {
                     true => Duration::ZERO,
-                    false => ANSWER,
+                    false => RESPONSE_LIMIT,
                 };
                 let link = self.link.open_by(Instant::now() + wait).await.ok()??;
                 let mut connection = link.current().ok()?.connection;
@@ -174,7 +179,7 @@ impl Receiver {
                     let oldest = oldest.query_async::<Vec<(Vec<u8>, f64)>>(&mut connection);
                     oldest.await.ok()?.first().map(|(_, score)| *score)
                 };
-                (self.looking.insert(Box::pin(looking)), ANSWER)
+                (self.looking.insert(Box::pin(looking)), RESPONSE_LIMIT)
             }
         };
         let oldest = timeout(wait, looking).await.ok()?;
@@ -200,7 +205,7 @@ impl Receiver {
                     generation,
                     ..
                 } = link.current()?;
-                // A job that a host takes from its queue later, nobody may be there to do.
+                // No worker may be left for a job that a host takes from its queue later.
                 if let Some(looking) = &mut self.looking {
                     if timeout_at(deadline, looking).await.is_ok() {
                         self.looking = None;
@@ -226,15 +231,15 @@ impl Receiver {
             Err(error) => error,
         };
         let fault = match link.replace_if_shifted(generation, &error) {
-            true => Some(Fault::Broken),
+            true => Some(CommandFault::Broken),
             false => link.fault(generation, &error),
         };
         match fault {
-            Some(Fault::Broken) => {
+            Some(CommandFault::Broken) => {
                 let message = "the connection to Redis broke while it was waiting for a job; one job may be lost";
                 Err(Error::new(ErrorKind::Unconfirmed, message).with_source(error))
             }
-            Some(Fault::Moved | Fault::NotYet) => {
+            Some(CommandFault::Moved | CommandFault::NotYet) => {
                 sleep(NOT_YET).await;
                 Ok(None)
             }

@@ -14,7 +14,7 @@ use std::{
 
 /// The names on the wire, as one host has them.
 #[derive(Clone)]
-pub(super) struct Names {
+pub(super) struct HostNames {
     wire: Wire,
     hosts: Hosts,
     /// What the names on this host begin with.
@@ -30,7 +30,7 @@ pub(super) struct Names {
 /// Leaves room for what follows the prefix in a channel's name of at most 99 bytes.
 const LONGEST_PREFIX: usize = 30;
 
-impl Names {
+impl HostNames {
     pub(super) fn fresh(wire: Wire, hosts: Hosts, prefix: &str) -> Result<Self> {
         let fits = (1..=LONGEST_PREFIX).contains(&prefix.len());
         if !fits || !is_layer_prefix(prefix) {
@@ -217,7 +217,7 @@ pub(super) fn is_python_consumer(channel: &ChannelName) -> bool {
 }
 
 /// Returns a random UUID of version 8, the one for custom formats (RFC 9562, 5.8). Python's ids are
-/// of version 4, so [`is_of_seaway`] can tell them apart.
+/// of version 4, so [`is_of_seaway`] can distinguish them.
 fn process_id() -> u128 {
     let random = fastrand::u128(..);
     let version = random & !(0xf << 76) | 0x8 << 76;
@@ -251,7 +251,7 @@ const PROXY: &str = "seaway.";
 const HASHED_PROXY: &str = "seaway-";
 
 impl Proxies {
-    pub(super) fn new(names: &Names) -> Self {
+    pub(super) fn new(names: &HostNames) -> Self {
         Self {
             process: names.process.clone(),
             long: Mutex::default(),
@@ -279,7 +279,7 @@ impl Proxies {
     }
 
     /// Forgets the proxy in a group.
-    pub(super) fn forget(&self, group: &GroupName) {
+    pub(super) fn remove(&self, group: &GroupName) {
         let mut long = self.long();
         if !long.is_empty() {
             long.remove(&hashed(group));
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_channels_redis() {
-        let names = Names::fresh(Wire::Queue, Hosts::independent(1), "asgi").unwrap();
+        let names = HostNames::fresh(Wire::Queue, Hosts::independent(1), "asgi").unwrap();
 
         assert_eq!(names.queue_of(&channel("thumbnails")), "asgithumbnails");
         assert_eq!(
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_prefix_may_have_what_is_not_special_in_names_and_patterns() {
-        let fresh = |wire, prefix: &str| Names::fresh(wire, Hosts::independent(1), prefix);
+        let fresh = |wire, prefix: &str| HostNames::fresh(wire, Hosts::independent(1), prefix);
         let long = "p".repeat(30);
         for wire in [Wire::PubSub, Wire::Queue] {
             for prefix in ["asgi", "myapp:", "my/app@1", "a:b:$c", &long] {
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_proxy_leads_back_to_its_group_however_long_its_name() {
-        let names = Names::fresh(Wire::Queue, Hosts::independent(1), "asgi").unwrap();
+        let names = HostNames::fresh(Wire::Queue, Hosts::independent(1), "asgi").unwrap();
         let proxies = Proxies::new(&names);
         for length in [1, 50, 51, 99] {
             let group = GroupName::new("g".repeat(length)).unwrap();
@@ -378,7 +378,7 @@ mod tests {
 
             assert!(is_proxy(&proxy), "{proxy}");
             assert_eq!(proxies.group_of(&proxy), Some(group.clone()));
-            proxies.forget(&group);
+            proxies.remove(&group);
             assert_eq!(proxies.group_of(&proxy).is_some(), length <= 50);
         }
     }

@@ -1,6 +1,6 @@
 //! The gap that the consumers of this process are still to be notified of.
 
-use super::restart::{self, Sending};
+use super::restart::{self, WireCommands};
 use crate::{channels::LocalChannels, log_limit::log_limited, redis_link::Up};
 use redis::aio::MultiplexedConnection;
 use std::{mem, time::Duration};
@@ -17,7 +17,7 @@ pub(super) struct Notice {
 
 impl Notice {
     /// Notifies all consumers of a gap now.
-    pub(super) fn tell(self, local: &LocalChannels) {
+    pub(super) fn notify_all(self, local: &LocalChannels) {
         let gap: Duration = self.since.elapsed();
         // A connection that breaks repeatedly is a gap each time.
         log_limited!(
@@ -51,7 +51,7 @@ pub(super) struct PendingGap {
     /// The gap since the last connection that had all its subscriptions.
     gap: Option<Notice>,
     /// Whether the loss of the last connection was recorded when it happened.
-    is_noted: bool,
+    is_loss_recorded: bool,
     /// Whether something may have been sent meanwhile.
     is_certain: bool,
     /// The last connection that had all its subscriptions.
@@ -64,7 +64,7 @@ impl PendingGap {
     /// Records that a connection was lost after `opened` mailboxes had been opened: later ones have
     /// no confirmed membership, so they cannot have missed anything.
     pub(super) fn lost(&mut self, opened: u64) {
-        if mem::replace(&mut self.is_noted, true) {
+        if mem::replace(&mut self.is_loss_recorded, true) {
             return;
         }
         let since = Instant::now();
@@ -73,7 +73,7 @@ impl PendingGap {
     }
 
     /// Records that events that Redis had accepted may have ended with it.
-    pub(super) fn doubt(&mut self) {
+    pub(super) fn suspect(&mut self) {
         self.is_certain = true;
     }
 
@@ -83,7 +83,7 @@ impl PendingGap {
         up: &Up,
         connection: &mut MultiplexedConnection,
         opened: u64,
-        sending: Sending,
+        sending: WireCommands,
     ) -> Gap {
         let is_repeated = self.attempted.replace(up.generation) == Some(up.generation);
         let Some(loss) = &up.loss else {
@@ -91,7 +91,7 @@ impl PendingGap {
             return Gap::None;
         };
         self.lost(opened);
-        self.is_noted = false;
+        self.is_loss_recorded = false;
         if let Some(gap) = &mut self.gap {
             gap.since = gap.since.min(loss.last_received);
         }

@@ -4,7 +4,7 @@ use super::{
     coding::{Coding, Recipients},
     host::Host,
     publisher::{Command, Fate},
-    received::Received,
+    received::ReceivedLog,
 };
 use crate::{
     channels::Envelope,
@@ -86,7 +86,7 @@ impl Command for Publication<'_> {
         publish.exec_async(&mut up.connection).await
     }
 
-    fn fate(&self, received: &Received, since: u64) -> Fate {
+    fn fate(&self, received: &ReceivedLog, since: u64) -> Fate {
         let evidence = received.take_after(since, self.channel.as_bytes(), &self.event);
         Fate::after_the_end(evidence, self.is_subscribed_here)
     }

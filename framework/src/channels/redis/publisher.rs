@@ -3,12 +3,12 @@
 
 use super::{
     readiness::{Readiness, Status},
-    received::{Evidence, Received},
+    received::{Evidence, ReceivedLog},
     restart,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Fault, Link, Server, Up, are_two_runs},
+    redis_link::{CommandFault, Link, Server, Up, are_two_runs},
 };
 use redis::{RedisError, RedisResult};
 use std::{
@@ -28,7 +28,7 @@ pub(super) struct Publisher {
     pub(super) receiver: Arc<Link>,
     /// Whether this process receives events.
     pub(super) readiness: Arc<Readiness>,
-    pub(super) received: Arc<Received>,
+    pub(super) received: Arc<ReceivedLog>,
     pub(super) timeout: Duration,
 }
 
@@ -41,7 +41,7 @@ pub(super) trait Command: Sync {
 
     /// Returns what happened to the event, if its connection broke before Redis replied and Redis
     /// has ended; `since` is the number of events received before it was sent.
-    fn fate(&self, received: &Received, since: u64) -> Fate;
+    fn fate(&self, received: &ReceivedLog, since: u64) -> Fate;
 }
 
 /// What happened to an event whose connection broke before Redis acknowledged it.
@@ -58,7 +58,7 @@ impl Fate {
         match evidence {
             Evidence::NotReceived if is_subscribed_here => Self::NotSent,
             // An equal event that was received may be that of another sender.
-            Evidence::Received | Evidence::NotReceived | Evidence::Forgotten => Self::Unknown,
+            Evidence::Received | Evidence::NotReceived | Evidence::TooOld => Self::Unknown,
         }
     }
 }
@@ -93,13 +93,13 @@ impl Publisher {
                 Err(_) => return Err(self.unconfirmed(None)),
             };
             match self.link.fault(up.generation, &error) {
-                Some(Fault::Broken) => {}
-                Some(Fault::Moved) => {
+                Some(CommandFault::Broken) => {}
+                Some(CommandFault::Moved) => {
                     refused = Some(error);
                     _ = timeout_at(deadline, self.link.left(up.generation)).await;
                     continue;
                 }
-                Some(Fault::NotYet) => {
+                Some(CommandFault::NotYet) => {
                     refused = Some(error);
                     sleep_until(deadline.min(Instant::now() + NOT_YET)).await;
                     continue;
@@ -247,7 +247,7 @@ mod tests {
             (Evidence::Received, false, Fate::Unknown),
             (Evidence::NotReceived, true, Fate::NotSent),
             (Evidence::NotReceived, false, Fate::Unknown),
-            (Evidence::Forgotten, true, Fate::Unknown),
+            (Evidence::TooOld, true, Fate::Unknown),
         ] {
             assert_eq!(Fate::after_the_end(evidence, is_subscribed_here), expected);
         }

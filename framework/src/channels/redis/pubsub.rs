@@ -6,11 +6,11 @@
 //! queue.
 
 use super::{
-    connecting::{Connecting, Receiving},
+    connecting::{ReceiverParts, Receiving},
     deliverer::Deliverer,
-    names::Names,
+    names::HostNames,
     pending_gap::{Gap, PendingGap},
-    restart::{self, Sending},
+    restart::{self, WireCommands},
     subscriptions::{CommandFuture, Registrar},
 };
 use crate::{channels::LocalChannels, error::Result, name::GroupName, redis_link::Up};
@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 ///
 /// # Errors
 /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the connection fails.
-pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
+pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving> {
     let shared = connecting.shared;
     let local = shared.local.clone();
     let deliverer = Arc::new(Deliverer::new(
@@ -56,7 +56,7 @@ pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
 struct Subscriber {
     local: LocalChannels,
     deliverer: Arc<Deliverer>,
-    names: Names,
+    names: HostNames,
     pending_gap: PendingGap,
 }
 
@@ -74,8 +74,8 @@ impl Registrar for Subscriber {
         self.pending_gap.lost(self.local.opened());
     }
 
-    /// Redis forgets subscriptions only with their connection.
-    fn forgotten(&mut self) {}
+    /// Redis loses subscriptions only with their connection.
+    fn lost_by_redis(&mut self) {}
 
     /// Consumers are notified of a certain gap as the subscriptions are confirmed.
     async fn connected(&mut self, up: &Up) {
@@ -83,7 +83,7 @@ impl Registrar for Subscriber {
         let opened = self.local.opened();
         let connecting =
             self.pending_gap
-                .connected(up, &mut connection, opened, Sending::Publishing);
+                .connected(up, &mut connection, opened, WireCommands::Publishing);
         match connecting.await {
             // One of an earlier connection may still be expected.
             Gap::None => {}
@@ -95,10 +95,10 @@ impl Registrar for Subscriber {
         let gap = self.pending_gap.subscribed(up);
         let is_gap = matches!(gap, Gap::Suspected(_)) && {
             let mut connection = up.connection.clone();
-            !restart::is_unused(&mut connection, Sending::Publishing).await
+            !restart::is_unused(&mut connection, WireCommands::Publishing).await
         };
         if let Some(notice) = self.deliverer.renewed().filter(|_| is_gap) {
-            notice.tell(&self.local);
+            notice.notify_all(&self.local);
         }
     }
 

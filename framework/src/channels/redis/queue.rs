@@ -3,12 +3,12 @@
 //! In a Cluster, where Python does not take part, the queue of a process is in one shard.
 
 use super::{
-    connecting::{Connecting, LayerParts, Receiving},
-    inbox::{Backpressure, Inbox},
+    connecting::{LayerParts, ReceiverParts, Receiving},
+    heartbeat::HeartbeatKey,
+    inbox::{Backpressure, QueueReader},
     membership_check::MembershipCheck,
     memberships::Memberships,
     readiness::Readiness,
-    sign_of_life::Life,
 };
 use crate::{error::Result, name::ChannelName};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 ///
 /// # Errors
 /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the connection fails.
-pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
+pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving> {
     let LayerParts {
         local,
         coding,
@@ -28,14 +28,14 @@ pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
     let names = &connecting.names;
     let (subscriptions, commands) = (&connecting.subscriptions, &connecting.link);
     let proxies = &connecting.shared.proxies;
-    let life = Life::new(names, coding.expiry);
+    let heartbeat = HeartbeatKey::new(names, coding.expiry);
     let reads_queue = names.reads_queue_on(connecting.number);
     let check = MembershipCheck::new(names, proxies.clone());
     let mut memberships = Memberships::new(
         local.clone(),
         names,
         proxies.clone(),
-        life.clone(),
+        heartbeat.clone(),
         *group_expiry,
     );
     let mut tasks = JoinSet::new();
@@ -58,7 +58,8 @@ pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
     let (renewed, link_of_commands, group_expiry) =
         (subscriptions.clone(), commands.clone(), *group_expiry);
     tasks.spawn(async move {
-        life.keep(&link_of_commands, &renewed, check, group_expiry)
+        heartbeat
+            .renew_forever(&link_of_commands, &renewed, check, group_expiry)
             .await;
     });
     Ok(Receiving {
@@ -69,11 +70,11 @@ pub(super) async fn receive(connecting: &Connecting<'_>) -> Result<Receiving> {
 }
 
 /// Returns the reader of this process' queue.
-async fn inbox(connecting: &Connecting<'_>) -> Result<Inbox> {
+async fn inbox(connecting: &ReceiverParts<'_>) -> Result<QueueReader> {
     let (shared, names) = (connecting.shared, &connecting.names);
     let own_channel = ChannelName::new(format!("{}!", names.process))?;
     let backpressure = Backpressure(shared.local.clone());
-    Ok(Inbox {
+    Ok(QueueReader {
         link: connecting.open_receiver(Arc::new(backpressure)).await?,
         commands: connecting.link.clone(),
         queue: names.own_queue(),

@@ -2,11 +2,11 @@
 
 use super::{
     coding::{Coding, Recipients, since_epoch},
-    names::{Names, is_of_seaway, is_proxy},
+    heartbeat::{heartbeat_key, heartbeat_ttl},
+    names::{HostNames, is_of_seaway, is_proxy},
     publisher::{Command, Fate, Publisher},
-    received::Received,
+    received::ReceivedLog,
     script::Script,
-    sign_of_life::{alive_key, life},
 };
 use crate::{
     channels::Envelope,
@@ -77,20 +77,20 @@ return redis.call('ZREM', KEYS[2], ARGV[1])",
     )
 });
 
-/// The note that tells a Seaway process that events for it were dropped because its queue was full.
+/// The note for a Seaway process that events for it were dropped because its queue was full.
 /// It has no random prefix, so that it is in a queue once at most; it stays where the first drop
 /// was.
 pub(super) const DROPPED: &[u8] = b"seaway:events-dropped";
 
 /// How long a send waits for a Seaway process whose queue is full. It empties its queue at once,
 /// unless it waits for its consumers, 2 s at most, or has ended or is stuck.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How old the sign of life of a process may be that is waited for.
+const FULL_QUEUE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How old the heartbeat key of a process may be that is waited for.
 const LONGEST_SILENCE: Duration = Duration::from_millis(2500);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 
-/// How long it is remembered that a process has not emptied its queue in time. It is not waited for
+/// How long it is recorded that a process has not emptied its queue in time. It is not waited for
 /// again before its queue has room.
 const REMEMBERED: Duration = Duration::from_secs(120);
 
@@ -104,7 +104,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct QueueSender {
     publisher: Arc<Publisher>,
     coding: Arc<Coding>,
-    names: Names,
+    names: HostNames,
     own_queue: String,
     group_expiry: Duration,
     dropped: AtomicU64,
@@ -133,23 +133,23 @@ struct Bucket {
     /// Whether the key of the queue belongs to something else.
     is_refused: bool,
     /// The proxy that the entry is for, if it is for one.
-    proxy: Option<Proxy>,
+    proxy: Option<GroupProxy>,
 }
 
 /// The proxy of a process in a group.
 #[derive(Clone)]
-struct Proxy {
+struct GroupProxy {
     name: ChannelName,
     group: String,
-    /// The sign of life of the process, on the host of the group.
-    alive: String,
+    /// The heartbeat key of the process, on the host of the group.
+    heartbeat: String,
     /// The link to that host.
     link: Arc<Link>,
 }
 
 /// The host of a group, which may be another one than that of its members' queues.
 pub(super) struct GroupHost<'a> {
-    pub(super) names: &'a Names,
+    pub(super) names: &'a HostNames,
     pub(super) link: &'a Arc<Link>,
 }
 
@@ -157,7 +157,7 @@ impl QueueSender {
     pub(super) fn new(
         publisher: Arc<Publisher>,
         coding: Arc<Coding>,
-        names: &Names,
+        names: &HostNames,
         group_expiry: Duration,
     ) -> Self {
         Self {
@@ -216,12 +216,12 @@ impl QueueSender {
         group: &GroupName,
         deadline: Instant,
     ) -> Result<Vec<ChannelName>> {
-        let members = Members {
+        let members = MembersQuery {
             key: self.names.of_group(group),
             expiry: self.group_expiry,
         };
         let names = self.publisher.send(&members, deadline).await?;
-        // What else somebody has put there is nobody's name.
+        // Anything else that another program has put there is no name.
         let names = names
             .into_iter()
             .filter_map(|name| String::from_utf8(name).ok());
@@ -261,8 +261,8 @@ impl QueueSender {
                     self.bucket(&members[0], envelope, Recipients::Members(&members))?;
                 bucket.is_noted = bucket.is_of_seaway;
                 let proxy = members.into_iter().find(is_proxy);
-                bucket.proxy = proxy.map(|name| Proxy {
-                    alive: alive_key(&groups.names.queue_of(&name)),
+                bucket.proxy = proxy.map(|name| GroupProxy {
+                    heartbeat: heartbeat_key(&groups.names.queue_of(&name)),
                     name,
                     group: group_key.clone(),
                     link: groups.link.clone(),
@@ -336,11 +336,11 @@ impl QueueSender {
         };
         let now = Instant::now();
         // The last attempt needs time as well.
-        let patience = now + PATIENCE.min(deadline.saturating_duration_since(now) / 2);
+        let give_up_at = now + FULL_QUEUE_TIMEOUT.min(deadline.saturating_duration_since(now) / 2);
         let mut pause = FIRST_PAUSE;
         while !waiting.is_empty() {
             let are_all_silent = self.are_silent(&waiting, deadline).await.unwrap_or(true);
-            let is_last = are_all_silent || Instant::now() >= patience;
+            let is_last = are_all_silent || Instant::now() >= give_up_at;
             if !is_last {
                 sleep(pause).await;
                 pause = LONGEST_PAUSE.min(pause * 2);
@@ -364,12 +364,14 @@ impl QueueSender {
         (dropped, Ok(()))
     }
 
-    /// Returns whether the processes that read these queues have given no sign of life recently.
+    /// Returns whether the processes that read these queues have not renewed their heartbeat keys
+    /// recently.
     async fn are_silent(&self, buckets: &[Bucket], deadline: Instant) -> Result<bool> {
-        let keys = buckets.iter().map(|bucket| alive_key(&bucket.queue));
-        let lives = SignsOfLife(keys.collect());
-        let left = self.publisher.send(&lives, deadline).await?;
-        let length = i64::try_from(life(self.coding.expiry).as_millis()).unwrap_or(i64::MAX);
+        let keys = buckets.iter().map(|bucket| heartbeat_key(&bucket.queue));
+        let heartbeats = HeartbeatKeys(keys.collect());
+        let left = self.publisher.send(&heartbeats, deadline).await?;
+        let length =
+            i64::try_from(heartbeat_ttl(self.coding.expiry).as_millis()).unwrap_or(i64::MAX);
         let longest = i64::try_from(LONGEST_SILENCE.as_millis()).unwrap_or(i64::MAX);
         Ok(left
             .into_iter()
@@ -440,10 +442,10 @@ impl QueueSender {
 
     /// Removes the proxy of a process that may have ended from the group, if it has.
     fn check(&self, bucket: &Bucket) {
-        let Some(Proxy {
+        let Some(GroupProxy {
             name,
             group,
-            alive,
+            heartbeat,
             link,
         }) = bucket.proxy.clone()
         else {
@@ -467,7 +469,7 @@ impl QueueSender {
         let mut connection = up.connection;
         tokio::spawn(async move {
             let mut reap = REAP.call(2);
-            reap.arg(&alive).arg(&group);
+            reap.arg(&heartbeat).arg(&group);
             reap.arg(name.as_str());
             // It is checked again with a later event.
             if reap.query_async::<i64>(&mut connection).await == Ok(1) {
@@ -492,18 +494,18 @@ impl Process {
 
 /// Returns how many entries Seaway processes put into the queue of another one, given its capacity:
 /// the last quarter is left to Python. So a process whose queue is full knows that Python may have
-/// dropped events, which Python does not tell.
+/// dropped events; Python reports none.
 fn seaway_limit(capacity: usize) -> usize {
     (capacity - capacity / 4).max(1)
 }
 
 /// The query for the members of a group, which removes expired memberships first.
-struct Members {
+struct MembersQuery {
     key: String,
     expiry: Duration,
 }
 
-impl Command for Members {
+impl Command for MembersQuery {
     type Reply = Vec<Vec<u8>>;
 
     async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {
@@ -519,16 +521,16 @@ impl Command for Members {
         Ok(names)
     }
 
-    fn fate(&self, _: &Received, _: u64) -> Fate {
+    fn fate(&self, _: &ReceivedLog, _: u64) -> Fate {
         Fate::NotSent
     }
 }
 
-/// The query for how long the signs of life of processes last, in milliseconds; negative if they
+/// The query for how long the heartbeat keys of processes last, in milliseconds; negative if they
 /// are gone.
-struct SignsOfLife(Vec<String>);
+struct HeartbeatKeys(Vec<String>);
 
-impl Command for SignsOfLife {
+impl Command for HeartbeatKeys {
     type Reply = Vec<i64>;
 
     async fn send(&self, up: &mut Up) -> RedisResult<Vec<i64>> {
@@ -537,7 +539,7 @@ impl Command for SignsOfLife {
         pipe.query_async(&mut up.connection).await
     }
 
-    fn fate(&self, _: &Received, _: u64) -> Fate {
+    fn fate(&self, _: &ReceivedLog, _: u64) -> Fate {
         Fate::NotSent
     }
 }
@@ -582,7 +584,7 @@ impl Command for Addition<'_> {
     }
 
     /// Entries are unique, so one that was not received was not added, or was lost with its queue.
-    fn fate(&self, received: &Received, since: u64) -> Fate {
+    fn fate(&self, received: &ReceivedLog, since: u64) -> Fate {
         let Some(own) = self.own else {
             return Fate::Unknown;
         };

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-/// The number of events that are remembered. If more than these were received after an event was
+/// The number of events that are recorded. If more than these were received after an event was
 /// sent, nothing is known of it.
 const REMEMBERED: usize = 1024;
 
@@ -15,7 +15,7 @@ const SAMPLE: usize = 128;
 
 /// A record of the last events received, by a hash of channel and content.
 #[derive(Default)]
-pub(super) struct Received {
+pub(super) struct ReceivedLog {
     hasher: RandomState,
     last: Mutex<Last>,
 }
@@ -38,7 +38,7 @@ impl Last {
             .find(|seen| **seen == Some(hash));
         let evidence = match found {
             Some(_) => Evidence::Received,
-            None if later > known => Evidence::Forgotten,
+            None if later > known => Evidence::TooOld,
             None => Evidence::NotReceived,
         };
         (evidence, found)
@@ -51,10 +51,10 @@ pub(super) enum Evidence {
     Received,
     NotReceived,
     /// Too many events have been received since.
-    Forgotten,
+    TooOld,
 }
 
-impl Received {
+impl ReceivedLog {
     /// Returns how many events were received so far.
     pub(super) fn count(&self) -> u64 {
         self.last().count
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_event_is_evidence_for_one_sender_and_only_after_it_was_sent() {
-        let received = Received::default();
+        let received = ReceivedLog::default();
         received.record(b"room", b"hello");
         let sent = received.count();
         assert_eq!(
@@ -141,8 +141,8 @@ mod tests {
     }
 
     #[test]
-    fn what_more_events_have_followed_than_are_remembered_is_forgotten() {
-        let received = Received::default();
+    fn an_event_older_than_the_log_is_too_old() {
+        let received = ReceivedLog::default();
         let sent = received.count();
         received.record(b"room", b"hello");
         for number in 0..REMEMBERED {
@@ -151,7 +151,7 @@ mod tests {
 
         assert_eq!(
             received.take_after(sent, b"room", b"hello"),
-            Evidence::Forgotten
+            Evidence::TooOld
         );
     }
 }

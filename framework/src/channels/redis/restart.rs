@@ -32,7 +32,7 @@ fn is_another_run(up: &Up, loss: &Loss) -> bool {
 
 /// How events are sent, and so which commands Redis has counted if some were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sending {
+pub(super) enum WireCommands {
     /// With PUBLISH.
     Publishing,
     /// By adding to queues. Every sender, Python as well, calls ZREMRANGEBYSCORE before it reads
@@ -43,17 +43,20 @@ pub(super) enum Sending {
 
 /// Returns whether nothing was sent through this run of Redis yet; false if the user lacks the
 /// permission to ask.
-pub(super) async fn is_unused(connection: &mut MultiplexedConnection, sending: Sending) -> bool {
+pub(super) async fn is_unused(
+    connection: &mut MultiplexedConnection,
+    sending: WireCommands,
+) -> bool {
     let mut info = redis::cmd("INFO");
     info.arg("commandstats");
-    let asking = info.query_async::<String>(connection);
-    match timeout(INFO_TIMEOUT, asking).await {
+    let query = info.query_async::<String>(connection);
+    match timeout(INFO_TIMEOUT, query).await {
         Ok(Ok(text)) => !text.lines().any(|line| sending.is_counted_in(line)),
         _ => false,
     }
 }
 
-impl Sending {
+impl WireCommands {
     /// Returns whether a line of the statistics counts sent events. A command appears with its
     /// first call.
     fn is_counted_in(self, line: &str) -> bool {
@@ -81,7 +84,8 @@ mod tests {
             ("cmdstat_subscribe:calls=9,usec=8", false, false),
             ("# Commandstats", false, false),
         ] {
-            let counted = [Sending::Publishing, Sending::Queueing].map(|s| s.is_counted_in(line));
+            let counted =
+                [WireCommands::Publishing, WireCommands::Queueing].map(|s| s.is_counted_in(line));
             assert_eq!(counted, [publishing, queueing], "{line}");
         }
     }

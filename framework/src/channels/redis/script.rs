@@ -19,10 +19,10 @@ impl Script {
     }
 
     /// Returns a call, to which this many keys are to be added, and then the arguments.
-    pub(super) fn call(&'static self, keys: usize) -> Call {
+    pub(super) fn call(&'static self, keys: usize) -> ScriptCall {
         let mut command = redis::cmd("EVALSHA");
         command.arg(&self.hash).arg(keys);
-        Call {
+        ScriptCall {
             script: self,
             command,
         }
@@ -30,12 +30,12 @@ impl Script {
 }
 
 /// A call of a script.
-pub(super) struct Call {
+pub(super) struct ScriptCall {
     script: &'static Script,
     command: Cmd,
 }
 
-impl Call {
+impl ScriptCall {
     /// Adds one key or argument, or those of a slice.
     pub(super) fn arg(&mut self, argument: impl ToRedisArgs) -> &mut Self {
         self.command.arg(argument);

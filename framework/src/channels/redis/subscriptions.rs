@@ -2,22 +2,20 @@
 //! to the connection.
 
 use super::{
-    names::Names,
+    names::HostNames,
     publisher::NOT_YET,
     readiness::{Readiness, Status},
+    subscription_table::{Plan, SubscriptionTable},
 };
 use crate::{
     channels::{LocalChannels, Membership},
     error::{Error, ErrorKind, Result},
-    metric,
     name::{ChannelName, GroupName},
-    redis_link::{Fault, Link, Repeat, State, Up, error_text},
+    redis_link::{CommandFault, Link, LinkState, Repeat, Up, error_text},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
 use std::{
-    collections::{HashMap, HashSet},
-    mem,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -25,7 +23,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, oneshot, watch},
+    sync::{Notify, watch},
     time::{Instant, sleep, timeout_at},
 };
 
@@ -44,8 +42,8 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Subscriptions {
     /// The number of the host, which has a part of all groups.
     host: usize,
-    names: Names,
-    table: Mutex<Table>,
+    names: HostNames,
+    table: Mutex<SubscriptionTable>,
     /// Notified when groups are due to be checked.
     changed: Notify,
     readiness: Arc<Readiness>,
@@ -58,8 +56,8 @@ pub(super) trait Registrar: Send {
     /// Handles the loss of the connection.
     fn lost(&mut self);
 
-    /// Handles that Redis has forgotten groups: all are about to be subscribed to again.
-    fn forgotten(&mut self);
+    /// Handles that Redis has lost groups: all are about to be subscribed to again.
+    fn lost_by_redis(&mut self);
 
     /// Handles a connection that has no subscriptions yet.
     fn connected(&mut self, up: &Up) -> impl Future<Output = ()> + Send;
@@ -80,54 +78,17 @@ pub(super) trait Registrar: Send {
 /// Redis' reply to a command.
 pub(super) type CommandFuture = BoxFuture<'static, RedisResult<()>>;
 
-#[derive(Default)]
-struct Table {
-    groups: HashMap<GroupName, GroupState>,
-    /// The number of groups that the metric includes.
-    counted: usize,
-    /// The number of confirmed subscriptions so far.
-    activations: u64,
-    due: HashSet<GroupName>,
-}
-
-#[derive(Default)]
-struct GroupState {
-    phase: Phase,
-    /// The number of its last confirmed subscription.
-    activation: u64,
-    waiters: Vec<Waiter>,
-}
-
-type Waiter = oneshot::Sender<Result<(), Arc<str>>>;
-
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Phase {
-    /// Redis has no subscription to the group.
-    #[default]
-    Idle,
-    Subscribing,
-    Active,
-    Unsubscribing,
-}
-
 /// A command in flight, and its outcome.
-type Operation = BoxFuture<'static, Outcome>;
+type SubscriptionCommand = BoxFuture<'static, SubscriptionOutcome>;
 
-enum Outcome {
+enum SubscriptionOutcome {
     Subscribed(Vec<GroupName>, RedisResult<()>),
     Unsubscribed(Vec<GroupName>),
     OwnChannels(RedisResult<()>),
 }
 
-/// The commands to send to Redis.
-#[derive(Default)]
-struct Plan {
-    subscribe: Vec<GroupName>,
-    unsubscribe: Vec<GroupName>,
-}
-
 impl Subscriptions {
-    pub(super) fn new(host: usize, names: &Names) -> Self {
+    pub(super) fn new(host: usize, names: &HostNames) -> Self {
         Self {
             host,
             names: names.clone(),
@@ -154,7 +115,7 @@ impl Subscriptions {
         let membership = local.join(group, channel)?;
         // Undone if Redis does not confirm it or the caller stops waiting; but only what this call
         // has added.
-        let mut undo = Undo {
+        let mut undo = UnconfirmedMembership {
             local,
             group,
             channel,
@@ -166,16 +127,8 @@ impl Subscriptions {
     }
 
     async fn confirm(&self, group: &GroupName, deadline: Instant) -> Result<()> {
-        let confirmed = {
-            let mut table = self.table();
-            let entry = table.groups.entry(group.clone()).or_default();
-            if entry.phase == Phase::Active {
-                return Ok(());
-            }
-            let (waiter, confirmed) = oneshot::channel();
-            entry.wait(waiter);
-            table.due.insert(group.clone());
-            confirmed
+        let Some(confirmed) = self.table().wait_for(group) else {
+            return Ok(());
         };
         self.changed.notify_one();
         let why = match timeout_at(deadline, confirmed).await {
@@ -201,18 +154,13 @@ impl Subscriptions {
     /// Returns the number of the subscription to the group that Redis has confirmed, if it has. Two
     /// equal numbers mean that this process was subscribed all the time between.
     pub(super) fn activation(&self, group: &GroupName) -> Option<u64> {
-        let table = self.table();
-        table.groups.get(group).and_then(GroupState::active)
+        self.table().activation(group)
     }
 
     /// Returns all groups whose subscription Redis has confirmed, with the numbers of
     /// [`activation`](Self::activation).
     pub(super) fn active(&self) -> Vec<(GroupName, u64)> {
-        let table = self.table();
-        let groups = table.groups.iter();
-        groups
-            .filter_map(|(group, entry)| Some((group.clone(), entry.active()?)))
-            .collect()
+        self.table().active()
     }
 
     /// Returns whether Redis knows what this process subscribes to.
@@ -220,50 +168,30 @@ impl Subscriptions {
         &self.readiness
     }
 
-    /// Subscribes to all groups again and notifies consumers, because Redis has forgotten some.
+    /// Subscribes to all groups again and notifies consumers, because Redis has lost some.
     pub(super) fn renew(&self) {
         self.is_renewal_due.store(true, Ordering::Release);
-        let reason = "Redis has forgotten the groups of this process";
+        let reason = "Redis has lost the groups of this process";
         self.mark_interrupted(Status::Interrupted(Arc::from(reason)));
         self.changed.notify_one();
     }
 
-    /// Subscribes to all groups again before Redis forgets them.
+    /// Subscribes to all groups again before they expire in Redis.
     pub(super) fn refresh(&self) {
-        let mut table = self.table();
-        let Table { groups, due, .. } = &mut *table;
-        for (group, entry) in groups.iter_mut() {
-            if entry.phase == Phase::Active {
-                entry.phase = Phase::Idle;
-                due.insert(group.clone());
-            }
-        }
-        drop(table);
+        self.table().refresh();
         self.changed.notify_one();
     }
 
     /// Records that Redis has a subscription to a group that has no member here.
     pub(super) fn found_stale(&self, group: &GroupName) {
-        let mut table = self.table();
-        if table.groups.contains_key(group) {
-            return;
+        if self.table().add_stale(group) {
+            self.changed.notify_one();
         }
-        let stale = GroupState {
-            phase: Phase::Active,
-            ..GroupState::default()
-        };
-        table.groups.insert(group.clone(), stale);
-        table.due.insert(group.clone());
-        drop(table);
-        self.changed.notify_one();
     }
 
     /// Records that the group's last member has left.
     pub(super) fn emptied(&self, group: &GroupName) {
-        let mut table = self.table();
-        if table.groups.contains_key(group) {
-            table.due.insert(group.clone());
-            drop(table);
+        if self.table().check(group) {
             self.changed.notify_one();
         }
     }
@@ -280,12 +208,12 @@ impl Subscriptions {
         loop {
             let state = states.borrow_and_update().clone();
             let pause = match state {
-                State::Down(down) => {
+                LinkState::Down(down) => {
                     self.mark_interrupted(Status::Interrupted(down.reason().clone()));
                     registrar.lost();
                     false
                 }
-                State::Up(up) => {
+                LinkState::Up(up) => {
                     let serving = self.serve(link, &up, local, &mut states, &mut registrar);
                     match serving.await {
                         Ok(()) => false,
@@ -315,7 +243,9 @@ impl Subscriptions {
                         if changed.is_err() { return }
                         states.mark_changed();
                     }
-                    () = self.changed.notified() => self.prune(local),
+                    () = self.changed.notified() => {
+                        self.table().prune(|group| local.members(group) > 0);
+                    }
                 }
             }
         }
@@ -331,19 +261,19 @@ impl Subscriptions {
         link: &Link,
         up: &Up,
         local: &LocalChannels,
-        states: &mut watch::Receiver<State>,
+        states: &mut watch::Receiver<LinkState>,
         registrar: &mut impl Registrar,
     ) -> Result<(), RedisError> {
         let connection = &up.connection;
         if self.is_renewal_due.swap(false, Ordering::AcqRel) {
-            registrar.forgotten();
+            registrar.lost_by_redis();
         }
         self.reset(local);
         registrar.connected(up).await;
 
-        let mut operations = FuturesUnordered::<Operation>::new();
+        let mut operations = FuturesUnordered::<SubscriptionCommand>::new();
         let registering = registrar.register(connection);
-        operations.push(Box::pin(registering.map(Outcome::OwnChannels)));
+        operations.push(Box::pin(registering.map(SubscriptionOutcome::OwnChannels)));
         self.command(&mut operations, connection, local, registrar);
         // All at once, so that a process with many groups is back after a few round trips.
         while let Some(outcome) = tokio::select! {
@@ -352,15 +282,15 @@ impl Subscriptions {
         } {
             if let Some(error) = self.refusal(link, up, &outcome, local) {
                 return match link.fault(up.generation, error) {
-                    Some(Fault::Broken | Fault::Moved) => Ok(()),
-                    Some(Fault::NotYet) | None => Err(error.clone()),
+                    Some(CommandFault::Broken | CommandFault::Moved) => Ok(()),
+                    Some(CommandFault::NotYet) | None => Err(error.clone()),
                 };
             }
             self.complete(outcome, &mut operations, link, up, registrar);
         }
         registrar.confirmed(up).await;
         if up.loss.is_some() {
-            local.doubt_topics();
+            local.reread_topics();
         }
         self.readiness.set(Status::Restored {
             generation: up.generation,
@@ -390,24 +320,20 @@ impl Subscriptions {
         &self,
         link: &Link,
         up: &Up,
-        outcome: &'a Outcome,
+        outcome: &'a SubscriptionOutcome,
         local: &LocalChannels,
     ) -> Option<&'a RedisError> {
         match outcome {
-            Outcome::OwnChannels(Err(error)) => Some(error),
-            Outcome::Subscribed(groups, Err(error)) => {
+            SubscriptionOutcome::OwnChannels(Err(error)) => Some(error),
+            SubscriptionOutcome::Subscribed(groups, Err(error)) => {
                 match link.fault(up.generation, error) {
-                    Some(Fault::Broken | Fault::Moved) => return Some(error),
-                    Some(Fault::NotYet) => return None,
+                    Some(CommandFault::Broken | CommandFault::Moved) => return Some(error),
+                    Some(CommandFault::NotYet) => return None,
                     None if groups.len() > 1 => return None,
                     None => {}
                 }
                 let group = &groups[0];
-                let waiting = self
-                    .table()
-                    .groups
-                    .get(group)
-                    .map_or(0, |entry| entry.waiters.len());
+                let waiting = self.table().waiting(group);
                 (local.members(group) > waiting).then_some(error)
             }
             _ => None,
@@ -418,80 +344,19 @@ impl Subscriptions {
     fn reset(&self, local: &LocalChannels) {
         let mut members = local.groups();
         members.retain(|group| self.names.host_of_group(group) == self.host);
-        let mut table = self.table();
-        let Table { groups, due, .. } = &mut *table;
-        for entry in groups.values_mut() {
-            entry.phase = Phase::Idle;
-        }
-        for group in members {
-            groups.entry(group).or_default();
-        }
-        due.extend(groups.keys().cloned());
+        self.table().reset(members);
     }
 
     /// Records that nothing is received any more. Waiters keep waiting until their deadline.
     fn mark_interrupted(&self, status: Status) {
         self.readiness.set(status);
-        for entry in self.table().groups.values_mut() {
-            entry.phase = Phase::Idle;
-        }
-    }
-
-    /// Removes the groups that are no longer wanted, while there is no connection.
-    fn prune(&self, local: &LocalChannels) {
-        let mut table = self.table();
-        let Table { groups, due, .. } = &mut *table;
-        due.retain(|group| {
-            let is_wanted = groups
-                .get_mut(group)
-                .is_some_and(|entry| entry.is_wanted(group, local));
-            if !is_wanted {
-                groups.remove(group);
-            }
-            is_wanted
-        });
-    }
-
-    /// Decides which commands the due groups need.
-    fn plan(&self, local: &LocalChannels) -> Plan {
-        let mut plan = Plan::default();
-        let mut table = self.table();
-        let Table {
-            groups,
-            counted,
-            due,
-            ..
-        } = &mut *table;
-        for group in mem::take(due) {
-            let Some(entry) = groups.get_mut(&group) else {
-                continue;
-            };
-            match (entry.phase, entry.is_wanted(&group, local)) {
-                (Phase::Idle, true) => {
-                    entry.phase = Phase::Subscribing;
-                    plan.subscribe.push(group);
-                }
-                (Phase::Idle, false) => {
-                    groups.remove(&group);
-                }
-                (Phase::Active, true) => entry.settle(&Ok(())),
-                (Phase::Active, false) => {
-                    entry.phase = Phase::Unsubscribing;
-                    plan.unsubscribe.push(group);
-                }
-                // Checked again when Redis has responded.
-                (Phase::Subscribing | Phase::Unsubscribing, _) => {}
-            }
-        }
-        metric::subscriptions(groups.len() as f64 - *counted as f64);
-        *counted = groups.len();
-        plan
+        self.table().interrupt();
     }
 
     /// Sends the commands that the due groups need.
     fn command(
         &self,
-        operations: &mut FuturesUnordered<Operation>,
+        operations: &mut FuturesUnordered<SubscriptionCommand>,
         connection: &MultiplexedConnection,
         local: &LocalChannels,
         registrar: &impl Registrar,
@@ -499,7 +364,7 @@ impl Subscriptions {
         let Plan {
             subscribe,
             unsubscribe,
-        } = self.plan(local);
+        } = self.table().plan(|group| local.members(group) > 0);
         for chunk in subscribe.chunks(CHUNK) {
             operations.push(subscribe_to(registrar, connection, chunk.to_vec()));
         }
@@ -511,79 +376,43 @@ impl Subscriptions {
     /// Records the outcome of a command.
     fn complete(
         &self,
-        outcome: Outcome,
-        operations: &mut FuturesUnordered<Operation>,
+        outcome: SubscriptionOutcome,
+        operations: &mut FuturesUnordered<SubscriptionCommand>,
         link: &Link,
         up: &Up,
         registrar: &impl Registrar,
     ) {
         let connection = &up.connection;
         match outcome {
-            Outcome::OwnChannels(_) => {}
-            Outcome::Subscribed(groups, Ok(())) => {
-                let mut table = self.table();
-                let Table {
-                    groups: entries,
-                    activations,
-                    due,
-                    ..
-                } = &mut *table;
-                for group in groups {
-                    if let Some(entry) = entries.get_mut(&group) {
-                        *activations += 1;
-                        entry.activation = *activations;
-                        entry.phase = Phase::Active;
-                        entry.settle(&Ok(()));
+            SubscriptionOutcome::OwnChannels(_) => {}
+            SubscriptionOutcome::Subscribed(groups, Ok(())) => self.table().subscribed(groups),
+            SubscriptionOutcome::Subscribed(groups, Err(error)) => {
+                match link.fault(up.generation, &error) {
+                    // Those that wait for it wait for the next connection.
+                    Some(CommandFault::Broken | CommandFault::Moved) => {
+                        self.table().refused(groups, None);
                     }
-                    // Its members may have left meanwhile.
-                    due.insert(group);
+                    Some(CommandFault::NotYet) => {
+                        let again = subscribe_to(registrar, connection, groups);
+                        operations.push(Box::pin(sleep(NOT_YET).then(|()| again)));
+                    }
+                    // Redis refuses the whole command because of one group; the allowed ones must
+                    // not fail with it.
+                    None if groups.len() > 1 => {
+                        for group in groups {
+                            operations.push(subscribe_to(registrar, connection, vec![group]));
+                        }
+                    }
+                    None => self
+                        .table()
+                        .refused(groups, Some(error_text(&error).into())),
                 }
             }
-            Outcome::Subscribed(groups, Err(error)) => match link.fault(up.generation, &error) {
-                // Those that wait for it wait for the next connection.
-                Some(Fault::Broken | Fault::Moved) => self.refuse(groups, None),
-                Some(Fault::NotYet) => {
-                    let again = subscribe_to(registrar, connection, groups);
-                    operations.push(Box::pin(sleep(NOT_YET).then(|()| again)));
-                }
-                // Redis refuses the whole command because of one group; the allowed ones must not
-                // fail with it.
-                None if groups.len() > 1 => {
-                    for group in groups {
-                        operations.push(subscribe_to(registrar, connection, vec![group]));
-                    }
-                }
-                None => self.refuse(groups, Some(&error)),
-            },
-            Outcome::Unsubscribed(groups) => {
-                let mut table = self.table();
-                for group in groups {
-                    if let Some(entry) = table.groups.get_mut(&group) {
-                        entry.phase = Phase::Idle;
-                    }
-                    // A channel may have joined meanwhile.
-                    table.due.insert(group);
-                }
-            }
+            SubscriptionOutcome::Unsubscribed(groups) => self.table().unsubscribed(groups),
         }
     }
 
-    /// Records that Redis has no subscription to these groups; `error` is for those that wait for
-    /// it.
-    fn refuse(&self, groups: Vec<GroupName>, error: Option<&RedisError>) {
-        let mut table = self.table();
-        for group in groups {
-            let Some(entry) = table.groups.get_mut(&group) else {
-                continue;
-            };
-            entry.phase = Phase::Idle;
-            if let Some(error) = error {
-                entry.settle(&Err(Arc::from(error_text(error))));
-            }
-        }
-    }
-
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, SubscriptionTable> {
         self.table
             .lock()
             .expect("no code panics while it holds this lock")
@@ -591,43 +420,17 @@ impl Subscriptions {
 }
 
 /// A membership that Redis has not confirmed yet.
-struct Undo<'a> {
+struct UnconfirmedMembership<'a> {
     local: &'a LocalChannels,
     group: &'a GroupName,
     channel: &'a ChannelName,
     is_due: bool,
 }
 
-impl Drop for Undo<'_> {
+impl Drop for UnconfirmedMembership<'_> {
     fn drop(&mut self) {
         if self.is_due {
             self.local.leave(self.group, self.channel);
-        }
-    }
-}
-
-impl GroupState {
-    fn active(&self) -> Option<u64> {
-        (self.phase == Phase::Active).then_some(self.activation)
-    }
-
-    /// Adds a waiter. Waiters whose deadline has passed are removed before the list grows.
-    fn wait(&mut self, waiter: Waiter) {
-        if self.waiters.len() == self.waiters.capacity() {
-            self.waiters.retain(|waiter| !waiter.is_closed());
-        }
-        self.waiters.push(waiter);
-    }
-
-    fn is_wanted(&mut self, group: &GroupName, local: &LocalChannels) -> bool {
-        self.waiters.retain(|waiter| !waiter.is_closed());
-        !self.waiters.is_empty() || local.members(group) > 0
-    }
-
-    fn settle(&mut self, outcome: &Result<(), Arc<str>>) {
-        for waiter in self.waiters.drain(..) {
-            // A waiter whose deadline has passed needs no outcome.
-            _ = waiter.send(outcome.clone());
         }
     }
 }
@@ -636,25 +439,25 @@ fn subscribe_to(
     registrar: &impl Registrar,
     connection: &MultiplexedConnection,
     groups: Vec<GroupName>,
-) -> Operation {
+) -> SubscriptionCommand {
     let adding = registrar.add(connection, &groups);
-    Box::pin(adding.map(|outcome| Outcome::Subscribed(groups, outcome)))
+    Box::pin(adding.map(|outcome| SubscriptionOutcome::Subscribed(groups, outcome)))
 }
 
 fn unsubscribe_from(
     registrar: &impl Registrar,
     connection: &MultiplexedConnection,
     groups: Vec<GroupName>,
-) -> Operation {
+) -> SubscriptionCommand {
     let removing = registrar.remove(connection, &groups);
     // Successful or not, the groups are checked again; a broken connection has lost them anyway.
-    Box::pin(removing.map(|_| Outcome::Unsubscribed(groups)))
+    Box::pin(removing.map(|_| SubscriptionOutcome::Unsubscribed(groups)))
 }
 
 /// Waits until this connection is no longer the link's.
-pub(super) async fn is_over(states: &mut watch::Receiver<State>, up: &Up) {
+pub(super) async fn is_over(states: &mut watch::Receiver<LinkState>, up: &Up) {
     let is_current =
-        |state: &State| matches!(state, State::Up(now) if now.generation == up.generation);
+        |state: &LinkState| matches!(state, LinkState::Up(now) if now.generation == up.generation);
     // The caller checks the state again, so it must remain marked as changed.
     _ = states.wait_for(|state| !is_current(state)).await;
     states.mark_changed();

@@ -12,14 +12,14 @@
 //! that overtook others has left out.
 
 use super::{
-    coding::{Coding, PlacedParts},
+    coding::{Coding, PositionedParts},
     config::Wire,
     group_send,
     host::Host,
-    names::Names,
+    names::HostNames,
     publish,
     publisher::{Command, Fate},
-    received::Received,
+    received::ReceivedLog,
     script::Script,
 };
 use crate::{
@@ -137,13 +137,13 @@ fn at_position(action: &str) -> Script {
 }
 
 /// The names of a topic's keys.
-struct Keys {
+struct TopicKeys {
     stream: String,
     position: String,
 }
 
-impl Keys {
-    fn of(topic: &GroupName, names: &Names) -> Self {
+impl TopicKeys {
+    fn of(topic: &GroupName, names: &HostNames) -> Self {
         let stream = names.of_topic(topic);
         Self {
             position: format!("{stream}:position"),
@@ -159,15 +159,15 @@ impl Keys {
 pub(super) async fn send(
     wire: Wire,
     hosts: &[Host],
-    names: &Names,
+    names: &HostNames,
     coding: &Coding,
     topic: &GroupName,
     post: &TopicPost,
 ) -> Result<Position> {
     let host = &hosts[names.host_of_group(topic)];
-    let keys = Keys::of(topic, &host.names);
+    let keys = TopicKeys::of(topic, &host.names);
     let parts = match wire {
-        Wire::PubSub => coding.encode_placed(post.envelope())?,
+        Wire::PubSub => coding.encode_positioned(post.envelope())?,
         Wire::Queue => None,
     };
     let is_published = parts.is_some();
@@ -182,7 +182,7 @@ pub(super) async fn send(
         },
         parts: match parts {
             Some(parts) => parts,
-            None => PlacedParts::without_place(coding.encode_published(post.envelope())?),
+            None => PositionedParts::without_position(coding.encode_published(post.envelope())?),
         },
         events: post.events(),
         age: post.age(),
@@ -230,7 +230,7 @@ pub(super) async fn read(
     query: &TopicQuery,
 ) -> Result<TopicHistory> {
     let read = Read {
-        keys: Keys::of(topic, &host.names),
+        keys: TopicKeys::of(topic, &host.names),
         query,
         max_bytes: coding.max_batch(),
     };
@@ -284,11 +284,11 @@ fn history(reply: Vec<Vec<u8>>, coding: &Coding, age: Duration) -> Option<TopicH
 
 /// The script that stores an event.
 struct Append {
-    keys: Keys,
+    keys: TopicKeys,
     once: Option<String>,
     command: &'static str,
     channel: String,
-    parts: PlacedParts,
+    parts: PositionedParts,
     events: usize,
     age: Duration,
 }
@@ -300,7 +300,7 @@ impl Command for Append {
         let Self {
             keys, once, parts, ..
         } = self;
-        let common = Common::new(up, self.age);
+        let common = TopicArguments::new(up, self.age);
         let [events, age, window] = [
             self.events.to_string(),
             self.age.as_millis().to_string(),
@@ -326,7 +326,7 @@ impl Command for Append {
     }
 
     /// What was stored is not lost with Redis for certain, and would be there twice.
-    fn fate(&self, _: &Received, _: u64) -> Fate {
+    fn fate(&self, _: &ReceivedLog, _: u64) -> Fate {
         match self.once {
             Some(_) => Fate::NotSent,
             None => Fate::Unknown,
@@ -336,7 +336,7 @@ impl Command for Append {
 
 /// The script that reads the history.
 struct Read<'a> {
-    keys: Keys,
+    keys: TopicKeys,
     query: &'a TopicQuery,
     max_bytes: usize,
 }
@@ -350,7 +350,7 @@ impl Command for Read<'_> {
             query,
             max_bytes,
         } = self;
-        let common = Common::new(up, query.limits.age);
+        let common = TopicArguments::new(up, query.limits.age);
         let since = query.since.as_ref();
         let offset = since.map_or_else(String::new, |since| since.offset().to_string());
         let limit = query.limits.events.to_string();
@@ -373,13 +373,13 @@ impl Command for Read<'_> {
         call.query_async(&mut up.connection).await
     }
 
-    fn fate(&self, _: &Received, _: u64) -> Fate {
+    fn fate(&self, _: &ReceivedLog, _: u64) -> Fate {
         Fate::NotSent
     }
 }
 
 /// The first arguments of both scripts.
-struct Common {
+struct TopicArguments {
     /// The run of Redis, or nothing if the user may not ask for it: then a restart is not noticed.
     run: String,
     /// The epoch, if a new one begins.
@@ -388,7 +388,7 @@ struct Common {
     kept: String,
 }
 
-impl Common {
+impl TopicArguments {
     fn new(up: &Up, age: Duration) -> Self {
         Self {
             run: up.run_id.as_deref().unwrap_or_default().to_owned(),

@@ -3,7 +3,7 @@
 use super::{
     capacity::Capacities,
     coding::{Coding, QueueEntry, Recipients, Serializer, score},
-    fernet::Keys,
+    fernet::FernetKeys,
 };
 use crate::{
     channels::Envelope,
@@ -19,13 +19,13 @@ use std::{collections::HashMap, fmt, time::Duration};
 #[derive(Deserialize)]
 struct Vectors {
     msgpack: Vec<Packed>,
-    json: Vec<Text>,
+    json: Vec<TextVector>,
     /// What Python sends and JSON does not have.
-    json_of_python: Vec<Text>,
+    json_of_python: Vec<TextVector>,
     encryption: Encryption,
     hash: Vec<Hashed>,
-    channels: Vec<Named>,
-    groups: Vec<Named>,
+    channels: Vec<NameVector>,
+    groups: Vec<NameVector>,
     capacity: Capacity,
 }
 
@@ -37,7 +37,7 @@ struct Packed {
 }
 
 #[derive(Deserialize)]
-struct Text {
+struct TextVector {
     name: String,
     message: Python,
     text: String,
@@ -58,7 +58,7 @@ struct Hashed {
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct NameVector {
     name: String,
     valid: bool,
 }
@@ -97,7 +97,7 @@ fn json_is_that_of_python() {
         serializer: Serializer::Json,
         ..Coding::default()
     };
-    for Text {
+    for TextVector {
         name,
         message,
         text,
@@ -125,7 +125,7 @@ fn what_only_python_writes_in_json_is_read() {
         serializer: Serializer::Json,
         ..Coding::default()
     };
-    for Text {
+    for TextVector {
         name,
         message,
         text,
@@ -148,7 +148,7 @@ fn tokens_of_python_are_decrypted() {
         plaintext,
     } = vectors().encryption;
     let coding = Coding {
-        keys: Keys::new([key]),
+        keys: FernetKeys::new([key]),
         // The tokens are as old as the vectors.
         expiry: Duration::from_secs(100 * 365 * 24 * 3600),
         ..Coding::default()
@@ -170,7 +170,7 @@ fn entries_name_their_recipients_in_either_form() {
     let both = [one.clone(), two.clone()];
     let event = Envelope::from_bytes(&b"\x81\xa4type\xa1t"[..]);
     for serializer in [Serializer::MessagePack, Serializer::Json] {
-        for keys in [Keys::default(), Keys::new(["secret"])] {
+        for keys in [FernetKeys::default(), FernetKeys::new(["secret"])] {
             let coding = Coding {
                 serializer,
                 keys,
@@ -268,7 +268,7 @@ fn names_are_valid_as_in_python() {
     let Vectors {
         channels, groups, ..
     } = vectors();
-    for Named { name, valid } in channels {
+    for NameVector { name, valid } in channels {
         let expected = valid && !is_quirk(&name);
         assert_eq!(
             ChannelName::new(name.as_str()).is_ok(),
@@ -276,7 +276,7 @@ fn names_are_valid_as_in_python() {
             "channel {name:?}"
         );
     }
-    for Named { name, valid } in groups {
+    for NameVector { name, valid } in groups {
         let expected = valid && !is_quirk(&name);
         assert_eq!(
             GroupName::new(name.as_str()).is_ok(),

@@ -11,12 +11,12 @@ pub const TOPIC_AGE: Duration = Duration::from_secs(3600);
 
 /// How much a topic stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub(crate) struct HistoryLimits {
     pub(crate) events: usize,
     pub(crate) age: Duration,
 }
 
-impl Default for Limits {
+impl Default for HistoryLimits {
     fn default() -> Self {
         Self {
             events: TOPIC_EVENTS,
@@ -45,7 +45,7 @@ impl Default for Limits {
 pub struct TopicPost {
     pub(in crate::channels) envelope: Envelope,
     pub(in crate::channels) key: Option<String>,
-    pub(in crate::channels) limits: Limits,
+    pub(in crate::channels) limits: HistoryLimits,
 }
 
 impl TopicPost {
@@ -88,7 +88,7 @@ impl TopicPost {
 #[derive(Clone, Debug)]
 pub struct TopicQuery {
     pub(in crate::channels) since: Option<Position>,
-    pub(in crate::channels) limits: Limits,
+    pub(in crate::channels) limits: HistoryLimits,
     /// Whether to read all that the topic stores, for further consumers that resume it.
     pub(in crate::channels) is_whole: bool,
     /// Whether this process has received the event at `since` itself: if the topic is not as far,
@@ -174,7 +174,7 @@ mod tests {
         ] {
             let query = TopicQuery {
                 since: since.map(|since| since.parse().unwrap()),
-                limits: Limits {
+                limits: HistoryLimits {
                     events: 4,
                     age: TOPIC_AGE,
                 },

@@ -1,8 +1,8 @@
-//! The merge of history and live events of one mailbox: in order, each once, and gaps are told.
+//! The merge of history and live events of one mailbox: in order, each once, and gaps are reported.
 
 use super::window::Recovery;
 use crate::{
-    channels::{Envelope, Position, placed},
+    channels::{Envelope, Position, positioned},
     error::{Error, Result},
     log_limit::log_limited,
     metric,
@@ -21,17 +21,17 @@ pub(in crate::channels) type ReadFrom = Arc<dyn Fn(Position) -> Reading + Send +
 
 type Reading = Pin<Box<dyn Future<Output = Result<Recovery>> + Send>>;
 
-/// How often the history is read for one event that does not follow; then the gap is told.
+/// How often the history is read for one event that does not follow; then the gap is reported.
 const MOST_READS: u8 = 2;
 
 /// The topics that the owner of a mailbox has resumed.
 #[derive(Default)]
 pub(in crate::channels) struct Merge {
-    topics: HashMap<GroupName, Resumed>,
+    topics: HashMap<GroupName, ResumedTopic>,
     /// What was read, and is still to be received.
     backlog: VecDeque<Envelope>,
     /// The live event that does not follow, while what is before it is read.
-    held: Option<Held>,
+    held: Option<HeldEvent>,
     filling: Option<Filling>,
     /// The number of resumes so far.
     resumes: u64,
@@ -40,18 +40,18 @@ pub(in crate::channels) struct Merge {
 }
 
 /// How far the owner has come in a topic.
-struct Resumed {
+struct ResumedTopic {
     /// The number of the resume, so that a reading from before it is ignored.
     resume: u64,
     at: Position,
     /// Live events up to this number may have been read already.
     read_until: u64,
-    /// Whether the history could not be read: the gap is told, and any event may follow.
+    /// Whether the history could not be read: the gap is reported, and any event may follow.
     is_open: bool,
     read: ReadFrom,
 }
 
-struct Held {
+struct HeldEvent {
     topic: GroupName,
     /// The resume during which it arrived.
     resume: u64,
@@ -61,12 +61,12 @@ struct Held {
 
 /// The reading of what is missing in some topics, one after the other.
 pub(in crate::channels) struct Filling {
-    topics: Vec<(Source, Reading)>,
-    filled: Vec<(Source, Result<Recovery>)>,
+    topics: Vec<(HistorySource, Reading)>,
+    filled: Vec<(HistorySource, Result<Recovery>)>,
 }
 
 /// A topic, and the resume since which it is read.
-struct Source {
+struct HistorySource {
     topic: GroupName,
     resume: u64,
 }
@@ -86,7 +86,7 @@ enum Fit {
     Gap,
 }
 
-impl Resumed {
+impl ResumedTopic {
     fn fit(&self, position: &Position) -> Fit {
         if self.is_open || self.at.until(position) == Some(1) {
             return Fit::Next;
@@ -100,8 +100,8 @@ impl Resumed {
     }
 
     /// Starts to read what is missing since the position of the owner.
-    fn read(&self, topic: &GroupName) -> (Source, Reading) {
-        let source = Source {
+    fn read(&self, topic: &GroupName) -> (HistorySource, Reading) {
+        let source = HistorySource {
             topic: topic.clone(),
             resume: self.resume,
         };
@@ -130,9 +130,9 @@ impl Merge {
         } = recovery;
         self.backlog.retain(|read| read.group() != Some(topic));
         self.backlog.extend(events);
-        self.tell(topic, &position, all);
+        self.push_recovered(topic, &position, all);
         self.resumes += 1;
-        let resumed = Resumed {
+        let resumed = ResumedTopic {
             resume: self.resumes,
             read_until: position.offset(),
             at: position,
@@ -172,9 +172,9 @@ impl Merge {
         self.filling = Some(filling);
     }
 
-    /// Takes what was read for gaps. A gap that history does not fill is told.
+    /// Takes what was read for gaps. A gap that history does not fill is reported.
     pub(in crate::channels) fn fill(&mut self, filled: Filling) {
-        for (Source { topic, resume }, recovery) in filled.filled {
+        for (HistorySource { topic, resume }, recovery) in filled.filled {
             let resumed = self.topics.get_mut(&topic);
             let Some(resumed) = resumed.filter(|resumed| resumed.resume == resume) else {
                 continue;
@@ -190,7 +190,7 @@ impl Merge {
                     resumed.reach(position.clone());
                     self.backlog.extend(events);
                     if !all {
-                        self.tell(&topic, &position, false);
+                        self.push_recovered(&topic, &position, false);
                     }
                 }
                 Err(error) => {
@@ -202,7 +202,7 @@ impl Merge {
                     );
                     resumed.is_open = true;
                     let position = resumed.at.clone();
-                    self.tell(&topic, &position, false);
+                    self.push_recovered(&topic, &position, false);
                 }
             }
         }
@@ -227,7 +227,7 @@ impl Merge {
                 false => Merged::Deliver(envelope),
             };
         };
-        self.merge(Held {
+        self.merge(HeldEvent {
             topic: topic.clone(),
             resume: resumed.resume,
             envelope,
@@ -235,8 +235,8 @@ impl Merge {
         })
     }
 
-    fn merge(&mut self, held: Held) -> Merged {
-        let Held {
+    fn merge(&mut self, held: HeldEvent) -> Merged {
+        let HeldEvent {
             topic,
             resume,
             envelope,
@@ -255,7 +255,7 @@ impl Merge {
             }
             Fit::Gap if reads < MOST_READS => {
                 self.filling = Some(Filling::new(vec![resumed.read(&topic)]));
-                self.held = Some(Held {
+                self.held = Some(HeldEvent {
                     topic,
                     resume,
                     envelope,
@@ -270,7 +270,7 @@ impl Merge {
             Fit::Gap => {
                 resumed.reach(position.clone());
                 let before = position.with_offset(position.offset().saturating_sub(1));
-                self.tell(&topic, &before, false);
+                self.push_recovered(&topic, &before, false);
                 self.backlog.push_back(envelope.in_topic(&topic));
                 Merged::Continue
             }
@@ -278,7 +278,7 @@ impl Merge {
     }
 
     /// Reads all topics again, because events may be missing.
-    pub(in crate::channels) fn doubt(&mut self) {
+    pub(in crate::channels) fn reread(&mut self) {
         if self.topics.is_empty() {
             return;
         }
@@ -287,16 +287,16 @@ impl Merge {
         self.filling = Some(Filling::new(readings.collect()));
     }
 
-    fn tell(&mut self, topic: &GroupName, position: &Position, all: bool) {
+    fn push_recovered(&mut self, topic: &GroupName, position: &Position, all: bool) {
         metric::topic_recovered(all);
-        let told = Envelope::from_bytes(placed::recovered(topic, position, all));
-        told.record_group(topic);
-        self.backlog.push_back(told);
+        let recovered = Envelope::from_bytes(positioned::recovered(topic, position, all));
+        recovered.record_group(topic);
+        self.backlog.push_back(recovered);
     }
 }
 
 impl Filling {
-    fn new(topics: Vec<(Source, Reading)>) -> Self {
+    fn new(topics: Vec<(HistorySource, Reading)>) -> Self {
         Self {
             filled: Vec::with_capacity(topics.len()),
             topics,
@@ -418,9 +418,9 @@ mod tests {
     #[test]
     fn a_topic_that_was_left_is_not_read_any_more() {
         let mut merge = Merge::default();
-        let unwanted: ReadFrom = Arc::new(|_| Box::pin(async { panic!("nobody needs it") }));
+        let unwanted: ReadFrom = Arc::new(|_| Box::pin(async { panic!("it is not needed") }));
         merge.resume(&topic(), recovery(0, 5), unwanted);
-        merge.doubt();
+        merge.reread();
 
         merge.leave(&topic(), None);
 
@@ -431,7 +431,7 @@ mod tests {
     fn a_reading_from_before_a_resume_is_ignored() {
         let mut merge = Merge::default();
         merge.resume(&topic(), recovery(0, 5), history(9));
-        merge.doubt();
+        merge.reread();
         backlog(&mut merge);
 
         merge.leave(&topic(), None);

@@ -15,9 +15,9 @@ mod window;
 mod windows;
 
 pub(super) use self::{
-    history::Limits,
+    history::HistoryLimits,
     merge::{Merge, Merged, ReadFrom},
-    window::{Recovery, Window},
+    window::{Recovery, TopicWindow},
     windows::{Look, Windows},
 };
 pub use self::{

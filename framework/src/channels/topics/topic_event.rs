@@ -1,7 +1,7 @@
 //! The events of a topic as a consumer receives them.
 
 use crate::{
-    channels::{Event, Position, placed::TYPE},
+    channels::{Event, Position, positioned::TYPE},
     name::GroupName,
 };
 use serde::{
@@ -170,7 +170,7 @@ impl<'de, E: Deserialize<'de>> Deserialize<'de> for TopicEvent<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::{Envelope, placed};
+    use crate::channels::{Envelope, positioned};
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     #[serde(tag = "type")]
@@ -226,7 +226,7 @@ mod tests {
         let encoded = [
             (placed.at(position).in_topic(topic), event.clone()),
             (
-                Envelope::from_bytes(placed::recovered(topic, position, false)),
+                Envelope::from_bytes(positioned::recovered(topic, position, false)),
                 end,
             ),
         ];

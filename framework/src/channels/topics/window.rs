@@ -1,8 +1,8 @@
 //! The last events of one topic in the memory of this process.
 
-use super::history::{Limits, TopicHistory};
+use super::history::{HistoryLimits, TopicHistory};
 use crate::{
-    channels::{Envelope, Position, placed},
+    channels::{Envelope, Position, positioned},
     name::GroupName,
 };
 use std::collections::VecDeque;
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 /// The last events of a topic, as consumers that resume it receive them, without a gap up to the
 /// position.
-pub(in crate::channels) struct Window {
+pub(in crate::channels) struct TopicWindow {
     position: Position,
     events: VecDeque<(Instant, Envelope)>,
     bytes: usize,
-    limits: Limits,
+    limits: HistoryLimits,
     /// Whether the topic stores nothing older.
     is_whole: bool,
     /// When the query for it began.
@@ -32,7 +32,7 @@ pub(in crate::channels) struct Recovery {
     pub(in crate::channels) all: bool,
 }
 
-/// Why a window does not tell what was missed.
+/// Why a window does not show what was missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unknown {
     /// The topic may store more than the window has.
@@ -44,11 +44,11 @@ pub(super) enum Unknown {
     Foreign,
 }
 
-impl Window {
+impl TopicWindow {
     pub(in crate::channels) fn new(
         topic: &GroupName,
         history: TopicHistory,
-        limits: Limits,
+        limits: HistoryLimits,
         is_whole: bool,
         asked: Instant,
     ) -> Self {
@@ -131,7 +131,7 @@ impl Window {
     pub(super) fn since(
         &self,
         since: Option<&Position>,
-        limits: Limits,
+        limits: HistoryLimits,
     ) -> Result<Recovery, Unknown> {
         let recovery = |events, all| Recovery {
             position: self.position.clone(),
@@ -171,7 +171,7 @@ impl Window {
     pub(in crate::channels) fn finally_since(
         &self,
         since: Option<&Position>,
-        limits: Limits,
+        limits: HistoryLimits,
     ) -> Recovery {
         self.since(since, limits).unwrap_or_else(|_| Recovery {
             position: self.position.clone(),
@@ -186,7 +186,11 @@ pub(super) fn in_topic(topic: &GroupName, position: &Position, envelope: &Envelo
     if envelope.position() == Some(position) {
         return envelope.in_topic(topic);
     }
-    let made = Envelope::from_bytes(placed::topic_event(topic, position, envelope.event_bytes()));
+    let made = Envelope::from_bytes(positioned::topic_event(
+        topic,
+        position,
+        envelope.event_bytes(),
+    ));
     made.record_group(topic);
     made
 }
@@ -203,7 +207,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: HistoryLimits = HistoryLimits {
         events: 4,
         age: Duration::from_secs(60),
     };
@@ -213,14 +217,14 @@ mod tests {
     }
 
     /// Returns a window with the events up to 10, of these ages.
-    fn window(ages: &[u64], is_whole: bool) -> Window {
+    fn window(ages: &[u64], is_whole: bool) -> TopicWindow {
         let event = |age: &u64| (Duration::from_secs(*age), Envelope::from_bytes("event"));
         let history = TopicHistory::new(position("10:a"), ages.iter().map(event).collect());
         let topic = GroupName::new("lot.7").unwrap();
-        Window::new(&topic, history, LIMITS, is_whole, Instant::now())
+        TopicWindow::new(&topic, history, LIMITS, is_whole, Instant::now())
     }
 
-    fn outcome(window: &Window, since: &str) -> Result<Option<usize>, Unknown> {
+    fn outcome(window: &TopicWindow, since: &str) -> Result<Option<usize>, Unknown> {
         let recovery = window.since(Some(&position(since)), LIMITS)?;
         Ok(recovery.all.then_some(recovery.events.len()))
     }

@@ -2,7 +2,7 @@
 
 use super::{
     history::TopicQuery,
-    window::{Recovery, Unknown, Window},
+    window::{Recovery, TopicWindow, Unknown},
 };
 use crate::{
     channels::{Envelope, Position},
@@ -32,14 +32,14 @@ const SHARDS: usize = 16;
 /// interruption, and when the last member has left.
 pub(in crate::channels) struct Windows {
     hasher: RandomState,
-    shards: Vec<Mutex<HashMap<GroupName, Entry>>>,
+    shards: Vec<Mutex<HashMap<GroupName, WindowEntry>>>,
     queries: AtomicU64,
     bytes: AtomicUsize,
 }
 
-enum Entry {
+enum WindowEntry {
     Loading(Loading),
-    Ready(Window),
+    Ready(TopicWindow),
 }
 
 /// A query under way.
@@ -93,10 +93,10 @@ impl Windows {
         // Others have missed other events: they are served from a whole window.
         let mut is_whole = is_shared && since.is_some();
         match shard.get(topic) {
-            Some(Entry::Loading(loading)) => return Look::Wait(loading.done.subscribe()),
-            Some(Entry::Ready(window)) => match window.since(since, limits) {
+            Some(WindowEntry::Loading(loading)) => return Look::Wait(loading.done.subscribe()),
+            Some(WindowEntry::Ready(window)) => match window.since(since, limits) {
                 Ok(recovery) => return Look::Found(recovery),
-                // The store is told which event it has lost.
+                // The query names the event that the store has lost.
                 Err(Unknown::Ahead) if query.is_received => {}
                 Err(Unknown::Ahead | Unknown::Foreign) if window.is_asked_since(asked) => {
                     return Look::Found(window.finally_since(since, limits));
@@ -114,16 +114,21 @@ impl Windows {
             most: limits.events,
             is_outdated: false,
         };
-        let before = shard.insert(topic.clone(), Entry::Loading(loading));
-        self.forget(before);
+        let before = shard.insert(topic.clone(), WindowEntry::Loading(loading));
+        self.release(before);
         Look::Query { number, is_whole }
     }
 
     /// Keeps the window that a query has returned, extended by what was delivered meanwhile, unless
     /// an event may be missing.
-    pub(in crate::channels) fn finish(&self, topic: &GroupName, number: u64, mut window: Window) {
+    pub(in crate::channels) fn finish(
+        &self,
+        topic: &GroupName,
+        number: u64,
+        mut window: TopicWindow,
+    ) {
         let mut shard = self.shard(topic);
-        let Some(Entry::Loading(loading)) = shard.get_mut(topic) else {
+        let Some(WindowEntry::Loading(loading)) = shard.get_mut(topic) else {
             return;
         };
         if loading.number != number {
@@ -139,13 +144,13 @@ impl Windows {
         }
         self.add(window.bytes());
         self.fit(&mut window);
-        shard.insert(topic.clone(), Entry::Ready(window));
+        shard.insert(topic.clone(), WindowEntry::Ready(window));
     }
 
     /// Ends a query that returned nothing.
     pub(in crate::channels) fn abandon(&self, topic: &GroupName, number: u64) {
         let mut shard = self.shard(topic);
-        if let Some(Entry::Loading(loading)) = shard.get(topic)
+        if let Some(WindowEntry::Loading(loading)) = shard.get(topic)
             && loading.number == number
         {
             shard.remove(topic);
@@ -160,7 +165,7 @@ impl Windows {
         let mut shard = self.shard(topic);
         match shard.get_mut(topic) {
             None => {}
-            Some(Entry::Loading(loading)) => {
+            Some(WindowEntry::Loading(loading)) => {
                 let Loading { delivered, .. } = loading;
                 delivered.push_back((position.clone(), envelope.in_topic(topic)));
                 if delivered.len() > loading.most {
@@ -168,7 +173,7 @@ impl Windows {
                     loading.is_outdated = true;
                 }
             }
-            Some(Entry::Ready(window)) => {
+            Some(WindowEntry::Ready(window)) => {
                 let before = window.bytes();
                 let is_current = window.push(position, envelope.in_topic(topic));
                 self.bytes.fetch_sub(before, Ordering::Relaxed);
@@ -177,7 +182,7 @@ impl Windows {
                     self.fit(window);
                 } else {
                     let outdated = shard.remove(topic);
-                    self.forget(outdated);
+                    self.release(outdated);
                 }
             }
         }
@@ -186,7 +191,7 @@ impl Windows {
     /// Drops the window of a topic whose last member has left, or that may lack events.
     pub(in crate::channels) fn remove(&self, topic: &GroupName) {
         let removed = self.shard(topic).remove(topic);
-        self.forget(removed);
+        self.release(removed);
     }
 
     /// Drops all windows, because events may be missing.
@@ -195,12 +200,12 @@ impl Windows {
             let entries = std::mem::take(&mut *shard.lock().expect(UNPOISONED));
             entries
                 .into_values()
-                .for_each(|entry| self.forget(Some(entry)));
+                .for_each(|entry| self.release(Some(entry)));
         }
     }
 
     /// Shortens a window while all windows use too much memory.
-    fn fit(&self, window: &mut Window) {
+    fn fit(&self, window: &mut TopicWindow) {
         while self.bytes.load(Ordering::Relaxed) > MOST_BYTES && !window.is_empty() {
             let before = window.bytes();
             window.shorten();
@@ -213,13 +218,13 @@ impl Windows {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn forget(&self, entry: Option<Entry>) {
-        if let Some(Entry::Ready(window)) = entry {
+    fn release(&self, entry: Option<WindowEntry>) {
+        if let Some(WindowEntry::Ready(window)) = entry {
             self.bytes.fetch_sub(window.bytes(), Ordering::Relaxed);
         }
     }
 
-    fn shard(&self, topic: &GroupName) -> MutexGuard<'_, HashMap<GroupName, Entry>> {
+    fn shard(&self, topic: &GroupName) -> MutexGuard<'_, HashMap<GroupName, WindowEntry>> {
         let shard = self.hasher.hash_one(topic) as usize % SHARDS;
         self.shards[shard].lock().expect(UNPOISONED)
     }
@@ -230,10 +235,10 @@ const UNPOISONED: &str = "no code panics while it holds this lock";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::topics::{Limits, TopicHistory};
+    use crate::channels::topics::{HistoryLimits, TopicHistory};
     use std::time::Duration;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: HistoryLimits = HistoryLimits {
         events: 4,
         age: Duration::from_secs(60),
     };
@@ -276,10 +281,10 @@ mod tests {
     }
 
     /// Returns a window of the last `count` events up to 10.
-    fn loaded(count: usize, is_whole: bool) -> Window {
+    fn loaded(count: usize, is_whole: bool) -> TopicWindow {
         let events = vec![(Duration::ZERO, event("1:b")); count];
         let history = TopicHistory::new("10:a".parse().unwrap(), events);
-        Window::new(&topic(), history, LIMITS, is_whole, Instant::now())
+        TopicWindow::new(&topic(), history, LIMITS, is_whole, Instant::now())
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,21 +1,46 @@
-//! The hooks of a blocking consumer, which run on the pool.
+//! The application of a blocking consumer, whose hooks run on the pool.
 
-use super::{BlockingConsumer, BlockingContext, BlockingHandshake};
+use super::{BlockingApplication, BlockingConsumer, BlockingContext, BlockingHandshake};
 use crate::{
+    application::Application,
     blocking::{BlockingPool, runtime_ended},
     channels::{Missed, Shared},
     codec::FromMessage,
-    consumer::{Context, Handshake, Trigger, disconnect_guard::DisconnectHook, hooks::Hooks},
+    consumer::{
+        Context, Handshake, Trigger, connect::serve, disconnect_guard::DisconnectHook, hooks::Hooks,
+    },
     error::{Error, Result},
     log_limit::log_limited,
     message::{Close, Message},
+    protocol::{Upgrade, WebSocket},
     rejection::Rejection,
+    required_state::RequiredState,
+    scope::Scope,
 };
 use std::{
+    any::type_name,
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     time::Duration,
 };
 use tokio::{sync::oneshot, task::JoinHandle};
+
+impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
+    fn call(
+        &self,
+        scope: Scope<WebSocket>,
+        upgrade: Upgrade,
+    ) -> impl Future<Output = crate::Result<()>> + Send {
+        scope.record("consumer", type_name::<C>());
+        let pool = self.pool.clone().unwrap_or_else(BlockingPool::shared);
+        let hooks = BlockingHooks::<C>::new(pool);
+        serve(hooks, self.channels.clone(), scope, upgrade)
+    }
+
+    fn required_state(&self) -> RequiredState {
+        C::required_state().by(type_name::<C>())
+    }
+}
 
 /// A consumer and its context between hooks. A hook takes them to its thread and returns them, so
 /// nothing is locked while it runs. A hook that is no longer awaited runs to its end, and

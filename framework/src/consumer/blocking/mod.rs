@@ -4,10 +4,8 @@
 //! | --- | --- |
 //! | `consumer.rs` | the trait that users write |
 //! | `handshake.rs`, `context.rs` | the parameters of its hooks |
-//! | `hooks.rs` | its hooks on the pool, awaited or not |
-//! | `application.rs` | the application of a blocking consumer |
+//! | `hooks.rs` | the application: its hooks on the pool, awaited or not |
 
-mod application;
 mod consumer;
 mod context;
 mod handshake;

@@ -3,7 +3,7 @@
 use super::{
     super::{Handshake, address::ConsumerAddress},
     HttpConsumer, HttpConsumerApplication, HttpContext,
-    common::Common,
+    common::HandlerState,
     context::BodyLimits,
     driver::HandlerDriver,
 };
@@ -79,7 +79,7 @@ async fn open<C: HttpConsumer>(
         Ok(Ok(Ok(consumer))) => {
             let ctx = HttpContext {
                 scope: handshake.scope,
-                common: Arc::new(Common::new(handshake.address)),
+                common: Arc::new(HandlerState::new(handshake.address)),
                 headers: handshake.headers,
                 body: exchange.take_body(),
                 exchange: Some(exchange),

@@ -1,9 +1,9 @@
 //! The sender of a streamed response body.
 
-use super::reply::{Kind, Reply};
+use super::reply::{Reply, ReplyKind};
 use crate::{
     error::Result,
-    protocol::{Pipe, PipeEnd},
+    protocol::{PipeEnd, PipeSender},
 };
 use bytes::Bytes;
 use std::{fmt, sync::Arc};
@@ -26,11 +26,11 @@ use std::{fmt, sync::Arc};
 /// If it is dropped before [`end`](BodySender::end), the response is aborted in a way that the
 /// client can detect: the connection is closed (over HTTP/2 the stream is reset).
 pub struct BodySender {
-    pipe: Arc<Pipe>,
+    pipe: Arc<PipeSender>,
 }
 
 impl BodySender {
-    pub(super) fn new(pipe: Arc<Pipe>) -> Self {
+    pub(super) fn new(pipe: Arc<PipeSender>) -> Self {
         Self { pipe }
     }
 
@@ -53,7 +53,7 @@ impl BodySender {
     /// Ends the body; return the reply from `handle`.
     pub fn end(self) -> Reply {
         self.pipe.end(PipeEnd::Complete);
-        Reply(Kind::Streamed)
+        Reply(ReplyKind::Streamed)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::address::ConsumerAddress;
 use crate::{
-    protocol::{Pipe, PipeEnd},
+    protocol::{PipeEnd, PipeSender},
     waker::{store_waker, wake},
 };
 use std::{
@@ -13,10 +13,10 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-pub(super) struct Common {
+pub(super) struct HandlerState {
     pub(super) address: ConsumerAddress,
     /// The pipe of a streamed response, once its head is sent, and how the stream ends by default.
-    pub(super) pipe: OnceLock<(Arc<Pipe>, PipeEnd)>,
+    pub(super) pipe: OnceLock<(Arc<PipeSender>, PipeEnd)>,
     /// Whether the handler waits for events, or streams: it may then run long, and its session and
     /// user are watched.
     is_long: AtomicBool,
@@ -30,7 +30,7 @@ struct StopNotice {
     waiting: Option<Waker>,
 }
 
-impl Common {
+impl HandlerState {
     pub(super) fn new(address: ConsumerAddress) -> Self {
         Self {
             address,

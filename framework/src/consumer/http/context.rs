@@ -3,8 +3,8 @@
 use super::{
     super::{NoEvent, reply_headers::complete},
     body_sender::BodySender,
-    common::Common,
-    reply::{IntoReply, Kind, Reply},
+    common::HandlerState,
+    reply::{IntoReply, Reply, ReplyKind},
     sse::{self, Sse},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     name::ChannelName,
-    protocol::{Body, Exchange, Http, Pipe, PipeBody, PipeEnd, detached},
+    protocol::{Body, Exchange, Http, PipeBody, PipeEnd, PipeSender, detached},
     scope::Scope,
 };
 use bytes::Bytes;
@@ -37,7 +37,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// ```
 pub struct HttpContext<E = NoEvent> {
     pub(super) scope: Scope<Http>,
-    pub(super) common: Arc<Common>,
+    pub(super) common: Arc<HandlerState>,
     /// `None` once the response has begun.
     pub(super) exchange: Option<Exchange>,
     pub(super) headers: HeaderMap,
@@ -170,7 +170,7 @@ impl<E: Event> HttpContext<E> {
     /// # Errors
     /// [`ErrorKind::Codec`] if the value cannot be encoded.
     pub fn reply(&self, reply: impl IntoReply) -> crate::Result<Reply> {
-        Ok(Reply(Kind::Whole(reply.into_reply()?)))
+        Ok(Reply(ReplyKind::Whole(reply.into_reply()?)))
     }
 
     /// Sends the response head and returns a sender for the body.
@@ -212,12 +212,12 @@ impl<E: Event> HttpContext<E> {
         head: Response<()>,
         end: PipeEnd,
         idle: Option<(Duration, Bytes)>,
-    ) -> Result<Arc<Pipe>> {
+    ) -> Result<Arc<PipeSender>> {
         let Some(exchange) = self.exchange.take() else {
             let message = "the response has already begun: call `stream` or `sse` once";
             return Err(Error::new(ErrorKind::User, message));
         };
-        let pipe = Pipe::new(self.limits.send_buffer, self.limits.send_timeout);
+        let pipe = PipeSender::new(self.limits.send_buffer, self.limits.send_timeout);
         let mut response = head.map(|()| Body::new(PipeBody::new(pipe.clone(), idle)));
         complete(response.headers_mut(), &mut self.headers);
         // A stream may be open for hours: its head must not pin hyper's read buffer.

@@ -7,8 +7,8 @@ use super::{
     },
     Disconnect, HttpConsumer,
     context::HttpContext,
-    endings::{Ending, Endings},
-    reply::{Kind, Reply},
+    interrupts::{Interrupt, Interrupts},
+    reply::{Reply, ReplyKind},
 };
 use crate::{
     catch_panic::catch_panic,
@@ -41,7 +41,7 @@ pub(super) struct HandlerDriver<C: HttpConsumer> {
 enum HandlerOutcome {
     Replied(Reply),
     Failed(Error),
-    Ended(Ending),
+    Ended(Interrupt),
 }
 
 impl<C: HttpConsumer> HandlerDriver<C> {
@@ -63,7 +63,7 @@ impl<C: HttpConsumer> HandlerDriver<C> {
         };
         let revocations = ctx.scope.get::<Revocations>().ok().cloned();
         let handle = self.consumer.connection().cloned();
-        let endings = Endings::new(
+        let interrupts = Interrupts::new(
             ctx.common.clone(),
             revocations,
             handle,
@@ -73,7 +73,7 @@ impl<C: HttpConsumer> HandlerDriver<C> {
             ctx.common.address.enter().await?;
             catch_panic(|| self.consumer.handle(ctx)).await
         };
-        let outcome = run_handler(Box::pin(handler), endings).await;
+        let outcome = run_handler(Box::pin(handler), interrupts).await;
         let (end, outcome) = Box::pin(conclude(ctx, outcome)).await;
         let departure = ctx.common.address.departure();
         // Leave the groups before `disconnect`: what it sends to them reaches the remaining
@@ -90,14 +90,14 @@ impl<C: HttpConsumer> HandlerDriver<C> {
 /// Runs the handler until it returns, or something ends the request: then its future is dropped.
 async fn run_handler(
     mut handler: Pin<Box<impl Future<Output = Result<crate::Result<Reply>>> + Send>>,
-    mut endings: Endings,
+    mut interrupts: Interrupts,
 ) -> HandlerOutcome {
     let mut is_waiting = false;
     poll_fn(|cx| {
         // The end of the request goes before queued events. It is not polled for a handler that
         // returns without waiting.
-        if is_waiting && let Poll::Ready(ending) = endings.poll(cx) {
-            return Poll::Ready(HandlerOutcome::Ended(ending));
+        if is_waiting && let Poll::Ready(interrupt) = interrupts.poll(cx) {
+            return Poll::Ready(HandlerOutcome::Ended(interrupt));
         }
         is_waiting = true;
         if let Poll::Ready(handled) = handler.as_mut().poll(cx) {
@@ -108,8 +108,8 @@ async fn run_handler(
             });
         }
         // What the handler has just begun, such as a stream, may already have ended.
-        match endings.poll(cx) {
-            Poll::Pending => endings.poll_half_close(cx).map(HandlerOutcome::Ended),
+        match interrupts.poll(cx) {
+            Poll::Pending => interrupts.poll_half_close(cx).map(HandlerOutcome::Ended),
             ended => ended.map(HandlerOutcome::Ended),
         }
     })
@@ -128,17 +128,19 @@ async fn conclude<E: Event>(
         false => Disconnect::Replied,
     };
     let end = match (outcome, exchange) {
-        (HandlerOutcome::Replied(Reply(Kind::Whole(mut response))), Some(exchange)) => {
+        (HandlerOutcome::Replied(Reply(ReplyKind::Whole(mut response))), Some(exchange)) => {
             complete(response.headers_mut(), &mut ctx.headers);
             match exchange.respond(response).await {
                 Ok(()) => replied,
                 Err(_) => Disconnect::ClientLeft,
             }
         }
-        (HandlerOutcome::Replied(Reply(Kind::Streamed)), None) => match ctx.common.has_stalled() {
-            true => Disconnect::ClientLeft,
-            false => replied,
-        },
+        (HandlerOutcome::Replied(Reply(ReplyKind::Streamed)), None) => {
+            match ctx.common.has_stalled() {
+                true => Disconnect::ClientLeft,
+                false => replied,
+            }
+        }
         (HandlerOutcome::Replied(_), exchange) => {
             let error = Error::new(
                 ErrorKind::User,
@@ -150,20 +152,20 @@ async fn conclude<E: Event>(
         (HandlerOutcome::Failed(error), exchange) => {
             return fail(ctx.scope.peer(), exchange, error).await;
         }
-        (HandlerOutcome::Ended(Ending::Left), exchange) => {
+        (HandlerOutcome::Ended(Interrupt::Left), exchange) => {
             if let Some(exchange) = exchange {
                 _ = Http::reject(exchange, half_closed()).await;
             }
             Disconnect::ClientLeft
         }
-        (HandlerOutcome::Ended(Ending::Stopped), _) => {
+        (HandlerOutcome::Ended(Interrupt::Stopped), _) => {
             log_limited!(
                 warn,
                 "ended an event stream that was still open 5 s after the server began to stop"
             );
             Disconnect::ServerStopping
         }
-        (HandlerOutcome::Ended(Ending::Closed(close)), exchange) => {
+        (HandlerOutcome::Ended(Interrupt::Closed(close)), exchange) => {
             if let Some(exchange) = exchange {
                 _ = Http::reject(exchange, rejection(&close)).await;
             }

@@ -11,7 +11,7 @@
 //! | `application.rs` | the application: checks a request, and runs `connect` |
 //! | `driver.rs` | the driver: one handler, and `disconnect` |
 //! | `disconnect.rs` | how a request ended |
-//! | `endings.rs` | what ends a request from outside |
+//! | `interrupts.rs` | what ends a request from outside |
 //! | `common.rs` | the state that driver and handler share |
 
 mod application;
@@ -21,7 +21,7 @@ mod consumer;
 mod context;
 mod disconnect;
 mod driver;
-mod endings;
+mod interrupts;
 mod reply;
 pub(super) mod sse;
 mod sse_event;

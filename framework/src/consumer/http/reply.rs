@@ -14,9 +14,9 @@ use std::fmt;
 /// [`HttpContext::reply`](super::HttpContext::reply), or the end of a streamed one
 /// ([`BodySender::end`](super::BodySender::end), [`Sse::end`](super::Sse::end)).
 #[must_use = "a reply is sent when `handle` returns it"]
-pub struct Reply(pub(super) Kind);
+pub struct Reply(pub(super) ReplyKind);
 
-pub(super) enum Kind {
+pub(super) enum ReplyKind {
     Whole(Response<Body>),
     Streamed,
 }
@@ -119,8 +119,8 @@ fn typed(kind: &'static str, body: impl Into<Body>) -> Response<Body> {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Whole(response) => f.debug_tuple("Reply").field(&response.status()).finish(),
-            Kind::Streamed => f.debug_tuple("Reply").field(&"streamed").finish(),
+            ReplyKind::Whole(response) => f.debug_tuple("Reply").field(&response.status()).finish(),
+            ReplyKind::Streamed => f.debug_tuple("Reply").field(&"streamed").finish(),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! A stream of server-sent events.
 
 use super::{
-    reply::{Kind, Reply},
+    reply::{Reply, ReplyKind},
     sse_event::{IntoSseEvent, SseEvent},
 };
 use crate::{
     error::Result,
-    protocol::{Pipe, PipeEnd},
+    protocol::{PipeEnd, PipeSender},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
@@ -33,11 +33,11 @@ use std::{fmt, sync::Arc, time::Duration};
 /// Dropping it ends the stream; an `EventSource` then reconnects by itself, with the id of the last
 /// event that it received.
 pub struct Sse {
-    pipe: Arc<Pipe>,
+    pipe: Arc<PipeSender>,
 }
 
 impl Sse {
-    pub(super) fn new(pipe: Arc<Pipe>) -> Self {
+    pub(super) fn new(pipe: Arc<PipeSender>) -> Self {
         Self { pipe }
     }
 
@@ -75,7 +75,7 @@ impl Sse {
     /// Ends the stream; return the reply from `handle`.
     pub fn end(self) -> Reply {
         self.pipe.end(PipeEnd::Complete);
-        Reply(Kind::Streamed)
+        Reply(ReplyKind::Streamed)
     }
 }
 

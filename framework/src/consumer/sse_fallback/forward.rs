@@ -51,7 +51,7 @@ pub(super) enum Forwarded {
     #[serde(rename = "seaway.sse.post")]
     Post(Post),
     #[serde(rename = "seaway.sse.answer")]
-    Answer { answer: Answer },
+    Answer { answer: PostOutcome },
 }
 
 impl Event for Forwarded {}
@@ -68,7 +68,7 @@ pub(super) struct Post {
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
+pub(super) enum PostOutcome {
     /// It is queued for the consumer.
     Taken,
     /// There is no such connection.
@@ -104,10 +104,10 @@ mod tests {
     #[test]
     fn an_answer_survives_the_encoding_of_the_channel_layer() {
         for answer in [
-            Answer::Taken,
-            Answer::TooLarge(7),
-            Answer::TooFast(3),
-            Answer::Full,
+            PostOutcome::Taken,
+            PostOutcome::TooLarge(7),
+            PostOutcome::TooFast(3),
+            PostOutcome::Full,
         ] {
             let envelope = Envelope::encode(&Forwarded::Answer { answer }).unwrap();
             let decoded = Envelope::from_bytes(envelope.as_bytes().clone());

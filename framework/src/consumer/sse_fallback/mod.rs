@@ -12,7 +12,7 @@ mod forward;
 mod post;
 mod stream;
 
-use self::{forward::ConnectionId, stream::EventStream};
+use self::{forward::ConnectionId, stream::FallbackStream};
 use super::http::sse;
 use crate::{
     application::Application,
@@ -165,7 +165,7 @@ impl<A: Application<WebSocket>> WithSseFallback<A> {
         let page = scope.head.headers.get(header::ORIGIN).cloned();
         let handle = exchange.handle().cloned();
         let left = handle.as_ref().map(ConnectionHandle::half_close);
-        let (stream, body) = EventStream::new(channels.clone(), mailbox, id, left, page)?;
+        let (stream, body) = FallbackStream::new(channels.clone(), mailbox, id, left, page)?;
         let open = Box::new(|| {
             let opened = Opened::Transport(Box::new(stream));
             Box::pin(async move { Ok(opened) }) as _

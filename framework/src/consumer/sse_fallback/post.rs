@@ -1,6 +1,6 @@
 //! A POST: one message of a client, which is forwarded to the process that has its stream.
 
-use super::forward::{Answer, ConnectionId, Forwarded, Post};
+use super::forward::{ConnectionId, Forwarded, Post, PostOutcome};
 use crate::{
     channels::Channels,
     error::{ErrorKind, Result},
@@ -95,28 +95,28 @@ async fn forward(
             }
         }
     });
-    check(answered.await.unwrap_or(Answer::Unknown))
+    check(answered.await.unwrap_or(PostOutcome::Unknown))
 }
 
 /// Returns the rejection of a message that was not taken.
-fn check(answer: Answer) -> Result<(), Rejection> {
+fn check(answer: PostOutcome) -> Result<(), Rejection> {
     Err(match answer {
-        Answer::Taken => return Ok(()),
-        Answer::Unknown => unknown(),
-        Answer::Origin => {
+        PostOutcome::Taken => return Ok(()),
+        PostOutcome::Unknown => unknown(),
+        PostOutcome::Origin => {
             let text = "pages of this origin may not send to this connection";
             Rejection::new(StatusCode::FORBIDDEN, text).by(Rule::Origin)
         }
-        Answer::TooLarge(limit) => {
+        PostOutcome::TooLarge(limit) => {
             let text = format!("the message is larger than {limit} bytes");
             Rejection::new(StatusCode::PAYLOAD_TOO_LARGE, text).by(Rule::MessageSize)
         }
-        Answer::TooFast(seconds) => {
+        PostOutcome::TooFast(seconds) => {
             let text = "the client sends too fast";
             let rejection = Rejection::new(StatusCode::TOO_MANY_REQUESTS, text).by(Rule::Rate);
             retry(rejection, seconds)
         }
-        Answer::Full => {
+        PostOutcome::Full => {
             let text = "the consumer is busy, and no more messages may wait for it";
             let status = StatusCode::SERVICE_UNAVAILABLE;
             retry(Rejection::new(status, text).by(Rule::Rate), RETRY_AFTER)

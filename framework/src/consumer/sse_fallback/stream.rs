@@ -1,18 +1,16 @@
 //! The transport of a WebSocket over server-sent events: messages out as events, messages in from
 //! POSTs.
 
-use super::{
-    super::http::{SseEvent, sse},
-    forward::{Answer, ConnectionId, Forwarded, Post},
-};
+use super::forward::{ConnectionId, Forwarded, Post, PostOutcome};
 use crate::{
     channels::{Channels, Mailbox},
+    consumer::http::{SseEvent, sse},
     error::Result,
     message::{Close, Message},
     name::ChannelName,
     protocol::{
-        Body, Lifetime, Outbound, Pipe, PipeBody, PipeEnd, Rate, Sender, SignalWatch, Transport,
-        WebSocketConfig,
+        Body, Lifetime, Outbound, PipeBody, PipeEnd, PipeSender, Rate, Sender, SignalWatch,
+        Transport, WebSocketConfig,
     },
 };
 use http::HeaderValue;
@@ -34,8 +32,8 @@ const BUFFER: usize = 16 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The server's end of a connection whose client reads a stream and sends POSTs.
-pub(super) struct EventStream {
-    pipe: Arc<Pipe>,
+pub(super) struct FallbackStream {
+    pipe: Arc<PipeSender>,
     channels: Channels,
     mailbox: Mailbox,
     /// Set when the client closes its sending side, as a page that is closed does: no client of a
@@ -54,7 +52,7 @@ pub(super) struct EventStream {
     closed: Option<Close>,
 }
 
-impl EventStream {
+impl FallbackStream {
     /// Creates the transport, and the body of the response that it writes.
     pub(super) fn new(
         channels: Channels,
@@ -64,7 +62,7 @@ impl EventStream {
         page: Option<HeaderValue>,
     ) -> Result<(Self, Body)> {
         // `send` is never called, so no reader is ever waited for.
-        let pipe = Pipe::new(BUFFER, Duration::MAX);
+        let pipe = PipeSender::new(BUFFER, Duration::MAX);
         let open = SseEvent::json(&json!({ "connection": id.to_string() }))?;
         pipe.push(open.name("open").encode()?);
         let body = PipeBody::new(pipe.clone(), Some((KEEP_ALIVE, sse::KEEP_ALIVE)));
@@ -139,21 +137,21 @@ impl EventStream {
     }
 
     /// Decides what becomes of a message.
-    fn check(&mut self, post: &Post, now: Instant) -> Answer {
+    fn check(&mut self, post: &Post, now: Instant) -> PostOutcome {
         let page = self.page.as_ref().map(HeaderValue::as_bytes);
         let foreign = post.foreign_origin.as_ref().map(String::as_bytes);
         if foreign.is_some() && foreign != page {
-            return Answer::Origin;
+            return PostOutcome::Origin;
         }
         if post.text.len() > self.config.max_message_size {
-            return Answer::TooLarge(self.config.max_message_size);
+            return PostOutcome::TooLarge(self.config.max_message_size);
         }
         if let Some(until) = self.paused_until
             && until > now
         {
             // Rounded up: a client that comes earlier would be refused again.
             let wait = (until - now).as_secs_f64().ceil();
-            return Answer::TooFast(wait as u64);
+            return PostOutcome::TooFast(wait as u64);
         }
         let wait = self
             .rate
@@ -161,12 +159,12 @@ impl EventStream {
             .and_then(|rate| rate.record(1, post.text.len(), now));
         self.paused_until = wait.and_then(|wait| now.checked_add(wait));
         match self.is_too_fast() {
-            true => Answer::TooFast(1),
-            false => Answer::Taken,
+            true => PostOutcome::TooFast(1),
+            false => PostOutcome::Taken,
         }
     }
 
-    fn answer(&mut self, to: ChannelName, answer: Answer) {
+    fn answer(&mut self, to: ChannelName, answer: PostOutcome) {
         let channels = self.channels.clone();
         self.answering = Some(Box::pin(async move {
             // If it fails, the POST gets 404 once its time is over.
@@ -180,7 +178,7 @@ impl EventStream {
     }
 }
 
-impl Transport for EventStream {
+impl Transport for FallbackStream {
     fn configure(&mut self, config: &Arc<WebSocketConfig>) {
         self.config = config.clone();
         self.lifetime = Lifetime::new(config);
@@ -200,7 +198,7 @@ impl Transport for EventStream {
                 let close = Close::new(Close::POLICY, "the client sends too fast");
                 return Poll::Ready(Err(self.end(close)));
             }
-            if answer != Answer::Taken {
+            if answer != PostOutcome::Taken {
                 continue;
             }
             if let Some(lifetime) = &mut self.lifetime {
@@ -247,7 +245,7 @@ impl Transport for EventStream {
                 return Poll::Ready(close);
             }
             let post = ready!(self.poll_post(cx));
-            self.answer(post.answer_to, Answer::Full);
+            self.answer(post.answer_to, PostOutcome::Full);
         }
     }
 
@@ -258,7 +256,7 @@ impl Transport for EventStream {
 }
 
 /// What was queued is still read; the stream then ends without a close, unless there was one.
-impl Drop for EventStream {
+impl Drop for FallbackStream {
     fn drop(&mut self) {
         self.pipe.end(PipeEnd::Complete);
     }

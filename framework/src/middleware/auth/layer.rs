@@ -3,7 +3,7 @@
 use super::{
     AuthSession, Authenticator,
     auth_session::{Credential, LogIn, Verify},
-    log_in_as::{Call, LogInAs, respond},
+    log_in_as::{LogInAs, LogInFuture, respond},
     token,
     user::Somebody,
 };
@@ -11,10 +11,9 @@ use crate::{
     application::Application,
     extract::FromScope,
     outage::{MAX_OUTAGE, Outage},
-    protocol::{Http, WebSocket},
     required_state::RequiredState,
     revocation::Revocations,
-    scope::{OpensOverHttp, Protocol, Scope},
+    scope::{OpensOverHttp, Scope},
     session::Session,
 };
 use http::StatusCode;
@@ -148,9 +147,8 @@ impl<A: Authenticator> Auth<A> {
 
     /// Returns how this client authenticates; `true` if by a token in a subprotocol.
     fn credential<P: OpensOverHttp>(&self, scope: &mut Scope<P>) -> (Credential, bool) {
-        let is_socket = P::NAME == WebSocket::NAME;
         if let Some(verify) = &self.verify
-            && let Some(token) = token::take(&mut scope.head.headers, is_socket)
+            && let Some(token) = token::take(&mut scope.head.headers, P::HAS_SUBPROTOCOLS)
         {
             let credential = Credential::Token(token.text, verify.clone());
             return (credential, token.by_subprotocol);
@@ -193,7 +191,7 @@ where
     ) -> impl Future<Output = crate::Result<()>> + Send {
         let (credential, by_subprotocol) = self.auth.credential(&mut scope);
         let page = scope.head.uri.path_and_query();
-        let page = page.filter(|_| P::NAME == Http::NAME);
+        let page = page.filter(|_| P::IS_PAGE);
         let log_in = Arc::new(LogIn {
             authenticator: self.auth.authenticator.clone(),
             credential,
@@ -225,10 +223,10 @@ where
             }),
         );
         match scope.extensions.remove::<LogInAs<A::User>>() {
-            None => Call::Application {
+            None => LogInFuture::Application {
                 future: self.inner.call(scope, connection),
             },
-            Some(request) => Call::LogIn {
+            Some(request) => LogInFuture::LogIn {
                 future: Box::pin(respond::<P, A>(request, log_in, connection)),
             },
         }

@@ -62,13 +62,13 @@ pin_project! {
     /// The future of an application that a test's log-in may replace. It is hardly larger than the
     /// application's own.
     #[project = CallProjection]
-    pub(super) enum Call<F> {
+    pub(super) enum LogInFuture<F> {
         Application { #[pin] future: F },
         LogIn { future: Pin<Box<dyn Future<Output = crate::Result<()>> + Send>> },
     }
 }
 
-impl<F: Future<Output = crate::Result<()>>> Future for Call<F> {
+impl<F: Future<Output = crate::Result<()>>> Future for LogInFuture<F> {
     type Output = crate::Result<()>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<crate::Result<()>> {

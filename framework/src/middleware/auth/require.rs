@@ -4,11 +4,10 @@ use super::user::{nobody, page_in, required_user, user_in};
 use crate::{
     application::Application,
     header_list,
-    protocol::Http,
     rejection::Rejection,
     rejection_log::Rule,
     required_state::RequiredState,
-    scope::{OpensOverHttp, Protocol, Scope},
+    scope::{OpensOverHttp, Scope},
 };
 use http::{Extensions, HeaderValue, Method, StatusCode, Uri, header, request, uri::PathAndQuery};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -187,7 +186,7 @@ where
     U: Send + Sync + 'static,
 {
     async fn call(&self, scope: Scope<P>, connection: P::Connection) -> crate::Result<()> {
-        let page = (P::NAME == Http::NAME).then_some(&*scope.head);
+        let page = P::IS_PAGE.then_some(&*scope.head);
         match self.rule.rejection(page, &scope.extensions).await {
             Some(reject) => Ok(P::reject(connection, reject).await?),
             None => self.inner.call(scope, connection).await,

@@ -16,7 +16,7 @@ pub(super) struct Token {
 }
 
 /// Removes the token from the head, so that no consumer and no log exposes it by accident.
-pub(super) fn take(headers: &mut HeaderMap, is_socket: bool) -> Option<Token> {
+pub(super) fn take(headers: &mut HeaderMap, has_subprotocols: bool) -> Option<Token> {
     if let Some(text) = bearer(headers) {
         headers.remove(header::AUTHORIZATION);
         return Some(Token {
@@ -24,7 +24,7 @@ pub(super) fn take(headers: &mut HeaderMap, is_socket: bool) -> Option<Token> {
             by_subprotocol: false,
         });
     }
-    if !is_socket {
+    if !has_subprotocols {
         return None;
     }
     let (text, others) = offered(headers)?;

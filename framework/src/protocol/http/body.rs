@@ -21,12 +21,12 @@ use std::{
 /// let none = Body::empty();
 /// ```
 #[derive(Default)]
-pub struct Body(Kind);
+pub struct Body(BodyKind);
 
 /// The kinds of bodies. `Body` is a named type, not an alias: a bare `dyn` would leak its lifetime
 /// into every `Send` proof that mentions it.
 #[derive(Default)]
-enum Kind {
+enum BodyKind {
     #[default]
     Empty,
     Full(Full<Bytes>),
@@ -46,7 +46,7 @@ impl Body {
             return same;
         }
         let body = body.expect("it was of another type");
-        Self(Kind::Boxed(body.map_err(Into::into).boxed_unsync()))
+        Self(BodyKind::Boxed(body.map_err(Into::into).boxed_unsync()))
     }
 
     /// Creates an empty body.
@@ -118,34 +118,34 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut self.0 {
-            Kind::Empty => Poll::Ready(None),
-            Kind::Full(body) => Pin::new(body)
+            BodyKind::Empty => Poll::Ready(None),
+            BodyKind::Full(body) => Pin::new(body)
                 .poll_frame(cx)
                 .map_err(|never| match never {}),
-            Kind::Boxed(body) => Pin::new(body).poll_frame(cx),
+            BodyKind::Boxed(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Empty => true,
-            Kind::Full(body) => body.is_end_stream(),
-            Kind::Boxed(body) => body.is_end_stream(),
+            BodyKind::Empty => true,
+            BodyKind::Full(body) => body.is_end_stream(),
+            BodyKind::Boxed(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Full(body) => body.size_hint(),
-            Kind::Boxed(body) => body.size_hint(),
+            BodyKind::Empty => SizeHint::with_exact(0),
+            BodyKind::Full(body) => body.size_hint(),
+            BodyKind::Boxed(body) => body.size_hint(),
         }
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self(Kind::Full(Full::new(bytes)))
+        Self(BodyKind::Full(Full::new(bytes)))
     }
 }
 

@@ -87,6 +87,8 @@ impl Exchange {
 }
 
 impl OpensOverHttp for Http {
+    const IS_PAGE: bool = true;
+
     fn on_response(exchange: &mut Exchange, hook: ResponseHook) {
         exchange.hooks.push(hook);
     }

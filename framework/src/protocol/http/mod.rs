@@ -19,5 +19,5 @@ pub use self::{
 pub(crate) use self::{
     exchange::ResponseReceiver,
     head::{PackedHead, detached},
-    pipe::{Pipe, PipeBody, PipeEnd},
+    pipe::{PipeBody, PipeEnd, PipeSender},
 };

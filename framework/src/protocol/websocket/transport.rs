@@ -96,7 +96,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
         });
         match ready!(read) {
             Ok(bytes @ 1..) => {
-                metric::Bytes::websocket().received(bytes);
+                metric::ByteCounters::websocket().received(bytes);
                 self.liveness.received();
                 Poll::Ready(self.record_rate(bytes))
             }

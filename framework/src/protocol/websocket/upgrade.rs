@@ -249,6 +249,8 @@ impl Upgrade {
 }
 
 impl OpensOverHttp for WebSocket {
+    const HAS_SUBPROTOCOLS: bool = true;
+
     fn on_response(upgrade: &mut Upgrade, hook: ResponseHook) {
         upgrade.hooks.push(hook);
     }

@@ -217,7 +217,7 @@ impl<H: AsRef<[u8]>> Batch<H> {
         let Ok(count @ 1..) = ready!(writing) else {
             return Poll::Ready(Err(gone()));
         };
-        metric::Bytes::websocket().sent(count);
+        metric::ByteCounters::websocket().sent(count);
         let of_head = count.min(head.len());
         self.written += of_head;
         self.tail.advance(count - of_head);

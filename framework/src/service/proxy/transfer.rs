@@ -18,11 +18,11 @@ use tokio::time::{Instant, Sleep, sleep};
 
 /// A body on its way through the proxy.
 pub(super) struct Transfer {
-    body: Source,
+    body: BodySource,
     watch: Watch,
 }
 
-enum Source {
+enum BodySource {
     Request(Body),
     Response(Incoming),
 }
@@ -76,7 +76,7 @@ impl Transfer {
     /// Returns the body of a request, whose reading is noted.
     pub(super) fn watched(body: Body, progress: Progress) -> Self {
         Self {
-            body: Source::Request(body),
+            body: BodySource::Request(body),
             watch: Watch::Progress(Some(progress)),
         }
     }
@@ -84,7 +84,7 @@ impl Transfer {
     /// Returns the body of a response, which fails after this time without progress.
     pub(super) fn limited(body: Incoming, limit: Duration) -> Self {
         Self {
-            body: Source::Response(body),
+            body: BodySource::Response(body),
             watch: Watch::Limit { limit, alarm: None },
         }
     }
@@ -94,7 +94,7 @@ impl Transfer {
 impl Default for Transfer {
     fn default() -> Self {
         Self {
-            body: Source::Request(Body::empty()),
+            body: BodySource::Request(Body::empty()),
             watch: Watch::Progress(None),
         }
     }
@@ -120,8 +120,8 @@ impl http_body::Body for Transfer {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self { body, watch } = &mut *self;
         let polled = match body {
-            Source::Request(body) => Pin::new(body).poll_frame(cx).map_err(body_error),
-            Source::Response(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            BodySource::Request(body) => Pin::new(body).poll_frame(cx).map_err(body_error),
+            BodySource::Response(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         };
         match watch {
             Watch::Progress(progress) => {
@@ -145,15 +145,15 @@ impl http_body::Body for Transfer {
 
     fn is_end_stream(&self) -> bool {
         match &self.body {
-            Source::Request(body) => body.is_end_stream(),
-            Source::Response(body) => body.is_end_stream(),
+            BodySource::Request(body) => body.is_end_stream(),
+            BodySource::Response(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.body {
-            Source::Request(body) => body.size_hint(),
-            Source::Response(body) => body.size_hint(),
+            BodySource::Request(body) => body.size_hint(),
+            BodySource::Response(body) => body.size_hint(),
         }
     }
 }

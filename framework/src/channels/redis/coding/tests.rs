@@ -23,7 +23,11 @@ fn codings() -> impl Iterator<Item = Coding> {
     [Serializer::MessagePack, Serializer::Json]
         .into_iter()
         .flat_map(|serializer| {
-            [fernet::Keys::default(), fernet::Keys::new(["secret"])].map(|keys| Coding {
+            [
+                fernet::FernetKeys::default(),
+                fernet::FernetKeys::new(["secret"]),
+            ]
+            .map(|keys| Coding {
                 serializer,
                 keys,
                 ..Coding::default()
@@ -150,7 +154,7 @@ proptest! {
                 prop_assert_eq!(&decoded(&received), &event);
             }
 
-            let Some(parts) = coding.encode_placed(&plain).unwrap() else {
+            let Some(parts) = coding.encode_positioned(&plain).unwrap() else {
                 continue;
             };
             // As Redis does in the script of a topic.

@@ -1,23 +1,20 @@
 //! One host of the store: commands and subscriptions.
 
-use super::{
-    inbox::PresenceInbox,
-    times::{Times, millis},
-};
+use super::inbox::PresenceInbox;
 use crate::{
     channels::{
         LocalChannels,
         local_presence::store::Sink,
         redis::{
             coding::Coding,
-            names::Names,
+            names::HostNames,
             publisher::NOT_YET,
-            script::{Call, Script},
+            script::{Script, ScriptCall},
         },
     },
     error::{Error, ErrorKind, Result},
     name::GroupName,
-    redis_link::{Fault, Link, LinkSettings, Place, Up, is_malformed_reply},
+    redis_link::{CommandFault, Endpoint, Link, LinkSettings, Up, is_malformed_reply},
 };
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection};
 use std::{sync::Arc, time::Duration};
@@ -27,14 +24,17 @@ use tokio::{
     time::sleep,
 };
 
+/// How much longer a list lasts than it has to: its people have to be removed first.
+const MARGIN: Duration = Duration::from_secs(5);
+
 /// One host of the store.
 pub(super) struct PresenceHost {
     pub(super) number: usize,
     /// The names on this host.
-    pub(super) names: Names,
+    pub(super) names: HostNames,
     /// The link for commands.
     pub(super) link: Arc<Link>,
-    pub(super) place: Place,
+    pub(super) endpoint: Endpoint,
     pub(super) silence: Duration,
     pub(super) times: Times,
     pub(super) local: LocalChannels,
@@ -42,14 +42,14 @@ pub(super) struct PresenceHost {
     pub(super) sink: Sink,
     /// The link for subscriptions, opened with the first one.
     pub(super) subscriber: OnceCell<Link>,
-    pub(super) heart: Mutex<Heart>,
+    pub(super) renewal_task: Mutex<RenewalTask>,
 }
 
 /// The task that renews the lease, if this process has people on the host.
 #[derive(Default)]
-pub(super) struct Heart(pub(super) Option<AbortHandle>);
+pub(super) struct RenewalTask(pub(super) Option<AbortHandle>);
 
-impl Drop for Heart {
+impl Drop for RenewalTask {
     fn drop(&mut self) {
         if let Some(task) = &self.0 {
             task.abort();
@@ -64,7 +64,7 @@ impl PresenceHost {
     }
 
     /// Adds the keys of a script on a group, and its first arguments, for the people of a process.
-    pub(super) fn keys(&self, call: &mut Call, group: &GroupName, process: &str) {
+    pub(super) fn keys(&self, call: &mut ScriptCall, group: &GroupName, process: &str) {
         let Times { grace, kept, .. } = self.times;
         let channel = self.names.of_presence(group.as_str());
         call.arg(&channel)
@@ -81,7 +81,7 @@ impl PresenceHost {
     }
 
     /// Returns a call of a script on a group as a whole.
-    pub(super) fn call(&self, script: &'static Script, group: &GroupName) -> Call {
+    pub(super) fn call(&self, script: &'static Script, group: &GroupName) -> ScriptCall {
         let Times { grace, kept, .. } = self.times;
         let channel = self.names.of_presence(group.as_str());
         let mut call = script.call(2);
@@ -100,7 +100,10 @@ impl PresenceHost {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if Redis refuses one.
-    pub(super) async fn run<T: FromRedisValue + Send>(&self, query: &impl Query) -> Result<T> {
+    pub(super) async fn run<T: FromRedisValue + Send>(
+        &self,
+        query: &impl PresenceQuery,
+    ) -> Result<T> {
         let (answer, _) = self.run_on(query).await?;
         Ok(answer)
     }
@@ -108,7 +111,7 @@ impl PresenceHost {
     /// Runs commands as [`run`](Self::run) does; returns the connection too.
     pub(super) async fn run_on<T: FromRedisValue + Send>(
         &self,
-        query: &impl Query,
+        query: &impl PresenceQuery,
     ) -> Result<(T, Up)> {
         repeated(&self.link, query).await
     }
@@ -130,7 +133,7 @@ impl PresenceHost {
                 silence: self.silence,
                 inbox: Arc::new(inbox),
             };
-            Link::open(&self.place, settings).await
+            Link::open(&self.endpoint, settings).await
         });
         let link = opening.await?;
         let mut pipe = redis::pipe();
@@ -179,14 +182,14 @@ fn fresh_epoch() -> u64 {
 }
 
 /// Commands, or the call of a script.
-pub(super) trait Query: Sync {
+pub(super) trait PresenceQuery: Sync {
     fn send<T: FromRedisValue + Send>(
         &self,
         connection: &mut MultiplexedConnection,
     ) -> impl Future<Output = RedisResult<T>> + Send;
 }
 
-impl Query for Pipeline {
+impl PresenceQuery for Pipeline {
     async fn send<T: FromRedisValue + Send>(
         &self,
         connection: &mut MultiplexedConnection,
@@ -195,7 +198,7 @@ impl Query for Pipeline {
     }
 }
 
-impl Query for Call {
+impl PresenceQuery for ScriptCall {
     async fn send<T: FromRedisValue + Send>(
         &self,
         connection: &mut MultiplexedConnection,
@@ -205,7 +208,10 @@ impl Query for Call {
 }
 
 /// Sends commands on the link's connection, and again after faults of it.
-async fn repeated<T: FromRedisValue + Send>(link: &Link, query: &impl Query) -> Result<(T, Up)> {
+async fn repeated<T: FromRedisValue + Send>(
+    link: &Link,
+    query: &impl PresenceQuery,
+) -> Result<(T, Up)> {
     loop {
         let up = link.up().await;
         let mut connection = up.connection.clone();
@@ -218,8 +224,8 @@ async fn repeated<T: FromRedisValue + Send>(link: &Link, query: &impl Query) -> 
             Err(error) => error,
         };
         match link.fault(up.generation, &error) {
-            Some(Fault::Broken | Fault::Moved) => link.left(up.generation).await,
-            Some(Fault::NotYet) => sleep(NOT_YET).await,
+            Some(CommandFault::Broken | CommandFault::Moved) => link.left(up.generation).await,
+            Some(CommandFault::NotYet) => sleep(NOT_YET).await,
             None if is_loading(&error) => sleep(NOT_YET).await,
             None => {
                 let message = if is_malformed_reply(&error) {
@@ -245,4 +251,34 @@ fn is_denied(error: &RedisError) -> bool {
 /// Returns whether Redis refuses commands because it loads its data, or runs a long script.
 fn is_loading(error: &RedisError) -> bool {
     matches!(error.code(), Some("LOADING" | "BUSY"))
+}
+
+/// The times of presence.
+#[derive(Clone, Copy)]
+pub(in crate::channels::redis) struct Times {
+    /// How long a process may be silent before its people are removed.
+    pub(super) lease: Duration,
+    /// How long people are kept without a connection.
+    pub(super) grace: Duration,
+    /// How long a list lasts that no process refreshes.
+    pub(super) kept: Duration,
+}
+
+impl Times {
+    pub(in crate::channels::redis) fn new(lease: Duration, grace: Duration) -> Self {
+        Self {
+            lease,
+            grace,
+            kept: lease
+                .saturating_mul(2)
+                .saturating_add(grace)
+                .saturating_add(MARGIN),
+        }
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    // Exact in Lua, and more than the clock of Redis can represent.
+    const LONGEST: u64 = 1 << 50;
+    u64::try_from(duration.as_millis()).map_or(LONGEST, |millis| millis.min(LONGEST))
 }

@@ -3,7 +3,7 @@
 use crate::{
     channels::{
         LocalChannels,
-        local_presence::store::{Change, Changes, Record, Sink, Version},
+        local_presence::store::{Changes, PresenceChange, Record, Sink, Version},
         messagepack,
         redis::coding::Coding,
     },
@@ -28,8 +28,8 @@ pub(super) struct PresenceInbox {
     pub(super) prefix: String,
 }
 
-impl redis_link::Inbox for PresenceInbox {
-    fn take(&self, kind: PushKind, data: Vec<Value>) {
+impl redis_link::PushReceiver for PresenceInbox {
+    fn push(&self, kind: PushKind, data: Vec<Value>) {
         if !matches!(kind, PushKind::Message | PushKind::SMessage) {
             return;
         }
@@ -67,7 +67,7 @@ fn changes(payload: &[u8], coding: &Coding) -> Option<Changes> {
             packed => Some(record(packed, now, coding)?),
         };
         let key = str::from_utf8(&pair[0].0).ok()?.into();
-        changes.push(Change { key, record });
+        changes.push(PresenceChange { key, record });
     }
     let epoch = str::from_utf8(&epoch.0).ok()?.parse().ok()?;
     let version = Version { epoch, number };

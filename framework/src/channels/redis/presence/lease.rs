@@ -1,9 +1,8 @@
 //! The lease of this process, and the removal of people of processes whose lease has ended.
 
 use super::{
-    host::PresenceHost,
+    host::{PresenceHost, Times, millis},
     scripts,
-    times::{Times, millis},
 };
 use crate::{error::Result, log_limit::log_limited, name::GroupName};
 use futures_util::future::try_join_all;
@@ -35,8 +34,8 @@ const MOST_GROUPS: usize = 16;
 /// processes is first.
 const SPREAD: Duration = Duration::from_millis(100);
 
-/// What the renewal of a lease tells.
-struct Renewal {
+/// The result of renewing a lease.
+struct LeaseState {
     was_held: bool,
     /// When the lease of another process ends.
     next: Duration,
@@ -49,24 +48,27 @@ impl PresenceHost {
     /// # Errors
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if Redis refuses.
     pub(super) async fn take_lease(self: &Arc<Self>) -> Result<()> {
-        let mut heart = self.heart.lock().await;
+        let mut renewal_task = self.renewal_task.lock().await;
         let began = Instant::now();
-        let is_renewed = heart.0.as_ref().is_some_and(|task| !task.is_finished());
+        let is_renewed = renewal_task
+            .0
+            .as_ref()
+            .is_some_and(|task| !task.is_finished());
         let most = if is_renewed { 0 } else { MOST_PROCESSES };
         let renewal = self.renew(most).await?;
         if !renewal.was_held {
             // Others may have removed them.
-            self.sink.forgotten(|group| self.has(group));
+            self.sink.lost_by_store(|group| self.has(group));
         }
         if !is_renewed {
-            let beating = beat(Arc::downgrade(self), renewal, began);
-            heart.0 = Some(tokio::spawn(beating).abort_handle());
+            let renewals = renew_until_released(Arc::downgrade(self), renewal, began);
+            renewal_task.0 = Some(tokio::spawn(renewals).abort_handle());
         }
         Ok(())
     }
 
     /// Renews the lease, and claims at most `most` processes that have ended.
-    async fn renew(&self, most: usize) -> Result<Renewal> {
+    async fn renew(&self, most: usize) -> Result<LeaseState> {
         let Times { lease, kept, .. } = self.times;
         let process = self.names.presence_process();
         let mut call = scripts::RENEW.call(2);
@@ -79,7 +81,7 @@ impl PresenceHost {
             .arg(millis(CLAIM))
             .arg(most);
         let (was_held, next, ended) = self.run::<(i64, i64, Vec<String>)>(&call).await?;
-        Ok(Renewal {
+        Ok(LeaseState {
             was_held: was_held == 1,
             next: Duration::from_millis(u64::try_from(next).unwrap_or(0)),
             ended,
@@ -121,7 +123,7 @@ impl PresenceHost {
         for groups in groups.chunks(MOST_GROUPS) {
             let mut left: Vec<_> = groups.iter().collect();
             while !left.is_empty() {
-                let reaping = left.iter().map(|group| self.reap(process, group));
+                let reaping = left.iter().map(|group| self.remove_some(process, group));
                 let mut has_more = try_join_all(reaping).await?.into_iter();
                 left.retain(|_| has_more.next() == Some(true));
             }
@@ -131,7 +133,7 @@ impl PresenceHost {
     }
 
     /// Removes some people of a process from a group; returns whether there may be more.
-    async fn reap(&self, process: &str, group: &GroupName) -> Result<bool> {
+    async fn remove_some(&self, process: &str, group: &GroupName) -> Result<bool> {
         let mut call = scripts::REAP.call(4);
         self.keys(&mut call, group, process);
         call.arg(MOST_REMOVED);
@@ -166,7 +168,7 @@ async fn remove_all(host: Weak<PresenceHost>, ended: Vec<String>) {
 
 /// Renews the lease until this process has no people on the host, and removes those of processes
 /// whose lease has ended.
-async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
+async fn renew_until_released(host: Weak<PresenceHost>, first: LeaseState, began: Instant) {
     let (mut renewal, mut began) = (first, began);
     // Beside the renewals: it may take longer than the lease.
     let mut removing = JoinSet::new();
@@ -183,12 +185,12 @@ async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
         let Some(host) = host.upgrade() else {
             return;
         };
-        let mut heart = host.heart.lock().await;
+        let mut renewal_task = host.renewal_task.lock().await;
         // A removal that has begun is to end.
         if removing.is_empty() && !host.sink.is_connected(|group| host.has(group)) {
             let process = host.names.presence_process();
             if host.release(process, false).await.unwrap_or(false) {
-                heart.0 = None;
+                renewal_task.0 = None;
                 return;
             }
         }
@@ -207,7 +209,7 @@ async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
                     error = %format_args!("{error:#}"),
                     "cannot renew the lease of this process' people; retrying"
                 );
-                Renewal {
+                LeaseState {
                     was_held: true,
                     next: host.times.lease,
                     ended: Vec::new(),
@@ -215,7 +217,7 @@ async fn beat(host: Weak<PresenceHost>, first: Renewal, began: Instant) {
             }
         };
         if !renewal.was_held {
-            host.sink.forgotten(|group| host.has(group));
+            host.sink.lost_by_store(|group| host.has(group));
         }
     }
 }

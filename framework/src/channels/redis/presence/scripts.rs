@@ -34,25 +34,25 @@ local function integer(text)
   if not text then return 0 end
   return #text <= 16 and text:match('^%-?%d+$') and tonumber(text)
 end
-local function renew(people, of)
-  redis.call('DEL', people, of)
+local function reset(people, counts)
+  redis.call('DEL', people, counts)
   changes, open, is_new = {}, 0, true
 end
-local function mend(people, of)
-  local kinds = {redis.call('TYPE', people).ok, redis.call('TYPE', of).ok}
-  local is_list, are_open = kinds[1] == 'hash', kinds[2] == 'hash'
-  if is_list then
+local function reset_if_damaged(people, counts)
+  local kinds = {redis.call('TYPE', people).ok, redis.call('TYPE', counts).ok}
+  local has_people, has_counts = kinds[1] == 'hash', kinds[2] == 'hash'
+  if has_people then
     local known = redis.call('HMGET', people, 'e', 's', 'c')
     local is_whole = true
     for i = 1, 3 do is_whole = is_whole and known[i] and integer(known[i]) end
-    is_new = not is_whole or tonumber(known[3]) > 0 and not are_open
+    is_new = not is_whole or tonumber(known[3]) > 0 and not has_counts
   else
-    is_new = are_open or kinds[1] ~= 'none'
+    is_new = has_counts or kinds[1] ~= 'none'
   end
-  is_new = is_new or not are_open and kinds[2] ~= 'none'
-  if is_new then renew(people, of) end
+  is_new = is_new or not has_counts and kinds[2] ~= 'none'
+  if is_new then reset(people, counts) end
 end
-local function person(people, of, process, key)
+local function person(people, counts, process, key)
   local packed = redis.call('HGET', people, 'k' .. key)
   if not packed then return nil end
   local is_read, record = pcall(cmsgpack.unpack, packed)
@@ -61,10 +61,10 @@ local function person(people, of, process, key)
   then
     return record
   end
-  local counts, total = redis.call('HGETALL', of), 0
-  for i = 1, #counts, 2 do
-    if counts[i]:sub(1, 1) ~= '#' and counts[i]:sub(#process + 1) == key then
-      total = total + (tonumber(counts[i + 1]) or 0)
+  local fields, total = redis.call('HGETALL', counts), 0
+  for i = 1, #fields, 2 do
+    if fields[i]:sub(1, 1) ~= '#' and fields[i]:sub(#process + 1) == key then
+      total = total + (tonumber(fields[i + 1]) or 0)
     end
   end
   return {total, 0, 0, false}
@@ -75,7 +75,7 @@ local function set(people, key, record)
   changes[#changes + 1] = key
   changes[#changes + 1] = packed
 end
-local function publish(people, of, how, channel, fresh, grace, kept)
+local function publish(people, counts, how, channel, fresh, grace, kept)
   local epoch = redis.call('HGET', people, 'e')
   if #changes == 0 and not is_new then
     if epoch and open ~= 0 then redis.call('HINCRBY', people, 'c', open) end
@@ -89,13 +89,13 @@ local function publish(people, of, how, channel, fresh, grace, kept)
   local total = redis.call('HINCRBY', people, 'c', open)
   redis.call(how, channel, cmsgpack.pack({epoch, number, now, changes}))
   if redis.call('HLEN', people) <= 3 then
-    redis.call('DEL', people, of)
+    redis.call('DEL', people, counts)
   elseif total <= 0 then
     redis.call('PEXPIRE', people, grace + 5000)
-    redis.call('PEXPIRE', of, grace + 5000)
+    redis.call('PEXPIRE', counts, grace + 5000)
   else
     redis.call('PEXPIRE', people, kept)
-    redis.call('PEXPIRE', of, kept)
+    redis.call('PEXPIRE', counts, kept)
   end
   return {epoch, number}
 end
@@ -115,22 +115,22 @@ end
 pub(super) static DECLARE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(change!(
         "\
-local people, of, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local people, counts, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local process, group, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local grace, kept, fresh = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local lease = redis.call('ZSCORE', processes, process)
 if not lease or tonumber(lease) < now then return {} end
-mend(people, of)
-if not integer(redis.call('HGET', of, '#' .. process)) then renew(people, of) end
+reset_if_damaged(people, counts)
+if not integer(redis.call('HGET', counts, '#' .. process)) then reset(people, counts) end
 local mine = 0
 for i = 8, #ARGV, 4 do
   local key, count, stamp, meta = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
   local field = process .. key
-  local before = integer(redis.call('HGET', of, field))
-  local record = person(people, of, process, key)
+  local before = integer(redis.call('HGET', counts, field))
+  local record = person(people, counts, process, key)
   if not before or before > 0 and not record then
-    renew(people, of)
-    publish(people, of, how, channel, fresh, grace, kept)
+    reset(people, counts)
+    publish(people, counts, how, channel, fresh, grace, kept)
     return {}
   end
   if record or count > 0 or stamp > 0 then
@@ -152,22 +152,22 @@ for i = 8, #ARGV, 4 do
   end
   if count ~= before then
     if count > 0 then
-      redis.call('HSET', of, field, count)
+      redis.call('HSET', counts, field, count)
     else
-      redis.call('HDEL', of, field)
+      redis.call('HDEL', counts, field)
     end
     if before == 0 then mine = mine + 1 elseif count == 0 then mine = mine - 1 end
   end
 end
-if redis.call('HINCRBY', of, '#' .. process, mine) > 0 then
+if redis.call('HINCRBY', counts, '#' .. process, mine) > 0 then
   redis.call('SADD', groups, group)
   redis.call('PEXPIRE', groups, kept)
 else
-  redis.call('HDEL', of, '#' .. process)
+  redis.call('HDEL', counts, '#' .. process)
   redis.call('SREM', groups, group)
   if redis.call('EXISTS', groups) == 0 then redis.call('ZREM', processes, process) end
 end
-return publish(people, of, how, channel, fresh, grace, kept)"
+return publish(people, counts, how, channel, fresh, grace, kept)"
     ))
 });
 
@@ -175,30 +175,31 @@ return publish(people, of, how, channel, fresh, grace, kept)"
 pub(super) static EXPIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(change!(
         "\
-local people, of, process = KEYS[1], KEYS[2], ARGV[5]
-mend(people, of)
+local people, counts, process = KEYS[1], KEYS[2], ARGV[5]
+reset_if_damaged(people, counts)
 for i = 7, #ARGV do
   local key = ARGV[i]
-  local record = person(people, of, process, key)
+  local record = person(people, counts, process, key)
   if record and record[1] == 0 and record[2] <= now then
     redis.call('HDEL', people, 'k' .. key)
     changes[#changes + 1] = key
     changes[#changes + 1] = ''
   end
 end
-return publish(people, of, ARGV[1], ARGV[2], ARGV[6], tonumber(ARGV[3]), tonumber(ARGV[4]))"
+return publish(people, counts, ARGV[1], ARGV[2], ARGV[6], tonumber(ARGV[3]), tonumber(ARGV[4]))"
     ))
 });
 
-/// Keeps a list for as long as it may last, and mends it. Returns its epoch and number.
+/// Keeps a list for as long as it may last, and resets it if it is damaged. Returns its epoch and
+/// number.
 pub(super) static REFRESH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(change!(
         "\
-local people, of, kept = KEYS[1], KEYS[2], tonumber(ARGV[4])
-mend(people, of)
+local people, counts, kept = KEYS[1], KEYS[2], tonumber(ARGV[4])
+reset_if_damaged(people, counts)
 redis.call('PEXPIRE', people, kept)
-redis.call('PEXPIRE', of, kept)
-return publish(people, of, ARGV[1], ARGV[2], ARGV[6], tonumber(ARGV[3]), kept)"
+redis.call('PEXPIRE', counts, kept)
+return publish(people, counts, ARGV[1], ARGV[2], ARGV[6], tonumber(ARGV[3]), kept)"
     ))
 });
 
@@ -207,27 +208,27 @@ return publish(people, of, ARGV[1], ARGV[2], ARGV[6], tonumber(ARGV[3]), kept)"
 pub(super) static REAP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(change!(
         "\
-local people, of, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local people, counts, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local process, group, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local grace, kept, fresh, most = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
 local lease = redis.call('ZSCORE', processes, process)
 if lease and tonumber(lease) >= now then return 0 end
-mend(people, of)
-if not integer(redis.call('HGET', of, '#' .. process)) then renew(people, of) end
+reset_if_damaged(people, counts)
+if not integer(redis.call('HGET', counts, '#' .. process)) then reset(people, counts) end
 local removed, size, has_more = 0, 0, false
-for _, field in ipairs(redis.call('HKEYS', of)) do
+for _, field in ipairs(redis.call('HKEYS', counts)) do
   if field:sub(1, #process) == process then
     has_more = removed == most or size > 1048576
     if has_more then break end
     removed = removed + 1
     local key = field:sub(#process + 1)
-    local count = integer(redis.call('HGET', of, field))
-    local record = count and person(people, of, process, key)
+    local count = integer(redis.call('HGET', counts, field))
+    local record = count and person(people, counts, process, key)
     if not record then
-      renew(people, of)
+      reset(people, counts)
       break
     end
-    redis.call('HDEL', of, field)
+    redis.call('HDEL', counts, field)
     local total = math.max(record[1] - count, 0)
     open = open + total - record[1]
     record[1] = total
@@ -243,12 +244,12 @@ for _, field in ipairs(redis.call('HKEYS', of)) do
   end
 end
 if has_more then
-  redis.call('HINCRBY', of, '#' .. process, -removed)
+  redis.call('HINCRBY', counts, '#' .. process, -removed)
 else
-  redis.call('HDEL', of, '#' .. process)
+  redis.call('HDEL', counts, '#' .. process)
   redis.call('SREM', groups, group)
 end
-publish(people, of, how, channel, fresh, grace, kept)
+publish(people, counts, how, channel, fresh, grace, kept)
 return has_more and 1 or 0"
     ))
 });

@@ -1,17 +1,21 @@
 //! The store of presence, on all hosts.
 
-use super::{host::PresenceHost, inbox::record, scripts, times::Times};
+use super::{
+    host::{PresenceHost, Times},
+    inbox::record,
+    scripts,
+};
 use crate::{
     channels::{
         LocalChannels,
         local_presence::store::{
-            Declaration, Declared, Key, Sink, Snapshot, Store, Totals, Version,
+            Declaration, Declared, PersonKey, PresenceStore, Sink, Snapshot, Totals, Version,
         },
-        redis::{coding::Coding, names::Names},
+        redis::{coding::Coding, names::HostNames},
     },
     error::Result,
     name::GroupName,
-    redis_link::{Link, Place},
+    redis_link::{Endpoint, Link},
 };
 use async_trait::async_trait;
 use std::{collections::HashMap, str, sync::Arc, time::Duration};
@@ -24,9 +28,9 @@ pub(in crate::channels::redis) struct RedisPresence {
 
 /// What a host of the layer gives to presence.
 pub(in crate::channels::redis) struct Hosted {
-    pub(in crate::channels::redis) names: Names,
+    pub(in crate::channels::redis) names: HostNames,
     pub(in crate::channels::redis) link: Arc<Link>,
-    pub(in crate::channels::redis) place: Place,
+    pub(in crate::channels::redis) endpoint: Endpoint,
     pub(in crate::channels::redis) silence: Duration,
 }
 
@@ -53,14 +57,14 @@ impl RedisPresence {
                 number,
                 names: hosted.names,
                 link: hosted.link,
-                place: hosted.place,
+                endpoint: hosted.endpoint,
                 silence: hosted.silence,
                 times,
                 local: local.clone(),
                 coding: coding.clone(),
                 sink: sink.clone(),
                 subscriber: OnceCell::new(),
-                heart: Mutex::default(),
+                renewal_task: Mutex::default(),
             })
         });
         Self {
@@ -81,7 +85,7 @@ fn version((epoch, number): (String, u64)) -> Option<Version> {
 }
 
 #[async_trait]
-impl Store for RedisPresence {
+impl PresenceStore for RedisPresence {
     async fn subscribe(&self, group: &GroupName) -> Result<u64> {
         self.host(group).subscribe(group).await
     }
@@ -149,13 +153,13 @@ impl Store for RedisPresence {
         let stored = host.run::<Vec<redis::Value>>(&call).await?;
         if stored.is_empty() {
             host.take_lease().await?;
-            return Ok(Declared::Forgotten);
+            return Ok(Declared::ProcessUnknown);
         }
         let stored = redis::from_redis_value(redis::Value::Array(stored));
         Ok(Declared::Stored(stored.ok().and_then(version)))
     }
 
-    async fn expire(&self, group: &GroupName, keys: &[Key]) -> Result<Option<Version>> {
+    async fn expire(&self, group: &GroupName, keys: &[PersonKey]) -> Result<Option<Version>> {
         let host = self.host(group);
         let mut call = host.call(&scripts::EXPIRE, group);
         keys.iter().for_each(|key| _ = call.arg(&**key));
@@ -174,7 +178,7 @@ impl Store for RedisPresence {
         Some(self.hosts[0].times.lease)
     }
 
-    fn patience(&self) -> Duration {
+    fn missing_grace(&self) -> Duration {
         let Times { lease, grace, .. } = self.hosts[0].times;
         lease.saturating_add(grace)
     }

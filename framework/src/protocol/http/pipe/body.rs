@@ -1,6 +1,6 @@
 //! The reader of a pipe: a body.
 
-use super::{PipeEnd, feeder::Pipe};
+use super::{PipeEnd, sender::PipeSender};
 use crate::{
     error::{BoxError, Result},
     waker::{store_waker, wake},
@@ -17,16 +17,16 @@ use std::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The reader of a [`Pipe`], as a body.
+/// The reader of a [`PipeSender`], as a body.
 pub(crate) struct PipeBody {
-    pipe: Arc<Pipe>,
+    pipe: Arc<PipeSender>,
     idle: Option<KeepAlive>,
 }
 
 impl PipeBody {
     /// Creates a body. If nothing is sent for the duration in `idle`, it yields the bytes in
     /// `idle`.
-    pub(crate) fn new(pipe: Arc<Pipe>, idle: Option<(Duration, Bytes)>) -> Self {
+    pub(crate) fn new(pipe: Arc<PipeSender>, idle: Option<(Duration, Bytes)>) -> Self {
         let idle = idle.map(|(every, bytes)| KeepAlive {
             every,
             bytes,
@@ -84,14 +84,14 @@ impl http_body::Body for PipeBody {
             if state.chunks.is_empty() && state.chunks.capacity() > 16 {
                 state.chunks = VecDeque::new();
             }
-            let feeder = match was_full && has_room {
-                true => state.feeder.take(),
+            let sender = match was_full && has_room {
+                true => state.sender.take(),
                 false => None,
             };
             drop(state);
             if was_full && has_room {
                 pipe.room.notify_waiters();
-                wake(feeder);
+                wake(sender);
             }
             if let Some(idle) = idle {
                 idle.last_output = Instant::now();
@@ -123,7 +123,7 @@ impl Drop for PipeBody {
         let mut state = self.pipe.state();
         state.is_gone = true;
         state.chunks = VecDeque::new();
-        let watcher = state.watcher.take();
+        let watcher = state.closed.take();
         drop(state);
         wake(watcher);
         self.pipe.room.notify_waiters();

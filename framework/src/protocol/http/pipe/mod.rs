@@ -4,13 +4,13 @@
 //! | file | contents |
 //! | --- | --- |
 //! | `mod.rs` | the state that both ends share |
-//! | `feeder.rs` | the end that sends |
+//! | `sender.rs` | the end that sends |
 //! | `body.rs` | the end that is read |
 
 mod body;
-mod feeder;
+mod sender;
 
-pub(crate) use self::{body::PipeBody, feeder::Pipe};
+pub(crate) use self::{body::PipeBody, sender::PipeSender};
 
 use bytes::Bytes;
 use std::{collections::VecDeque, task::Waker};
@@ -32,7 +32,7 @@ pub(crate) enum PipeEnd {
 
 /// The queued chunks, the end of the body, and the wakers of all tasks that wait.
 #[derive(Default)]
-struct State {
+struct PipeState {
     chunks: VecDeque<Bytes>,
     bytes: usize,
     /// Number of reads.
@@ -42,12 +42,12 @@ struct State {
     /// The task that waits for something to read.
     reader: Option<Waker>,
     /// The task that waits for the reader to be gone.
-    watcher: Option<Waker>,
+    closed: Option<Waker>,
     /// The task that waits for room.
-    feeder: Option<Waker>,
+    sender: Option<Waker>,
 }
 
-impl State {
+impl PipeState {
     /// Returns the next piece to read.
     fn next(&mut self) -> Option<Bytes> {
         match self.chunks.front_mut() {

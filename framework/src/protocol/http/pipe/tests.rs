@@ -1,6 +1,6 @@
 //! Tests of a pipe's two ends.
 
-use super::{Pipe, PipeBody, PipeEnd, SLICE};
+use super::{PipeBody, PipeEnd, PipeSender, SLICE};
 use crate::error::Error;
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -15,8 +15,8 @@ async fn next(body: &mut PipeBody) -> Option<Bytes> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_pipe_makes_its_feeder_wait_until_something_is_read() {
-    let pipe = Pipe::new(10, PATIENCE);
+async fn a_full_pipe_makes_its_sender_wait_until_something_is_read() {
+    let pipe = PipeSender::new(10, PATIENCE);
     let mut body = PipeBody::new(pipe.clone(), None);
 
     // The chunk that exceeds the bound is still accepted whole.
@@ -31,13 +31,13 @@ async fn a_full_pipe_makes_its_feeder_wait_until_something_is_read() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_takes_nothing_has_stalled_and_a_slow_one_is_not() {
-    let pipe = Pipe::new(1, PATIENCE);
+    let pipe = PipeSender::new(1, PATIENCE);
     let mut body = PipeBody::new(pipe.clone(), None);
     pipe.send("full".into()).await.unwrap();
-    let feeder = pipe.clone();
+    let sender = pipe.clone();
     let feeding = tokio::spawn(async move {
         for _ in 0..3 {
-            feeder.send("more".into()).await?;
+            sender.send("more".into()).await?;
         }
         Ok::<_, Error>(())
     });
@@ -54,12 +54,12 @@ async fn a_reader_that_takes_nothing_has_stalled_and_a_slow_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_send_that_waits_for_room_fails_once_nobody_reads() {
-    let pipe = Pipe::new(1, PATIENCE);
+async fn a_send_that_waits_for_room_fails_once_the_reader_is_gone() {
+    let pipe = PipeSender::new(1, PATIENCE);
     let body = PipeBody::new(pipe.clone(), None);
     pipe.send("full".into()).await.unwrap();
-    let feeder = pipe.clone();
-    let waiting = tokio::spawn(async move { feeder.send("more".into()).await });
+    let sender = pipe.clone();
+    let waiting = tokio::spawn(async move { sender.send("more".into()).await });
     tokio::task::yield_now().await;
 
     drop(body);
@@ -70,7 +70,7 @@ async fn a_send_that_waits_for_room_fails_once_nobody_reads() {
 
 #[tokio::test]
 async fn a_large_chunk_is_read_in_slices() {
-    let pipe = Pipe::new(1, PATIENCE);
+    let pipe = PipeSender::new(1, PATIENCE);
     let mut body = PipeBody::new(pipe.clone(), None);
 
     pipe.send(vec![b'x'; SLICE + 1].into()).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_large_chunk_is_read_in_slices() {
 #[tokio::test]
 async fn an_aborted_body_ends_with_an_error() {
     for (end, is_error) in [(PipeEnd::Complete, false), (PipeEnd::Incomplete, true)] {
-        let pipe = Pipe::new(10, PATIENCE);
+        let pipe = PipeSender::new(10, PATIENCE);
         let mut body = PipeBody::new(pipe.clone(), None);
         pipe.send("a part".into()).await.unwrap();
 
@@ -97,16 +97,16 @@ async fn an_aborted_body_ends_with_an_error() {
 #[tokio::test(start_paused = true)]
 async fn only_a_silent_pipe_sends_keep_alive_comments() {
     let second = Duration::from_secs(1);
-    let pipe = Pipe::new(10, PATIENCE);
+    let pipe = PipeSender::new(10, PATIENCE);
     let mut body = PipeBody::new(pipe.clone(), Some((15 * second, Bytes::from_static(b":"))));
     let began = Instant::now();
 
     assert_eq!(next(&mut body).await.unwrap(), ":");
     assert_eq!(began.elapsed(), 15 * second);
-    let feeder = pipe.clone();
+    let sender = pipe.clone();
     tokio::spawn(async move {
         tokio::time::sleep(10 * second).await;
-        feeder.send("word".into()).await
+        sender.send("word".into()).await
     });
     assert_eq!(next(&mut body).await.unwrap(), "word");
     assert_eq!(next(&mut body).await.unwrap(), ":");

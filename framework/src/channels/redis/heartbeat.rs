@@ -1,8 +1,8 @@
-//! The sign of life of a process with queues: a key that it renews, and that expires when it ends.
+//! The heartbeat key of a process with queues: a key that it renews, and that expires when it ends.
 
 use super::{
-    membership_check::{Checked, MembershipCheck},
-    names::Names,
+    membership_check::{CheckedMemberships, MembershipCheck},
+    names::HostNames,
     readiness::Status,
     subscriptions::Subscriptions,
 };
@@ -14,48 +14,48 @@ use std::{
 };
 use tokio::time::{Instant, sleep};
 
-/// How long the sign of life lasts if it is not renewed. Then other processes remove the members of
+/// How long the heartbeat key lasts if it is not renewed. Then other processes remove the members of
 /// this one.
-const LIFE: Duration = Duration::from_secs(30);
+const HEARTBEAT_TTL: Duration = Duration::from_secs(30);
 
 /// The same if events expire earlier.
-const SHORTEST_LIFE: Duration = Duration::from_secs(5);
+const SHORTEST_TTL: Duration = Duration::from_secs(5);
 
-/// How often the sign of life is renewed. As often, a process notices that Redis has forgotten it.
+/// How often the heartbeat key is renewed. As often, a process detects that Redis has lost it.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// The sign of life of this process: a key that expires.
+/// The heartbeat key of this process, which expires.
 #[derive(Clone)]
-pub(super) struct Life {
+pub(super) struct HeartbeatKey {
     key: Arc<str>,
-    length: Duration,
+    ttl: Duration,
     /// The last time from which Redis is known to have had the key and all memberships.
     confirmed: Arc<Mutex<Instant>>,
 }
 
-impl Life {
-    /// `expiry` is that of events: when the sign of life is gone, events may be as well.
-    pub(super) fn new(names: &Names, expiry: Duration) -> Self {
+impl HeartbeatKey {
+    /// `expiry` is that of events: when the key is gone, events may be as well.
+    pub(super) fn new(names: &HostNames, expiry: Duration) -> Self {
         Self {
-            key: alive_key(&names.own_queue()).into(),
-            length: life(expiry),
+            key: heartbeat_key(&names.own_queue()).into(),
+            ttl: heartbeat_ttl(expiry),
             confirmed: Arc::new(Mutex::new(Instant::now())),
         }
     }
 
-    /// Returns whether Redis still has the sign of life, and renews it.
+    /// Returns whether Redis still has the key, and renews it.
     pub(super) async fn renew(&self, connection: &mut MultiplexedConnection) -> RedisResult<bool> {
         let mut expire = redis::cmd("EXPIRE");
-        expire.arg(&*self.key).arg(self.length.as_secs());
+        expire.arg(&*self.key).arg(self.ttl.as_secs());
         expire.query_async(connection).await
     }
 
-    /// Creates the sign of life, before the memberships of this process are registered. Nothing
-    /// else creates it: its absence shows that Redis may have forgotten the memberships too.
-    pub(super) async fn begin(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    /// Creates the key, before the memberships of this process are registered. Nothing else creates
+    /// it: its absence shows that Redis may have lost the memberships too.
+    pub(super) async fn create(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         let mut set = redis::cmd("SET");
         set.arg(&*self.key).arg(1);
-        set.arg("EX").arg(self.length.as_secs());
+        set.arg("EX").arg(self.ttl.as_secs());
         set.exec_async(connection).await
     }
 
@@ -65,10 +65,10 @@ impl Life {
             .expect("no code panics while it holds this lock")
     }
 
-    /// Renews the sign of life, and the memberships before they expire, for as long as it runs. If
-    /// Redis has forgotten the sign of life or a membership, it may have forgotten others: all are
-    /// registered again, and consumers are notified.
-    pub(super) async fn keep(
+    /// Renews the key, and the memberships before they expire, for as long as it runs. If Redis has
+    /// lost the key or a membership, it may have lost others: all are registered again, and
+    /// consumers are notified.
+    pub(super) async fn renew_forever(
         &self,
         link: &Link,
         subscriptions: &Subscriptions,
@@ -88,14 +88,14 @@ impl Life {
             }
             let checked = match self.renew(&mut up.connection).await {
                 Ok(true) => check.next(&mut up.connection, subscriptions).await,
-                Ok(false) => Ok(Checked::Missing),
+                Ok(false) => Ok(CheckedMemberships::Missing),
                 Err(error) => Err(error),
             };
             match checked {
-                Ok(Checked::Missing) => subscriptions.renew(),
-                Ok(Checked::All { since }) => *self.confirmed() = since,
+                Ok(CheckedMemberships::Missing) => subscriptions.renew(),
+                Ok(CheckedMemberships::All { since }) => *self.confirmed() = since,
                 // A connection that broke is replaced, and this process registered on the next one.
-                Ok(Checked::Part) | Err(_) => {}
+                Ok(CheckedMemberships::Part) | Err(_) => {}
             }
             if refreshed.elapsed() >= group_expiry / 3 {
                 refreshed = Instant::now();
@@ -105,13 +105,13 @@ impl Life {
     }
 }
 
-/// Returns how long the sign of life of a process lasts, given how long events may wait.
-pub(super) fn life(expiry: Duration) -> Duration {
-    LIFE.min(expiry).max(SHORTEST_LIFE)
+/// Returns how long the heartbeat key of a process lasts, given how long events may wait.
+pub(super) fn heartbeat_ttl(expiry: Duration) -> Duration {
+    HEARTBEAT_TTL.min(expiry).max(SHORTEST_TTL)
 }
 
 /// Returns the key that exists while the Seaway process with this queue lives.
-pub(super) fn alive_key(queue: &str) -> String {
+pub(super) fn heartbeat_key(queue: &str) -> String {
     // A `$` is not valid in the name of a channel.
     format!("{queue}$alive")
 }

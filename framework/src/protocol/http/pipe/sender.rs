@@ -1,6 +1,6 @@
-//! The feeder of a pipe, which sends the body.
+//! The end of a pipe that sends the body.
 
-use super::{PipeEnd, State};
+use super::{PipeEnd, PipeState};
 use crate::{
     error::{Error, Result},
     waker::{store_waker, wake},
@@ -15,26 +15,26 @@ use std::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-/// The feeder of a pipe, which sends the body.
-pub(crate) struct Pipe {
-    state: Mutex<State>,
+/// The end of a pipe that sends the body.
+pub(crate) struct PipeSender {
+    state: Mutex<PipeState>,
     /// Notified when there is room again, and when the reader is gone.
     pub(super) room: Notify,
     pub(super) limit: usize,
     /// How long `send` waits for a reader that reads nothing.
-    patience: Duration,
+    stall_timeout: Duration,
 }
 
-impl Pipe {
+impl PipeSender {
     /// Creates a pipe that holds `limit` bytes; the chunk that exceeds them is still accepted
-    /// whole. A reader that reads nothing while `send` waits has stalled after `patience`;
+    /// whole. A reader that reads nothing while `send` waits has stalled after `stall_timeout`;
     /// detection takes between one and two times this value.
-    pub(crate) fn new(limit: usize, patience: Duration) -> Arc<Self> {
+    pub(crate) fn new(limit: usize, stall_timeout: Duration) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             room: Notify::new(),
             limit: limit.max(1),
-            patience,
+            stall_timeout,
         })
     }
 
@@ -55,7 +55,7 @@ impl Pipe {
             let taken = self.state().taken;
             // Boxed, so that a handler's future does not reserve memory for a timer that is rarely
             // needed.
-            let waited = Box::pin(timeout(self.patience, room)).await;
+            let waited = Box::pin(timeout(self.stall_timeout, room)).await;
             if waited.is_err() && self.state().taken == taken {
                 self.end(PipeEnd::Stalled);
             }
@@ -81,7 +81,7 @@ impl Pipe {
         if state.bytes < self.limit || state.is_gone || state.end.is_some() {
             return Poll::Ready(());
         }
-        store_waker(&mut state.feeder, cx);
+        store_waker(&mut state.sender, cx);
         Poll::Pending
     }
 
@@ -117,7 +117,7 @@ impl Pipe {
         let mut watcher = None;
         if end == PipeEnd::Stalled {
             state.chunks = VecDeque::new();
-            watcher = state.watcher.take();
+            watcher = state.closed.take();
         }
         drop(state);
         wake(reader);
@@ -134,7 +134,7 @@ impl Pipe {
             None if state.is_gone => return Poll::Ready(()),
             None => {}
         }
-        store_waker(&mut state.watcher, cx);
+        store_waker(&mut state.closed, cx);
         Poll::Pending
     }
 
@@ -148,14 +148,14 @@ impl Pipe {
         self.state().end.is_none()
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, PipeState> {
         let lock = self.state.lock();
         lock.expect("no code panics while it holds this lock")
     }
 }
 
-impl fmt::Debug for Pipe {
+impl fmt::Debug for PipeSender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pipe").finish_non_exhaustive()
+        f.debug_struct("PipeSender").finish_non_exhaustive()
     }
 }

@@ -17,34 +17,34 @@ use tokio::time::sleep;
 /// cut off from the others continues to accept commands.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// How old an answer may be for that.
+/// How old a response may be for that.
 const CHECK_AGE: Duration = Duration::from_millis(500);
 
-/// How old an answer may be when a connection is made.
+/// How old a response may be when a connection is made.
 const FRESH: Duration = Duration::from_millis(20);
 
-/// The place of one server: its address, or how to find it before each connection.
+/// One server: its address, or how to find it before each connection.
 #[derive(Clone)]
-pub(crate) struct Place {
+pub(crate) struct Endpoint {
     /// For a log; without the password that a URL may hold.
     shown: Arc<str>,
-    finding: Finding,
+    resolution: Resolution,
     /// What was logged of failures, of all servers of the URL.
     logged: Arc<Mutex<Repeat>>,
 }
 
 #[derive(Clone)]
-enum Finding {
+enum Resolution {
     Fixed(Address),
     /// The primary that has this slot.
     Primary(Arc<Directory>, u16),
 }
 
-impl Place {
+impl Endpoint {
     pub(super) fn fixed(address: Address) -> Self {
         Self {
             shown: address.shown().clone(),
-            finding: Finding::Fixed(address),
+            resolution: Resolution::Fixed(address),
             logged: Arc::default(),
         }
     }
@@ -52,7 +52,7 @@ impl Place {
     pub(super) fn primary(directory: &Arc<Directory>, slot: u16) -> Self {
         Self {
             shown: directory.shown().clone(),
-            finding: Finding::Primary(directory.clone(), slot),
+            resolution: Resolution::Primary(directory.clone(), slot),
             logged: directory.logged().clone(),
         }
     }
@@ -74,25 +74,25 @@ impl Place {
     ///
     /// # Errors
     /// If no Sentinel or node of the Cluster responds, or none knows the server.
-    pub(super) async fn find(&self) -> Result<Found, ConnectError> {
-        match &self.finding {
-            Finding::Fixed(address) => Ok(Found::at_once(address.clone())),
-            Finding::Primary(directory, slot) => directory.find_usable(*slot, FRESH).await,
+    pub(super) async fn resolve(&self) -> Result<Found, ConnectError> {
+        match &self.resolution {
+            Resolution::Fixed(address) => Ok(Found::at_once(address.clone())),
+            Resolution::Primary(directory, slot) => directory.find_usable(*slot, FRESH).await,
         }
     }
 
     /// Returns the directory, if the server is the primary that one names.
     pub(super) fn directory(&self) -> Option<&Directory> {
-        match &self.finding {
-            Finding::Fixed(_) => None,
-            Finding::Primary(directory, _) => Some(directory),
+        match &self.resolution {
+            Resolution::Fixed(_) => None,
+            Resolution::Primary(directory, _) => Some(directory),
         }
     }
 
     /// Records that the server that was found could not be used, or is not the primary.
-    pub(super) fn doubt(&self) {
+    pub(super) fn mark_stale(&self) {
         if let Some(directory) = self.directory() {
-            directory.doubt();
+            directory.mark_stale();
         }
     }
 
@@ -100,8 +100,8 @@ impl Place {
     ///
     /// # Cancel safety
     /// Safe.
-    pub(super) async fn moved_from(&self, address: &Address) {
-        let Finding::Primary(directory, slot) = &self.finding else {
+    pub(super) async fn changed_from(&self, address: &Address) {
+        let Resolution::Primary(directory, slot) = &self.resolution else {
             return pending().await;
         };
         let checking = async {

@@ -1,6 +1,6 @@
 //! What ends a request from outside: its client leaves, the server stops, or a revocation.
 
-use super::{super::watch::Watch, common::Common, sse};
+use super::{super::watch::ConditionWatch, common::HandlerState, sse};
 use crate::{
     channels::MailboxSignal,
     message::{Close, spread},
@@ -25,7 +25,7 @@ const WATCH_LIMIT: Duration = Duration::from_secs(10);
 
 /// Why a handler was dropped.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(super) enum Interrupt {
     /// The client has disconnected from its stream, or closed its sending side while the handler
     /// waited. If it resets the connection before the head is sent, the request's whole future is
     /// dropped instead.
@@ -37,8 +37,8 @@ pub(super) enum Ending {
 }
 
 /// Everything that may end one handler.
-pub(super) struct Endings {
-    common: Arc<Common>,
+pub(super) struct Interrupts {
+    common: Arc<HandlerState>,
     revocations: Option<Revocations>,
     watch: WatchState,
     handle: Option<ConnectionHandle>,
@@ -52,15 +52,15 @@ pub(super) struct Endings {
 enum WatchState {
     NotStarted,
     Starting(Starting),
-    Running(Box<Watch>),
+    Running(Box<ConditionWatch>),
     NotNeeded,
 }
 
-type Starting = Pin<Box<dyn Future<Output = Result<Option<Box<Watch>>, Close>> + Send>>;
+type Starting = Pin<Box<dyn Future<Output = Result<Option<Box<ConditionWatch>>, Close>> + Send>>;
 
-impl Endings {
+impl Interrupts {
     pub(super) fn new(
-        common: Arc<Common>,
+        common: Arc<HandlerState>,
         revocations: Option<Revocations>,
         handle: Option<ConnectionHandle>,
         disconnects_on_half_close: bool,
@@ -77,15 +77,15 @@ impl Endings {
         }
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
         if let Some((pipe, _)) = self.common.pipe.get()
             && pipe.poll_gone(cx).is_ready()
         {
-            return Poll::Ready(Ending::Left);
+            return Poll::Ready(Interrupt::Left);
         }
         loop {
             if let Poll::Ready(close) = self.poll_watch(cx) {
-                return Poll::Ready(Ending::Closed(close));
+                return Poll::Ready(Interrupt::Closed(close));
             }
             // After the watch, which may have opened the mailbox.
             let Some(mailbox) = self.common.address.mailbox() else {
@@ -93,7 +93,7 @@ impl Endings {
             };
             match mailbox.poll_signal(cx) {
                 Poll::Ready(MailboxSignal::Disconnect(end)) => {
-                    return Poll::Ready(Ending::Closed(
+                    return Poll::Ready(Interrupt::Closed(
                         end.disconnects().unwrap_or(Close::from(Close::POLICY)),
                     ));
                 }
@@ -105,12 +105,12 @@ impl Endings {
                 Poll::Pending => break,
             }
         }
-        self.poll_stop(cx).map(|()| Ending::Stopped)
+        self.poll_stop(cx).map(|()| Interrupt::Stopped)
     }
 
     /// Polls for the end of the client's sending side, if that counts as a disconnect. It is polled
     /// after the handler, so that a handler that is ready to reply still does.
-    pub(super) fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+    pub(super) fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
         let Some(handle) = self
             .handle
             .as_ref()
@@ -125,7 +125,7 @@ impl Endings {
         // The response is complete: what the handler still does does not concern the client.
         match self.common.pipe.get() {
             Some((pipe, _)) if !pipe.is_open() => Poll::Pending,
-            _ => Poll::Ready(Ending::Left),
+            _ => Poll::Ready(Interrupt::Left),
         }
     }
 
@@ -180,7 +180,10 @@ impl Endings {
 
 /// Starts the watch. Returns `None`, without opening a mailbox, if nothing has read the session or
 /// the user, so that nothing depends on them.
-async fn start(revocations: Revocations, common: Arc<Common>) -> Result<Option<Box<Watch>>, Close> {
+async fn start(
+    revocations: Revocations,
+    common: Arc<HandlerState>,
+) -> Result<Option<Box<ConditionWatch>>, Close> {
     if revocations
         .iter()
         .all(|revocation| revocation.group().is_none())
@@ -190,7 +193,7 @@ async fn start(revocations: Revocations, common: Arc<Common>) -> Result<Option<B
     let address = &common.address;
     let watching = async {
         match address.open().await {
-            Ok(mailbox) => Watch::over(&revocations, &address.channels, mailbox.name())
+            Ok(mailbox) => ConditionWatch::over(&revocations, &address.channels, mailbox.name())
                 .await
                 .map(Some),
             Err(_) => Err(Close::from(Close::TRY_AGAIN)),

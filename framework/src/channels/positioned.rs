@@ -15,12 +15,12 @@ pub(super) const KEY: &[u8] = b"\xb0__seaway_topic__";
 pub(super) const TYPE: &str = "seaway.topic";
 
 /// The position of an event, and the event without it.
-pub(super) struct Placed {
+pub(super) struct PositionedEvent {
     pub(super) position: Position,
     pub(super) event: Bytes,
 }
 
-impl Placed {
+impl PositionedEvent {
     /// Reads the position from an encoded event, if it is the first entry.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (count, entries) = messagepack::open_map(bytes)?;
@@ -109,13 +109,13 @@ mod tests {
 
     #[test]
     fn the_position_is_the_first_entry_of_the_map() {
-        let bytes = Placed::write(&position("12:k3x9"), EVENT).unwrap();
+        let bytes = PositionedEvent::write(&position("12:k3x9"), EVENT).unwrap();
 
         assert_eq!(
             &bytes[..],
             b"\x82\xb0__seaway_topic__\xa712:k3x9\xa4type\xa4hail"
         );
-        let read = Placed::read(&bytes).unwrap();
+        let read = PositionedEvent::read(&bytes).unwrap();
         assert_eq!(read.position, position("12:k3x9"));
         assert_eq!(&read.event[..], EVENT);
     }
@@ -132,7 +132,7 @@ mod tests {
             b"\x81\xb0__seaway_topic__\xbf1:ab",
             b"\x82\xa4type\xa4hail\xb0__seaway_topic__\xa41:ab",
         ] {
-            assert!(Placed::read(bytes).is_none(), "{bytes:?}");
+            assert!(PositionedEvent::read(bytes).is_none(), "{bytes:?}");
         }
     }
 
@@ -143,15 +143,18 @@ mod tests {
 
         let moved = moved_to_front(last);
 
-        assert_eq!(Placed::read(&moved).unwrap().position, position("1:ab"));
+        assert_eq!(
+            PositionedEvent::read(&moved).unwrap().position,
+            position("1:ab")
+        );
         assert_eq!(&moved_to_front(EVENT.into())[..], EVENT);
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_are_read_without_a_panic(rest: Vec<u8>) {
-            _ = Placed::read(&rest);
-            _ = Placed::read(&[b"\x81\xb0__seaway_topic__", &rest[..]].concat());
+            _ = PositionedEvent::read(&rest);
+            _ = PositionedEvent::read(&[b"\x81\xb0__seaway_topic__", &rest[..]].concat());
         }
     }
 }

@@ -1,0 +1,309 @@
+//! Which groups Redis has subscriptions to, and which commands make them those with members.
+
+use crate::{metric, name::GroupName};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    sync::Arc,
+};
+use tokio::sync::oneshot;
+
+/// The groups of this process on one host.
+#[derive(Default)]
+pub(super) struct SubscriptionTable {
+    groups: HashMap<GroupName, GroupSubscription>,
+    /// The number of groups that the metric includes.
+    counted: usize,
+    /// The number of confirmed subscriptions so far.
+    activations: u64,
+    /// The groups to check.
+    due: HashSet<GroupName>,
+}
+
+#[derive(Default)]
+struct GroupSubscription {
+    phase: Phase,
+    /// The number of its last confirmed subscription.
+    activation: u64,
+    waiters: Vec<SubscriptionWaiter>,
+}
+
+/// Gets the outcome of a subscription: the reason, if Redis has refused it.
+type SubscriptionWaiter = oneshot::Sender<Result<(), Arc<str>>>;
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    /// Redis has no subscription to the group.
+    #[default]
+    Idle,
+    Subscribing,
+    Active,
+    Unsubscribing,
+}
+
+/// The commands to send to Redis.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) subscribe: Vec<GroupName>,
+    pub(super) unsubscribe: Vec<GroupName>,
+}
+
+impl SubscriptionTable {
+    /// Returns a receiver of the outcome of a subscription to the group; `None` if there is one.
+    pub(super) fn wait_for(
+        &mut self,
+        group: &GroupName,
+    ) -> Option<oneshot::Receiver<Result<(), Arc<str>>>> {
+        let entry = self.groups.entry(group.clone()).or_default();
+        if entry.phase == Phase::Active {
+            return None;
+        }
+        let (waiter, confirmed) = oneshot::channel();
+        entry.wait(waiter);
+        self.due.insert(group.clone());
+        Some(confirmed)
+    }
+
+    /// Returns the number of the subscription to the group that Redis has confirmed, if it has.
+    pub(super) fn activation(&self, group: &GroupName) -> Option<u64> {
+        self.groups.get(group).and_then(GroupSubscription::active)
+    }
+
+    /// Returns all groups whose subscription Redis has confirmed, with the numbers of these.
+    pub(super) fn active(&self) -> Vec<(GroupName, u64)> {
+        let groups = self.groups.iter();
+        groups
+            .filter_map(|(group, entry)| Some((group.clone(), entry.active()?)))
+            .collect()
+    }
+
+    /// Returns how many calls wait for a subscription to the group.
+    pub(super) fn waiting(&self, group: &GroupName) -> usize {
+        self.groups
+            .get(group)
+            .map_or(0, |entry| entry.waiters.len())
+    }
+
+    /// Requests all confirmed subscriptions again.
+    pub(super) fn refresh(&mut self) {
+        for (group, entry) in &mut self.groups {
+            if entry.phase == Phase::Active {
+                entry.phase = Phase::Idle;
+                self.due.insert(group.clone());
+            }
+        }
+    }
+
+    /// Adds a subscription that Redis has, although no call has requested it; returns false if the
+    /// group is known.
+    pub(super) fn add_stale(&mut self, group: &GroupName) -> bool {
+        if self.groups.contains_key(group) {
+            return false;
+        }
+        let stale = GroupSubscription {
+            phase: Phase::Active,
+            ..GroupSubscription::default()
+        };
+        self.groups.insert(group.clone(), stale);
+        self.due.insert(group.clone())
+    }
+
+    /// Makes a group due, if it is known.
+    pub(super) fn check(&mut self, group: &GroupName) -> bool {
+        let is_known = self.groups.contains_key(group);
+        if is_known {
+            self.due.insert(group.clone());
+        }
+        is_known
+    }
+
+    /// Begins anew on another connection: all groups are due, and these, which have members.
+    pub(super) fn reset(&mut self, members: Vec<GroupName>) {
+        self.interrupt();
+        for group in members {
+            self.groups.entry(group).or_default();
+        }
+        self.due.extend(self.groups.keys().cloned());
+    }
+
+    /// Records that Redis has no subscriptions any more. Waiters keep waiting until their deadline.
+    pub(super) fn interrupt(&mut self) {
+        for entry in self.groups.values_mut() {
+            entry.phase = Phase::Idle;
+        }
+    }
+
+    /// Removes the groups that are no longer wanted, while there is no connection.
+    pub(super) fn prune(&mut self, has_members: impl Fn(&GroupName) -> bool) {
+        let groups = &mut self.groups;
+        self.due.retain(|group| {
+            let is_wanted = groups
+                .get_mut(group)
+                .is_some_and(|entry| entry.is_wanted(|| has_members(group)));
+            if !is_wanted {
+                groups.remove(group);
+            }
+            is_wanted
+        });
+    }
+
+    /// Decides which commands the due groups need.
+    pub(super) fn plan(&mut self, has_members: impl Fn(&GroupName) -> bool) -> Plan {
+        let mut plan = Plan::default();
+        for group in mem::take(&mut self.due) {
+            let Some(entry) = self.groups.get_mut(&group) else {
+                continue;
+            };
+            match (entry.phase, entry.is_wanted(|| has_members(&group))) {
+                (Phase::Idle, true) => {
+                    entry.phase = Phase::Subscribing;
+                    plan.subscribe.push(group);
+                }
+                (Phase::Idle, false) => {
+                    self.groups.remove(&group);
+                }
+                (Phase::Active, true) => entry.settle(&Ok(())),
+                (Phase::Active, false) => {
+                    entry.phase = Phase::Unsubscribing;
+                    plan.unsubscribe.push(group);
+                }
+                // Checked again when Redis has responded.
+                (Phase::Subscribing | Phase::Unsubscribing, _) => {}
+            }
+        }
+        metric::subscriptions(self.groups.len() as f64 - self.counted as f64);
+        self.counted = self.groups.len();
+        plan
+    }
+
+    /// Records that Redis has confirmed subscriptions to these groups.
+    pub(super) fn subscribed(&mut self, groups: Vec<GroupName>) {
+        for group in groups {
+            if let Some(entry) = self.groups.get_mut(&group) {
+                self.activations += 1;
+                entry.activation = self.activations;
+                entry.phase = Phase::Active;
+                entry.settle(&Ok(()));
+            }
+            // Its members may have left in the meantime.
+            self.due.insert(group);
+        }
+    }
+
+    /// Records that Redis has ended the subscriptions to these groups.
+    pub(super) fn unsubscribed(&mut self, groups: Vec<GroupName>) {
+        for group in groups {
+            if let Some(entry) = self.groups.get_mut(&group) {
+                entry.phase = Phase::Idle;
+            }
+            // A channel may have joined in the meantime.
+            self.due.insert(group);
+        }
+    }
+
+    /// Records that Redis has no subscription to these groups; `reason` is for those that wait for
+    /// it.
+    pub(super) fn refused(&mut self, groups: Vec<GroupName>, reason: Option<Arc<str>>) {
+        for group in groups {
+            let Some(entry) = self.groups.get_mut(&group) else {
+                continue;
+            };
+            entry.phase = Phase::Idle;
+            if let Some(reason) = &reason {
+                entry.settle(&Err(reason.clone()));
+            }
+        }
+    }
+}
+
+impl GroupSubscription {
+    fn active(&self) -> Option<u64> {
+        (self.phase == Phase::Active).then_some(self.activation)
+    }
+
+    /// Adds a waiter. Waiters whose deadline has passed are removed before the list grows.
+    fn wait(&mut self, waiter: SubscriptionWaiter) {
+        if self.waiters.len() == self.waiters.capacity() {
+            self.waiters.retain(|waiter| !waiter.is_closed());
+        }
+        self.waiters.push(waiter);
+    }
+
+    fn is_wanted(&mut self, has_members: impl Fn() -> bool) -> bool {
+        self.waiters.retain(|waiter| !waiter.is_closed());
+        !self.waiters.is_empty() || has_members()
+    }
+
+    fn settle(&mut self, outcome: &Result<(), Arc<str>>) {
+        for waiter in self.waiters.drain(..) {
+            // A waiter whose deadline has passed needs no outcome.
+            _ = waiter.send(outcome.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::slice;
+
+    fn group(name: &str) -> GroupName {
+        GroupName::new(name).unwrap()
+    }
+
+    #[test]
+    fn each_group_has_one_command_in_flight_and_ends_in_the_state_wanted_last() {
+        let (lobby, mut table) = (group("lobby"), SubscriptionTable::default());
+        let subscribe = Plan {
+            subscribe: vec![lobby.clone()],
+            unsubscribe: Vec::new(),
+        };
+        let unsubscribe = Plan {
+            subscribe: Vec::new(),
+            unsubscribe: vec![lobby.clone()],
+        };
+
+        let mut confirmed = table.wait_for(&lobby).expect("there is no subscription");
+        assert_eq!(table.plan(|_| true), subscribe);
+        // It is left, joined and left again before Redis responds.
+        for has_members in [false, true, false] {
+            table.check(&lobby);
+            assert_eq!(table.plan(|_| has_members), Plan::default());
+        }
+        table.subscribed(vec![lobby.clone()]);
+        assert_eq!(confirmed.try_recv(), Ok(Ok(())));
+        assert_eq!(table.activation(&lobby), Some(1));
+        assert_eq!(table.plan(|_| false), unsubscribe);
+        table.unsubscribed(vec![lobby.clone()]);
+        assert_eq!(table.plan(|_| true), subscribe);
+        table.subscribed(vec![lobby.clone()]);
+        assert_eq!(table.activation(&lobby), Some(2));
+    }
+
+    #[test]
+    fn a_refusal_fails_those_who_wait_and_an_interruption_does_not() {
+        let (lobby, mut table) = (group("lobby"), SubscriptionTable::default());
+        let mut confirmed = table.wait_for(&lobby).expect("there is no subscription");
+        table.plan(|_| true);
+
+        table.interrupt();
+        table.reset(vec![lobby.clone()]);
+        assert!(confirmed.try_recv().is_err(), "it waits");
+        assert_eq!(table.plan(|_| true).subscribe, slice::from_ref(&lobby));
+        table.refused(vec![lobby], Some("NOPERM".into()));
+
+        assert_eq!(confirmed.try_recv(), Ok(Err("NOPERM".into())));
+    }
+
+    #[test]
+    fn a_group_without_members_and_waiters_is_removed() {
+        let (lobby, mut table) = (group("lobby"), SubscriptionTable::default());
+        drop(table.wait_for(&lobby));
+
+        assert_eq!(table.plan(|_| false), Plan::default());
+
+        assert!(!table.check(&lobby));
+        assert!(table.add_stale(&lobby), "Redis has it");
+        assert_eq!(table.plan(|_| false).unsubscribe, [lobby]);
+    }
+}
