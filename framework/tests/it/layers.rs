@@ -1,5 +1,5 @@
-//! Test of the module layers: each module uses only those in layers below it, and the modules
-//! inside a folder form no circle.
+//! Test of the module layers: each module uses only those in layers below it, in the crate and in
+//! its larger folders; in the others, the modules form no circle.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -40,6 +40,149 @@ const LAYERS: &[&[&str]] = &[
     &["macros", "server"],
 ];
 
+/// The layers inside the larger folders, in the same order.
+const FOLDERS: &[(&str, &[&[&str]])] = &[
+    (
+        "channels",
+        &[
+            &["messagepack", "missed", "position"],
+            &["except", "positioned"],
+            &["envelope"],
+            &["queues", "shared", "topics", "undecodable"],
+            &["mailbox"],
+            &["backpressure"],
+            &["local"],
+            &["local_presence", "local_topics"],
+            &["layer"],
+            &["catch_up", "group", "listen", "memory", "presence", "redis"],
+            &["disconnect", "leave", "topic"],
+        ],
+    ),
+    (
+        "channels::redis",
+        &[
+            &[
+                "capacity",
+                "fernet",
+                "python_json",
+                "readiness",
+                "received",
+                "restart",
+                "script",
+                "subscription_table",
+            ],
+            &["coding", "pending_gap", "publisher"],
+            &["config", "vectors"],
+            &["names"],
+            &["deliverer", "presence", "subscriptions"],
+            &["connecting", "member_counts", "membership_check"],
+            &["heartbeat", "pubsub"],
+            &["memberships", "queue_sender"],
+            &["inbox"],
+            &["named", "queue"],
+            &["host"],
+            &["group_send", "publish"],
+            &["topics"],
+            &["layer"],
+        ],
+    ),
+    (
+        "consumer",
+        &[
+            &[
+                "address",
+                "defaults",
+                "disconnect_guard",
+                "open_scope",
+                "reply_headers",
+                "ticks",
+                "trigger",
+                "watch",
+                "worker",
+            ],
+            &["context", "handshake"],
+            &["from_handshake", "hooks", "http", "request", "websocket"],
+            &["driver", "sse_fallback"],
+            &["connect"],
+            &["application", "blocking"],
+        ],
+    ),
+    (
+        "protocol::websocket",
+        &[
+            &[
+                "extension",
+                "handshake",
+                "heartbeat",
+                "origin",
+                "rate_limit",
+                "send_queue",
+                "thread_buffers",
+            ],
+            &["config", "deflate"],
+            &["lifetime", "outgoing", "reader"],
+            &["socket", "writer"],
+            &["transport"],
+            &["upgrade"],
+        ],
+    ),
+    (
+        "redis_link",
+        &[
+            &["fault", "framing", "hosts", "repeat", "topology"],
+            &["connect_error", "fake_node", "stream"],
+            &["liveness", "tls", "without_tls"],
+            &["address"],
+            &["newest", "state"],
+            &["directory", "downtime"],
+            &["endpoint"],
+            &["supervisor", "url"],
+            &["link"],
+            &["lazy"],
+        ],
+    ),
+    (
+        "server",
+        &[
+            &[
+                "access_log",
+                "alarm",
+                "framing",
+                "preface",
+                "request_head",
+                "shutdown_signal",
+                "socket",
+                "traffic",
+                "trusted_proxies",
+            ],
+            &[
+                "addresses",
+                "client_stream",
+                "forwarded",
+                "head_timer",
+                "http2_stream",
+                "listener",
+                "open_streams",
+                "request_body",
+                "running",
+                "workers",
+            ],
+            &[
+                "bind",
+                "drain",
+                "inherited",
+                "lifespan",
+                "proxy_protocol",
+                "reuse_port",
+                "tls",
+            ],
+            &["connection", "lifecycle"],
+            &["accept", "serve_workers"],
+            &["serve"],
+        ],
+    ),
+];
+
 /// A module by its path from the crate's root, such as `["consumer", "http", "driver"]`.
 type Module = Vec<String>;
 
@@ -71,27 +214,33 @@ fn every_module_uses_only_lower_layers() {
 }
 
 #[test]
-fn the_modules_inside_a_folder_form_no_circle() {
-    let sources = Sources::read();
-    let mut folders: BTreeMap<Module, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
-    for (module, targets) in &sources.uses {
-        for target in targets {
-            let common = module
-                .iter()
-                .zip(target)
-                .take_while(|(one, other)| one == other);
-            let common = common.count();
-            // The root has its layers. A folder may use what its own `mod.rs` defines.
-            if common == 0 || common == module.len() || common == target.len() {
-                continue;
+fn every_module_of_a_larger_folder_uses_only_lower_layers() {
+    let folders = Sources::read().folders();
+    for (name, layers) in FOLDERS {
+        let folder = &folders[*name];
+        let layer = |module: &str| {
+            let found = layers.iter().position(|layer| layer.contains(&module));
+            found.unwrap_or_else(|| panic!("{name}::{module} has no layer: give it one in FOLDERS"))
+        };
+        for module in layers.iter().copied().flatten() {
+            assert!(folder.contains_key(*module), "there is no {name}::{module}");
+        }
+        for module in folder.keys().filter(|module| *module != MOD_FILE) {
+            for used in folder[module].iter().filter(|used| *used != MOD_FILE) {
+                assert!(
+                    layer(used) < layer(module),
+                    "{name}::{module} looks up or across to {used}"
+                );
             }
-            let folder = folders.entry(module[..common].to_vec()).or_default();
-            let used = folder.entry(module[common].clone()).or_default();
-            used.insert(target[common].clone());
         }
     }
+}
+
+#[test]
+fn the_modules_inside_a_folder_form_no_circle() {
+    let folders = Sources::read().folders();
     assert!(
-        folders.len() > 8,
+        folders.len() > 15,
         "only {} folders: is this test blind?",
         folders.len()
     );
@@ -99,10 +248,30 @@ fn the_modules_inside_a_folder_form_no_circle() {
         .iter()
         .filter_map(|(folder, uses)| {
             let circle = circle(uses)?;
-            Some(format!("{}: {}", folder.join("::"), circle.join(" -> ")))
+            Some(format!("{folder}: {}", circle.join(" -> ")))
         })
         .collect();
     assert!(circles.is_empty(), "circles:\n{}", circles.join("\n"));
+}
+
+/// A path through the root of the crate names no module, so that it would hide an upward use.
+#[test]
+fn only_the_result_is_used_through_the_crates_root() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in files(&root) {
+        let code = code(&fs::read_to_string(&file).unwrap());
+        for path in paths(&code) {
+            let [start, item, ..] = &path[..] else {
+                continue;
+            };
+            let is_item = item.starts_with(|first: char| first.is_uppercase());
+            assert!(
+                start != "crate" || !is_item || item == "Result" || item == "AnyError",
+                "{}: use crate::{item} from its module",
+                file.display()
+            );
+        }
+    }
 }
 
 #[test]
@@ -180,6 +349,9 @@ fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
     }
 }
 
+/// The name of the file of a folder itself among the modules inside it.
+const MOD_FILE: &str = "mod.rs";
+
 /// The modules of the crate, and what each one uses.
 struct Sources {
     uses: BTreeMap<Module, BTreeSet<Module>>,
@@ -211,6 +383,37 @@ impl Sources {
             })
             .collect();
         Self { uses }
+    }
+
+    /// Returns the modules inside each folder, with those of the same folder that each one uses.
+    /// The folder's own file is one of them, without what it exports.
+    fn folders(&self) -> BTreeMap<String, BTreeMap<String, BTreeSet<String>>> {
+        let mut folders: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+        for (module, targets) in &self.uses {
+            for depth in 1..module.len() {
+                let folder = folders.entry(module[..depth].join("::")).or_default();
+                folder.entry(module[depth].clone()).or_default();
+            }
+            for target in targets {
+                let common = module
+                    .iter()
+                    .zip(target)
+                    .take_while(|(one, other)| one == other);
+                let common = common.count();
+                // The root has its layers.
+                if common == 0 || module == target {
+                    continue;
+                }
+                let name = |path: &Module| match path.get(common) {
+                    Some(name) => name.clone(),
+                    None => MOD_FILE.to_owned(),
+                };
+                let folder = folders.entry(module[..common].join("::")).or_default();
+                let used = folder.entry(name(module)).or_default();
+                used.insert(name(target));
+            }
+        }
+        folders
     }
 }
 
@@ -264,18 +467,23 @@ fn exports(code: &str) -> BTreeMap<String, Vec<String>> {
     exports
 }
 
-/// Returns the paths of a file that begin with `crate`, `super` or `self`.
+/// Returns the paths of a file that begin with `crate`, `super` or `self`, but for what it exports.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
-    for start in ["crate", "super"] {
+    for start in ["crate", "super", "self"] {
         let mut rest = code;
         while let Some(at) = rest.find(&format!("{start}::")) {
+            let before = &rest[..at];
             let is_word =
-                rest[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
+                before.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_');
             // `super::super` is one path.
-            let is_inner = rest[..at].ends_with("super::");
+            let is_inner = before.ends_with("super::");
+            let is_export = before
+                .strip_suffix("use ")
+                .is_some_and(|before| before.ends_with("pub ") || before.ends_with(") "));
             let behind = &rest[at + start.len() + 2..];
-            if !is_word && !is_inner {
+            let is_reexport = is_export && start == "self";
+            if !(is_word || is_inner || is_reexport) {
                 for mut path in tree(behind) {
                     path.insert(0, start.to_owned());
                     paths.push(path);
