@@ -88,6 +88,7 @@ mod tls;
 #[cfg(feature = "macros")]
 mod topics;
 mod triggers;
+mod type_names;
 #[cfg(all(feature = "macros", feature = "server"))]
 mod websockets_over_http2;
 mod workers;

@@ -16,7 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::{listing::public_items, sources::Sources};
+use self::listing::public_items;
+pub(crate) use self::sources::Sources;
 
 #[test]
 fn the_public_api_is_the_listed_one() {

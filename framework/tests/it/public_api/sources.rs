@@ -5,15 +5,15 @@ use std::{fs, path::Path};
 use syn::{Attribute, Item, UseTree, Visibility};
 
 /// The parsed sources of the crate, without tests.
-pub(super) struct Sources {
-    pub(super) modules: Vec<Module>,
+pub(crate) struct Sources {
+    pub(crate) modules: Vec<Module>,
 }
 
 /// One module.
-pub(super) struct Module {
+pub(crate) struct Module {
     /// Its path from the root of the crate, which is empty for the root.
-    pub(super) path: Vec<String>,
-    pub(super) items: Vec<Item>,
+    pub(crate) path: Vec<String>,
+    pub(crate) items: Vec<Item>,
     /// The attributes on its `mod` line and at the top of its file.
     pub(super) attributes: Vec<Attribute>,
     /// The conditions of its `mod` line and those of the modules around it.
@@ -44,7 +44,7 @@ pub(super) enum Target {
 
 impl Sources {
     /// Parses the crate whose root is this file.
-    pub(super) fn read(root: &Path) -> Self {
+    pub(crate) fn read(root: &Path) -> Self {
         let mut sources = Sources {
             modules: Vec::new(),
         };
