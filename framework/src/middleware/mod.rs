@@ -28,7 +28,7 @@ mod sockets;
 #[cfg(feature = "sessions")]
 pub(crate) use self::auth::LogInAs;
 #[cfg(all(feature = "axum", feature = "sessions"))]
-pub(crate) use self::auth::{nobody, user_in};
+pub(crate) use self::auth::{unauthorized, user_in};
 #[cfg(feature = "server")]
 pub use self::provide_all::{ProvideAll, WithValues};
 #[cfg(feature = "sessions")]

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, ErrorKind},
-    middleware::{AuthSession, Authenticator, User, nobody, user_in},
+    middleware::{AuthSession, Authenticator, User, unauthorized, user_in},
     rejection::Rejection,
     session::Session,
 };
@@ -14,7 +14,7 @@ impl<S: Send + Sync, U: Send + Sync + 'static> FromRequestParts<S> for User<U> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let user = user_in(&parts.extensions).await?;
-        user.map(Self).ok_or_else(nobody)
+        user.map(Self).ok_or_else(unauthorized)
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) mod user;
 
 pub(crate) use self::log_in_as::LogInAs;
 #[cfg(feature = "axum")]
-pub(crate) use self::user::{nobody, user_in};
+pub(crate) use self::user::{unauthorized, user_in};
 pub use self::{
     auth_session::AuthSession,
     authenticator::Authenticator,

@@ -1,6 +1,6 @@
 //! The middleware that admits only users.
 
-use super::user::{nobody, page_in, required_user, user_in};
+use super::user::{page_in, required_user, unauthorized, user_in};
 use crate::{
     application::Application,
     header_list,
@@ -131,7 +131,7 @@ impl<U> RequireUser<U> {
     {
         let (Some(log_in), Some(head)) = (&self.log_in, page.filter(|head| wants_page(head)))
         else {
-            return nobody();
+            return unauthorized();
         };
         let location = match head.method {
             Method::GET | Method::HEAD => {

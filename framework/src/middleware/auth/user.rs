@@ -94,14 +94,14 @@ pub(super) fn page_in<U: 'static>(extensions: &Extensions) -> Option<&str> {
 }
 
 /// Returns the rejection of a client that is not logged in.
-pub(crate) fn nobody() -> Rejection {
+pub(crate) fn unauthorized() -> Rejection {
     Rejection::new(StatusCode::UNAUTHORIZED, "log-in required").by(Rule::User)
 }
 
 impl<P: OpensOverHttp, U: Send + Sync + 'static> FromScope<P> for User<U> {
     async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         let user = user_in(&scope.extensions).await?;
-        user.map(Self).ok_or_else(nobody)
+        user.map(Self).ok_or_else(unauthorized)
     }
 
     fn required_state() -> RequiredState {
