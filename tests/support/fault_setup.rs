@@ -226,11 +226,18 @@ impl Verdict {
         }
     }
 
+    /// A process that a busy machine has not run for a third of a second cannot know that Redis was
+    /// merely restarted. It says so in its log, and has to be honest only.
+    ///
     /// # Panics
     /// If it is not honest, or anything is missing, or a socket was closed; or if the metrics
     /// disagree.
     pub fn is_complete(&self) {
         self.is_honest();
+        if self.errors.contains("this process was suspended or slow") {
+            println!("a process was not run in time: {self}");
+            return;
+        }
         assert!(self.account.is_complete(), "{self:#}");
         for (name, expected) in [
             (

@@ -242,6 +242,7 @@ mod tests {
         let notice = Notice {
             since: Instant::now(),
             opened: local.opened(),
+            reason: "a test",
         };
         let received = Arc::new(ReceivedLog::default());
         let names = HostNames::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();

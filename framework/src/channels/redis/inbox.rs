@@ -406,8 +406,12 @@ impl QueueReader {
 
     /// Notifies all consumers that events since then may be missing.
     fn notify_overflow(&self, since: Instant) {
-        let opened = self.local.opened();
-        Notice { since, opened }.notify_all(&self.local);
+        let notice = Notice {
+            since,
+            opened: self.local.opened(),
+            reason: "a queue of this process is full",
+        };
+        notice.notify_all(&self.local);
     }
 
     /// Returns whether this entry was received before.

@@ -96,7 +96,12 @@ impl Registrar for Memberships {
 
     fn lost_by_redis(&mut self) {
         let (since, opened) = (*self.heartbeat.confirmed(), self.local.opened());
-        let notice = self.lost.get_or_insert(Notice { since, opened });
+        let reason = "Redis has lost the heartbeat key of this process";
+        let notice = self.lost.get_or_insert(Notice {
+            since,
+            opened,
+            reason,
+        });
         notice.opened = notice.opened.max(opened);
     }
 

@@ -6,6 +6,9 @@ use redis::aio::MultiplexedConnection;
 use std::{mem, time::Duration};
 use tokio::time::Instant;
 
+/// The reason of a gap in which Redis has counted sent events.
+const SENT_MEANWHILE: &str = "other processes have sent events meanwhile";
+
 /// A gap, and the mailboxes that are to be notified of it.
 #[derive(Clone, Copy)]
 pub(super) struct Notice {
@@ -13,6 +16,8 @@ pub(super) struct Notice {
     pub(super) since: Instant,
     /// The number of mailboxes opened before it was lost: later ones cannot have missed anything.
     pub(super) opened: u64,
+    /// Why events may be missing, for the log.
+    pub(super) reason: &'static str,
 }
 
 impl Notice {
@@ -23,6 +28,7 @@ impl Notice {
         log_limited!(
             warn,
             seconds = gap.as_secs_f32(),
+            reason = self.reason,
             "events sent while this process received nothing may be missing; all its consumers are notified"
         );
         local.interrupted_before(self.opened, gap);
@@ -52,8 +58,8 @@ pub(super) struct PendingGap {
     gap: Option<Notice>,
     /// Whether the loss of the last connection was recorded when it happened.
     is_loss_recorded: bool,
-    /// Whether something may have been sent meanwhile.
-    is_certain: bool,
+    /// Why something may have been sent meanwhile, if it may.
+    certain: Option<&'static str>,
     /// The last connection that had all its subscriptions.
     restored: Option<u64>,
     /// The last connection on which subscriptions were requested.
@@ -68,13 +74,17 @@ impl PendingGap {
             return;
         }
         let since = Instant::now();
-        let gap = self.gap.get_or_insert(Notice { since, opened });
+        let gap = self.gap.get_or_insert(Notice {
+            since,
+            opened,
+            reason: SENT_MEANWHILE,
+        });
         gap.opened = gap.opened.max(opened);
     }
 
     /// Records that events that Redis had accepted may have ended with it.
     pub(super) fn suspect(&mut self) {
-        self.is_certain = true;
+        self.certain = Some("events that Redis had accepted may have ended with it");
     }
 
     /// Handles a new connection that has no subscriptions yet; returns the gap before it.
@@ -96,13 +106,15 @@ impl PendingGap {
             gap.since = gap.since.min(loss.last_received);
         }
         let was_whole = self.restored == Some(loss.generation);
-        if is_repeated
-            || !was_whole
-            || !restart::is_clean(up, loss)
-            || !restart::is_unused(connection, sending).await
-        {
-            self.is_certain = true;
-        }
+        self.certain = match restart::unclean(up, loss) {
+            _ if is_repeated => Some("Redis refused a subscription before"),
+            _ if !was_whole => {
+                Some("an earlier connection ended before its subscriptions were renewed")
+            }
+            Some(reason) => Some(reason),
+            None if !restart::is_unused(connection, sending).await => Some(SENT_MEANWHILE),
+            None => self.certain,
+        };
         self.current()
     }
 
@@ -110,16 +122,16 @@ impl PendingGap {
     pub(super) fn subscribed(&mut self, up: &Up) -> Gap {
         self.restored = Some(up.generation);
         let gap = self.current();
-        self.is_certain = false;
+        self.certain = None;
         self.gap = None;
         gap
     }
 
     fn current(&self) -> Gap {
-        match self.gap {
-            Some(gap) if self.is_certain => Gap::Certain(gap),
-            Some(gap) => Gap::Suspected(gap),
-            None => Gap::None,
+        match (self.gap, self.certain) {
+            (Some(gap), Some(reason)) => Gap::Certain(Notice { reason, ..gap }),
+            (Some(gap), None) => Gap::Suspected(gap),
+            (None, _) => Gap::None,
         }
     }
 }

@@ -14,9 +14,16 @@ pub(super) const SETTLE: Duration = LONGEST_UNSEEN.saturating_add(Duration::from
 /// The timeout of the INFO command that returns the counts.
 const INFO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Returns whether the server of the lost connection ended with it, and this is the next run.
-pub(super) fn is_clean(up: &Up, loss: &Loss) -> bool {
-    loss.server == Server::Ended && !loss.may_hide_a_run && is_another_run(up, loss)
+/// Returns why this is not certain: the server of the lost connection ended with it, and this is
+/// the next run.
+pub(super) fn unclean(up: &Up, loss: &Loss) -> Option<&'static str> {
+    if loss.server != Server::Ended || !is_another_run(up, loss) {
+        Some("Redis may have continued without this process")
+    } else if loss.may_hide_a_run {
+        Some("this process was suspended or slow, so Redis may have run unnoticed")
+    } else {
+        None
+    }
 }
 
 /// Returns until when other processes may be renewing their subscriptions to another run of Redis,
