@@ -241,11 +241,12 @@ async fn membership(
     );
 }
 
-/// Sends to channels of either side, to each twice: a doubled event would take the place of the
-/// second.
+/// Sends a thousand events to channels of either side, to each in turn: a doubled event would take
+/// the place of the next one.
 async fn directly(python: &mut Python, channels: &Channels) {
     /// So many that each of two hosts has some.
     const CHANNELS: u32 = 16;
+    const EACH: u32 = 1000;
     let (mut here, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..CHANNELS {
         here.push(channels.open().await.unwrap());
@@ -253,7 +254,7 @@ async fn directly(python: &mut Python, channels: &Channels) {
         let opened = text(&python.next().await["opened"]);
         theirs.push(ChannelName::new(opened).unwrap());
     }
-    for number in [0, CHANNELS] {
+    for number in (0..EACH).step_by(CHANNELS as usize) {
         for (number, channel) in (number..).zip(&theirs) {
             channels.send(channel, &said(number)).await.unwrap();
             let expected = json!({ "channel": channel, "message": message(number) });
