@@ -1,17 +1,30 @@
 //! How long a connection is kept whose conditions cannot be checked.
 
-use crate::{error::Error, log_limit::log_limited, message::Close, metric};
+use crate::{
+    error::{Error, ErrorKind},
+    log_limit::log_limited,
+    message::{Close, spread},
+    metric,
+};
 use std::{
     borrow::Borrow,
+    future::Future,
     sync::{Mutex, MutexGuard},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// The default of each `max_outage`.
 pub(crate) const MAX_OUTAGE: Duration = Duration::from_secs(10 * 60);
-/// The time between two attempts of a failed check that has no period of its own.
+
+/// The mean time between two attempts of a failed check that has no period of its own.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// How long a check may take; then it counts as failed.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest time after which a client is asked to return whose connection is closed.
+const RETURN: Duration = Duration::from_secs(30);
 
 /// The outage of a store that the checks of one condition of a connection read.
 pub(crate) struct Outage {
@@ -31,12 +44,22 @@ impl Outage {
         }
     }
 
-    /// Returns the close for the connection, if the check has found that the condition is lost, or
-    /// if all checks have failed for too long.
-    pub(crate) fn conclude(
+    /// Runs a check; returns the close for the connection, if the condition is lost, or if all
+    /// checks have failed for too long.
+    pub(crate) async fn check<E: Borrow<Error>>(
         &self,
-        checked: Result<Option<Close>, impl Borrow<Error>>,
+        checking: impl Future<Output = Result<Option<Close>, E>>,
     ) -> Option<Close> {
+        match timeout(CHECK_TIMEOUT, checking).await {
+            Ok(checked) => self.conclude(checked),
+            Err(_) => {
+                let message = "the check has not ended within 30 s";
+                self.conclude(Err(Error::new(ErrorKind::Timeout, message)))
+            }
+        }
+    }
+
+    fn conclude(&self, checked: Result<Option<Close>, impl Borrow<Error>>) -> Option<Close> {
         let error = match checked {
             Ok(lost) => {
                 *self.since() = None;
@@ -57,7 +80,9 @@ impl Outage {
             %error,
             "could not recheck {what} for longer than `max_outage`; the connection is closed"
         );
-        Some(Close::new(Close::TRY_AGAIN, "the log-in cannot be checked"))
+        let wait = spread(RETURN).as_secs_f64();
+        let reason = format!("the log-in cannot be checked; retry_after={wait:.2}");
+        Some(Close::new(Close::TRY_AGAIN, reason))
     }
 
     /// Returns the time until the next check of a condition that is checked with this period:
@@ -67,7 +92,9 @@ impl Outage {
             return period;
         };
         let rest = self.max.saturating_sub(since.elapsed());
-        Some(period.unwrap_or(RETRY).min(rest))
+        // Spread, since the checks of all connections may have failed at the same time.
+        let retry = || RETRY.mul_f64(0.75 + fastrand::f64() / 2.0);
+        Some(period.unwrap_or_else(retry).min(rest))
     }
 
     fn since(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -79,7 +106,6 @@ impl Outage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
     use tokio::time::sleep;
 
     const MAX: Duration = Duration::from_secs(60);
@@ -110,6 +136,23 @@ mod tests {
                 assert_eq!(failing.elapsed(), MAX, "{period:?}");
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_that_hangs_is_a_failed_one() {
+        let outage = Outage::new("a user", MAX);
+        let start = Instant::now();
+
+        let close = loop {
+            let hangs = std::future::pending::<Result<_, Error>>();
+            if let Some(close) = outage.check(hangs).await {
+                break close;
+            }
+            assert!(start.elapsed() < 2 * MAX);
+        };
+
+        assert_eq!(close.code, Close::TRY_AGAIN);
+        assert!(close.reason.as_str().contains("retry_after="), "{close:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -340,12 +340,14 @@ impl Revocation for DjangoLogIn {
     async fn broken(&self) -> Option<Close> {
         let known = self.known_user()?;
         let cookie = self.cookie.as_deref()?;
-        let user = self.recheck.user(cookie, self.client.user_now()).await;
-        let checked = user.map(|user| {
-            let is_unchanged = user.is_some_and(|user| user.is_unchanged_since(&known));
-            (!is_unchanged).then(|| Close::new(Close::UNAUTHORIZED, "log in again"))
-        });
-        self.outage.conclude(checked)
+        let checking = async {
+            let user = self.recheck.user(cookie, self.client.user_now()).await;
+            user.map(|user| {
+                let is_unchanged = user.is_some_and(|user| user.is_unchanged_since(&known));
+                (!is_unchanged).then(|| Close::new(Close::UNAUTHORIZED, "log in again"))
+            })
+        };
+        self.outage.check(checking).await
     }
 
     fn every(&self) -> Option<Duration> {

@@ -321,12 +321,14 @@ impl Revocation for SessionCore {
 
     async fn broken(&self) -> Option<Close> {
         let id = self.state().stage.known().map(|session| session.id)?;
-        let stored = self.backend.store.load(&id).await;
-        let checked = stored.map(|stored| match stored {
-            Some(_) => None,
-            None => Some(Close::new(Close::UNAUTHORIZED, GONE)),
-        });
-        self.outage.conclude(checked)
+        let checking = async {
+            let stored = self.backend.store.load(&id).await;
+            stored.map(|stored| match stored {
+                Some(_) => None,
+                None => Some(Close::new(Close::UNAUTHORIZED, GONE)),
+            })
+        };
+        self.outage.check(checking).await
     }
 
     /// A successful check is not repeated: the end of a session is announced.

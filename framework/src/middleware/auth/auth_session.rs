@@ -272,11 +272,13 @@ impl<A: Authenticator> Revocation for LogIn<A> {
 
     async fn broken(&self) -> Option<Close> {
         let known = self.known().clone()??;
-        let checked = self.load().await.map(|user| {
-            let is_unchanged = user.is_some_and(|user| self.kept(&user) == self.kept(&known));
-            (!is_unchanged).then(|| Close::new(Close::UNAUTHORIZED, "log in again"))
-        });
-        self.outage.conclude(checked)
+        let checking = async {
+            self.load().await.map(|user| {
+                let is_unchanged = user.is_some_and(|user| self.kept(&user) == self.kept(&known));
+                (!is_unchanged).then(|| Close::new(Close::UNAUTHORIZED, "log in again"))
+            })
+        };
+        self.outage.check(checking).await
     }
 
     fn every(&self) -> Option<Duration> {
