@@ -1,7 +1,7 @@
 // Makes `dist` of what tsc has written to `build`: one module for browsers, and its types.
 
 import { build } from "esbuild";
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 const root = new URL(".", import.meta.url);
@@ -23,7 +23,12 @@ export async function bundle() {
 
 /** Writes what is published besides the module: its types, and the licences. */
 export async function addRest() {
-  await mkdir(new URL("dist", root), { recursive: true });
+  const dist = new URL("dist/", root);
+  await mkdir(dist, { recursive: true });
+  for (const name of await readdir(dist)) {
+    // The types of a module that has another name now.
+    if (name.endsWith(".d.ts")) await rm(new URL(name, dist));
+  }
   await copyTypes("index");
   for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) {
     // A package contains no symbolic links.

@@ -223,13 +223,16 @@ export class Socket<S extends Schema = AnySchema> {
     });
   }
 
-  #opened({ transport }: Connection): void {
+  #opened(connection: Connection): void {
+    const { transport } = connection;
     clearTimeout(this.#timer);
     this.#openedAt = Date.now();
     this.#hadWebSocket ||= transport === "websocket";
     this.#watch();
-    this.#set({ name: "open", transport });
+    // First, so that handlers of the state find no position that was not sent. It calls handlers,
+    // which may close the socket.
     this.#topics.forget();
+    if (connection === this.#connection) this.#set({ name: "open", transport });
   }
 
   /** Watches a connection that answers a probe, or that is never silent for long. */

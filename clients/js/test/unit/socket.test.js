@@ -692,6 +692,29 @@ describe("topics and presence", () => {
     });
   }
 
+  test("above the bound report their gap once a connection is open, not at a failed attempt", async () => {
+    const socket = await open();
+    const first = socket.topic("t.0");
+    const gaps = [];
+    first.onRecovered(({ recovered }) => gaps.push(recovered));
+    for (let n = 0; n < 101; n++) {
+      FakeWebSocket.last.deliver({ topic: `t.${n}`, offset: 5, epoch: "e", event: {} });
+    }
+    FakeWebSocket.last.drop();
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await pass(socket.state.until - Date.now());
+      FakeWebSocket.last.drop();
+    }
+    assert.deepEqual(gaps, []);
+
+    await pass(socket.state.until - Date.now());
+    const positions = [];
+    socket.onState(({ name }) => name === "open" && positions.push(first.position));
+    FakeWebSocket.last.accept();
+    assert.deepEqual(gaps, [false]);
+    assert.deepEqual(positions, [undefined], "handlers of the state find no position that was not sent");
+  });
+
   test("tell when they are current, and when no longer", async () => {
     const socket = await open();
     const told = [];
