@@ -103,7 +103,7 @@ impl ConnectError {
                 "it does not know HELLO; Redis 6 or later is needed".into(),
                 Cause::Denied,
             ),
-            Some(code @ ("BUSY" | "LOADING" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN")) => (
+            Some(code) if is_not_ready(error) => (
                 format!("it cannot serve now ({code}): {}", detail(error)).into(),
                 Cause::Unreachable,
             ),
@@ -155,6 +155,13 @@ impl ConnectError {
     pub(super) fn timeout(reason: &'static str) -> Self {
         Self::new(reason, Cause::Unreachable)
     }
+}
+
+/// Returns whether a server has refused a command only for now, as while it runs a script or loads
+/// its data.
+pub(super) fn is_not_ready(error: &RedisError) -> bool {
+    let codes = ["BUSY", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"];
+    error.code().is_some_and(|code| codes.contains(&code))
 }
 
 /// Returns the server's own error message, or that of the client library.

@@ -2,7 +2,7 @@
 
 use super::{
     address::{Address, Dialed},
-    connect_error::{Cause, ConnectError},
+    connect_error::{Cause, ConnectError, is_not_ready},
     directory::Found,
     downtime::{Downtime, Reconnected},
     endpoint::Endpoint,
@@ -128,7 +128,8 @@ struct Identity {
     version: Option<u32>,
 }
 
-/// Asks the server which run it is; it does not say if the user lacks the permission.
+/// Asks the server which run it is; it does not say if the user lacks the permission, or the server
+/// has no such command.
 ///
 /// # Errors
 /// If it does not respond, or cannot now, as while it runs a script (BUSY).
@@ -146,15 +147,14 @@ async fn identity(connection: &mut MultiplexedConnection) -> Result<Identity, Co
                 version: version.and_then(|version| version.parse().ok()),
             })
         }
-        Err(error) if is_not_permitted(&error) => Ok(Identity::default()),
-        Err(error) => Err(ConnectError::of(&error)),
+        Err(error) if ends_attempt(&error) => Err(ConnectError::of(&error)),
+        Err(_) => Ok(Identity::default()),
     }
 }
 
-/// Returns whether Redis refused a command for as long as its users and commands are configured as
-/// they are.
-fn is_not_permitted(error: &RedisError) -> bool {
-    error.code() == Some("NOPERM") || error.to_string().contains("unknown command")
+/// Returns whether the connection is lost, or the server may serve soon.
+fn ends_attempt(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped() || is_not_ready(error)
 }
 
 /// # Errors

@@ -167,6 +167,9 @@ impl JobReader {
         let (looking, wait) = match &mut self.looking {
             Some(looking) => (looking, Duration::ZERO),
             None => {
+                if self.link.has_just_failed() {
+                    return None;
+                }
                 let wait = match self.link.is_opening() {
                     true => Duration::ZERO,
                     false => RESPONSE_LIMIT,
