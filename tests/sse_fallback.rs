@@ -89,7 +89,7 @@ async fn a_process_that_stops_tells_its_streams_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_client_that_closes_its_stream_has_left_before_the_next_comment() {
+async fn a_client_that_ends_its_side_of_a_stream_has_left_before_the_next_comment() {
     const BEFORE_A_COMMENT: Duration = Duration::from_secs(10);
     let server = Server::arena_with(&["--grace", "0"]).await;
     let mut ana = Stream::open(&server, "/ws/presence/lot?key=ana").await;
@@ -98,7 +98,7 @@ async fn a_client_that_closes_its_stream_has_left_before_the_next_comment() {
 
     while !bo.text().await.contains(r#""key":"ana""#) {}
 
-    drop(ana);
+    ana.client.half_close().await;
 
     let has_left = async { while !bo.text().await.contains(r#""left":[{"key":"ana"}]"#) {} };
     let left = tokio::time::timeout(BEFORE_A_COMMENT, has_left).await;

@@ -60,9 +60,7 @@ impl<E: Event> Context<E> {
     /// is not logged: it may hold secrets.
     pub(super) fn log_malformed(&self) {
         let outcome = Rejected::Close(Close::INVALID);
-        self.scope()
-            .peer()
-            .log_rejection(Rule::Input, outcome, None);
+        self.scope.peer().log_rejection(Rule::Input, outcome, None);
     }
 
     /// Sends a message that may be dropped if the client reads slowly, such as the position of a

@@ -3,6 +3,7 @@
 use crate::{
     error::Result,
     protocol::{PackedHead, WebSocket},
+    rejection_log::Peer,
     scope::{Protocol, Scope},
 };
 use http::{HeaderName, header};
@@ -49,13 +50,24 @@ impl OpenScope {
     }
 
     pub(super) fn whole(&self) -> &Scope<WebSocket> {
-        let unpack = || Box::new(self.packed.copy().map_head(|head| head.unpack()));
-        self.whole.get_or_init(unpack)
+        self.whole.get_or_init(|| Box::new(self.unpacked()))
+    }
+
+    fn unpacked(&self) -> Scope<WebSocket> {
+        self.packed.copy().map_head(|head| head.unpack())
     }
 
     pub(super) fn whole_mut(&mut self) -> &mut Scope<WebSocket> {
         self.whole();
         self.whole.get_mut().expect("it was created above")
+    }
+
+    /// As [`Scope::peer`]; the head stays packed.
+    pub(super) fn peer(&self) -> Peer {
+        match self.whole.get() {
+            Some(whole) => whole.peer(),
+            None => self.unpacked().peer(),
+        }
     }
 
     /// As [`Scope::get`], without unpacking the head.
