@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seaway_tests::support::{
     Redis, Server,
-    load::{Flood, Load, SlowReader},
+    load::{Load, LoadRun, SlowReader},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,9 +22,9 @@ async fn a_room_of_a_thousand_that_all_publish_at_once_loses_nothing() {
         lasts: Duration::from_secs(3),
         pause: Duration::ZERO,
     };
-    let flood = Flood::join(&[arenas[0].port(), arenas[1].port()], load).await;
+    let run = LoadRun::join(&[arenas[0].port(), arenas[1].port()], load).await;
 
-    let count = flood.run().await;
+    let count = run.run().await;
 
     println!("burst: {count}");
     count.is_complete();
@@ -58,9 +58,9 @@ async fn a_slow_reader_is_closed_with_1013_and_others_lose_nothing() {
         pause: Duration::ZERO,
     };
     let slow = SlowReader::join(arenas[0].port(), 0).await;
-    let flood = Flood::join(&[arenas[0].port(), arenas[1].port()], load).await;
+    let run = LoadRun::join(&[arenas[0].port(), arenas[1].port()], load).await;
 
-    let count = flood.run().await;
+    let count = run.run().await;
 
     println!("slow reader: {count}");
     count.is_complete();

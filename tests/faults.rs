@@ -1,6 +1,6 @@
 //! Tests of faults of Redis, the network and processes, with an account of every message.
 //!
-//! Each fault has a [`Stage`] of its own. Outages take time, so faults of one group run
+//! Each fault has a [`FaultSetup`] of its own. Outages take time, so faults of one group run
 //! concurrently: the first test that needs one of them runs the group, and the others wait for it.
 
 use seaway::Channels;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::OnceLock, thread, time::Duration};
 
 use seaway_tests::support::{
-    Cluster, Redis, Sentinels, Server, Stage, Verdict,
+    Cluster, FaultSetup, Redis, Sentinels, Server, Verdict,
     proxy::{Side, Wire},
 };
 use tokio::{runtime, time::sleep};
@@ -216,7 +216,7 @@ fn a_killed_process_loses_nothing_for_clients_of_the_other() {
 
     verdict.is_honest();
     let only_its_own = HashMap::from([(None, 20)]);
-    let closed: HashMap<_, _> = verdict.account.closed.clone().into_iter().collect();
+    let closed: HashMap<_, _> = verdict.report.closed.clone().into_iter().collect();
     assert_eq!(closed, only_its_own, "{verdict:#}");
 }
 
@@ -511,10 +511,10 @@ impl Fault {
 
     async fn happens(self, layer: &str) -> Verdict {
         match self {
-            Killed => killed(Stage::directly_on(Redis::new().await, layer).await).await,
+            Killed => killed(FaultSetup::directly_on(Redis::new().await, layer).await).await,
             KilledWithAof => killed_with_aof(layer).await,
             KilledTwice => killed_twice(layer).await,
-            KilledBehindProxy => killed(Stage::on(Redis::new().await, layer).await).await,
+            KilledBehindProxy => killed(FaultSetup::on(Redis::new().await, layer).await).await,
             KilledWhileFrozen => killed_while_frozen(layer).await,
             Stopped => stopped(Duration::from_secs(5), layer).await,
             StoppedForLong => stopped(Duration::from_secs(13), layer).await,
@@ -558,11 +558,11 @@ fn happen(faults: &[Fault], layer: Layer) -> Verdicts {
     })
 }
 
-async fn killed(mut stage: Stage) -> Verdict {
-    stage.redis.stop();
+async fn killed(mut setup: FaultSetup) -> Verdict {
+    setup.redis.stop();
     sleep(Duration::from_secs(2)).await;
-    stage.redis.start().await;
-    stage.verdict().await
+    setup.redis.start().await;
+    setup.verdict().await
 }
 
 /// Kills a Redis with an AOF, which it loads on restart while it responds `LOADING`.
@@ -570,98 +570,98 @@ async fn killed_with_aof(layer: &str) -> Verdict {
     let redis = Redis::with(&["--appendonly", "yes"]).await;
     let fill = "for i = 1, 50000 do redis.call('SET', 'key' .. i, i) end";
     redis.does(&["EVAL", fill, "0"]).await;
-    killed(Stage::directly_on(redis, layer).await).await
+    killed(FaultSetup::directly_on(redis, layer).await).await
 }
 
 /// Kills Redis a second time while the processes are subscribing, or have just begun to publish.
 async fn killed_twice(layer: &str) -> Verdict {
-    let mut stage = Stage::directly_on(Redis::new().await, layer).await;
+    let mut setup = FaultSetup::directly_on(Redis::new().await, layer).await;
     for _ in 0..2 {
-        stage.redis.stop();
+        setup.redis.stop();
         sleep(Duration::from_secs(1)).await;
-        stage.redis.start().await;
+        setup.redis.start().await;
         sleep(Duration::from_millis(300)).await;
     }
-    stage.redis.stop();
+    setup.redis.stop();
     sleep(Duration::from_secs(1)).await;
-    stage.redis.start().await;
-    stage.verdict().await
+    setup.redis.start().await;
+    setup.verdict().await
 }
 
 /// Kills Redis while a process is suspended: the other one reconnects and publishes long before
 /// this one notices.
 async fn killed_while_frozen(layer: &str) -> Verdict {
-    let mut stage = Stage::directly_on(Redis::new().await, layer).await;
-    stage.arenas[1].freeze();
-    stage.redis.stop();
+    let mut setup = FaultSetup::directly_on(Redis::new().await, layer).await;
+    setup.arenas[1].freeze();
+    setup.redis.stop();
     sleep(Duration::from_secs(1)).await;
-    stage.redis.start().await;
+    setup.redis.start().await;
     sleep(Duration::from_secs(3)).await;
-    stage.arenas[1].thaw();
-    stage.verdict().await
+    setup.arenas[1].thaw();
+    setup.verdict().await
 }
 
 async fn stopped(length: Duration, layer: &str) -> Verdict {
-    let stage = Stage::on(Redis::new().await, layer).await;
-    stage.redis.freeze();
+    let setup = FaultSetup::on(Redis::new().await, layer).await;
+    setup.redis.freeze();
     sleep(length).await;
-    stage.redis.thaw();
-    stage.verdict().await
+    setup.redis.thaw();
+    setup.verdict().await
 }
 
 async fn stalled(layer: &str) -> Verdict {
-    let stage = Stage::on(Redis::new().await, layer).await;
-    stage.set_wires(|wire| wire.set(Wire::Stalled));
+    let setup = FaultSetup::on(Redis::new().await, layer).await;
+    setup.set_wires(|wire| wire.set(Wire::Stalled));
     sleep(Duration::from_secs(5)).await;
-    stage.set_wires(|wire| wire.restore());
-    stage.verdict().await
+    setup.set_wires(|wire| wire.restore());
+    setup.verdict().await
 }
 
 async fn losing(layer: &str) -> Verdict {
-    let stage = Stage::on(Redis::new().await, layer).await;
-    stage.set_wires(|wire| wire.set(Wire::Losing));
+    let setup = FaultSetup::on(Redis::new().await, layer).await;
+    setup.set_wires(|wire| wire.set(Wire::Losing));
     sleep(Duration::from_secs(5)).await;
-    stage.set_wires(|wire| {
+    setup.set_wires(|wire| {
         wire.reset();
         wire.restore();
     });
-    stage.verdict().await
+    setup.verdict().await
 }
 
 async fn reset(layer: &str) -> Verdict {
-    let stage = Stage::on(Redis::new().await, layer).await;
-    stage.set_wires(|wire| wire.reset());
-    stage.verdict().await
+    let setup = FaultSetup::on(Redis::new().await, layer).await;
+    setup.set_wires(|wire| wire.reset());
+    setup.verdict().await
 }
 
 async fn delayed(layer: &str) -> Verdict {
-    let stage = Stage::on(Redis::new().await, layer).await;
-    stage.set_wires(|wire| wire.set(Wire::Late(Duration::from_millis(100))));
+    let setup = FaultSetup::on(Redis::new().await, layer).await;
+    setup.set_wires(|wire| wire.set(Wire::Late(Duration::from_millis(100))));
     sleep(Duration::from_secs(3)).await;
-    stage.set_wires(|wire| wire.restore());
-    stage.verdict().await
+    setup.set_wires(|wire| wire.restore());
+    setup.verdict().await
 }
 
 /// Runs CLIENT KILL for command connections first, and for subscriber connections shortly after.
 async fn clients_killed(layer: &str) -> Verdict {
-    let stage = Stage::on(Redis::new().await, layer).await;
-    stage
+    let setup = FaultSetup::on(Redis::new().await, layer).await;
+    setup
         .redis
         .does(&["CLIENT", "KILL", "TYPE", "normal"])
         .await;
     sleep(Duration::from_secs(2)).await;
-    stage
+    setup
         .redis
         .does(&["CLIENT", "KILL", "TYPE", "pubsub"])
         .await;
-    stage.verdict().await
+    setup.verdict().await
 }
 
 /// Runs a Redis command that must not affect the layer.
 async fn does(command: &[&str], layer: &str) -> Verdict {
-    let stage = Stage::on(Redis::new().await, layer).await;
-    stage.redis.does(command).await;
-    stage.verdict().await
+    let setup = FaultSetup::on(Redis::new().await, layer).await;
+    setup.redis.does(command).await;
+    setup.verdict().await
 }
 
 /// With queues, Redis refuses events and joins meanwhile; clients come back when it has memory
@@ -671,107 +671,107 @@ async fn out_of_memory(layer: &str) -> Verdict {
     if layer == PubSub.name() {
         return does(&command, layer).await;
     }
-    let stage = Stage::on(Redis::new().await, layer).await;
-    stage.redis.does(&command).await;
+    let setup = FaultSetup::on(Redis::new().await, layer).await;
+    setup.redis.does(&command).await;
     sleep(Duration::from_secs(2)).await;
-    stage.redis.does(&["CONFIG", "SET", "maxmemory", "0"]).await;
-    stage.verdict().await
+    setup.redis.does(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    setup.verdict().await
 }
 
 async fn wrong_password(layer: &str) -> Verdict {
-    let mut stage = Stage::on(Redis::with_password("first").await, layer).await;
-    stage.redis.change_password("second").await;
+    let mut setup = FaultSetup::on(Redis::with_password("first").await, layer).await;
+    setup.redis.change_password("second").await;
     for kind in ["normal", "pubsub"] {
-        stage.redis.does(&["CLIENT", "KILL", "TYPE", kind]).await;
+        setup.redis.does(&["CLIENT", "KILL", "TYPE", kind]).await;
     }
     sleep(Duration::from_secs(2)).await;
-    stage.redis.change_password("first").await;
-    stage.verdict().await
+    setup.redis.change_password("first").await;
+    setup.verdict().await
 }
 
 async fn process_killed(layer: &str) -> Verdict {
-    let mut stage = Stage::on(Redis::new().await, layer).await;
-    stage.kill_process(1, Duration::from_secs(2)).await;
-    stage.verdict().await
+    let mut setup = FaultSetup::on(Redis::new().await, layer).await;
+    setup.kill_process(1, Duration::from_secs(2)).await;
+    setup.verdict().await
 }
 
 async fn subscriber_cut(layer: &str) -> Verdict {
-    let stage = Stage::on(Redis::new().await, layer).await;
-    stage.wires[1].set_side(Side::Subscriber, Wire::Cut);
+    let setup = FaultSetup::on(Redis::new().await, layer).await;
+    setup.wires[1].set_side(Side::Subscriber, Wire::Cut);
     sleep(Duration::from_secs(3)).await;
-    stage.wires[1].restore();
-    stage.verdict().await
+    setup.wires[1].restore();
+    setup.verdict().await
 }
 
 async fn late_subscription(layer: &str) -> Verdict {
-    let mut stage = Stage::on(Redis::new().await, layer).await;
-    stage.set_wires(|wire| wire.set(Wire::Late(Duration::from_secs(3))));
+    let mut setup = FaultSetup::on(Redis::new().await, layer).await;
+    setup.set_wires(|wire| wire.set(Wire::Late(Duration::from_secs(3))));
     sleep(Duration::from_secs(1)).await;
-    stage.enter_a_new_room();
+    setup.enter_a_new_room();
     sleep(Duration::from_secs(7)).await;
-    stage.set_wires(|wire| wire.restore());
-    stage.verdict().await
+    setup.set_wires(|wire| wire.restore());
+    setup.verdict().await
 }
 
 /// Kills one of two independent servers, which have two of the four rooms each.
 async fn host_killed(layer: &str) -> Verdict {
     let hosts = [Redis::new().await, Redis::new().await];
     let urls = hosts.each_ref().map(Redis::url);
-    let mut stage = Stage::beside(hosts, &urls, layer).await;
-    stage.redis[0].stop();
+    let mut setup = FaultSetup::beside(hosts, &urls, layer).await;
+    setup.redis[0].stop();
     sleep(Duration::from_secs(2)).await;
-    stage.redis[0].start().await;
-    stage.verdict().await
+    setup.redis[0].start().await;
+    setup.verdict().await
 }
 
 async fn primary_killed(layer: &str) -> Verdict {
     let sentinels = Sentinels::new().await;
     let url = sentinels.url();
-    let mut stage = Stage::beside(sentinels, &[url], layer).await;
-    stage.redis.kill_primary().await;
-    stage.verdict().await
+    let mut setup = FaultSetup::beside(sentinels, &[url], layer).await;
+    setup.redis.kill_primary().await;
+    setup.verdict().await
 }
 
 /// Replaces a primary that continues as a replica.
 async fn primary_replaced(layer: &str) -> Verdict {
     let sentinels = Sentinels::new().await;
     let url = sentinels.url();
-    let mut stage = Stage::beside(sentinels, &[url], layer).await;
-    stage.redis.fail_over().await;
-    stage.verdict().await
+    let mut setup = FaultSetup::beside(sentinels, &[url], layer).await;
+    setup.redis.fail_over().await;
+    setup.verdict().await
 }
 
 async fn primary_of_cluster_killed(layer: &str) -> Verdict {
     let cluster = Cluster::new().await;
     let url = cluster.url();
-    let mut stage = Stage::beside(cluster, &[url], layer).await;
-    stage.redis.kill_primary(1).await;
-    stage.verdict().await
+    let mut setup = FaultSetup::beside(cluster, &[url], layer).await;
+    setup.redis.kill_primary(1).await;
+    setup.verdict().await
 }
 
 /// Replaces all primaries of a Cluster; they continue as replicas.
 async fn primary_of_cluster_replaced(layer: &str) -> Verdict {
     let cluster = Cluster::new().await;
     let url = cluster.url();
-    let stage = Stage::beside(cluster, &[url], layer).await;
+    let setup = FaultSetup::beside(cluster, &[url], layer).await;
     for number in 0..3 {
-        stage.redis.fail_over(number).await;
+        setup.redis.fail_over(number).await;
     }
-    stage.verdict().await
+    setup.verdict().await
 }
 
 /// Moves all slots with rooms to another primary. They have no keys with pub/sub.
 async fn slots_moved(layer: &str) -> Verdict {
     let cluster = Cluster::new().await;
     let url = cluster.url();
-    let stage = Stage::beside(cluster, &[url], layer).await;
+    let setup = FaultSetup::beside(cluster, &[url], layer).await;
     for part in 0..16 {
         let slot = 1024 * part + 512;
         // The slot of a shard is within two of this one.
         for slot in slot - 2..=slot + 2 {
             let owner = usize::from(slot) * 3 / 16384;
-            stage.redis.move_slot(slot, (owner + 1) % 3).await;
+            setup.redis.move_slot(slot, (owner + 1) % 3).await;
         }
     }
-    stage.verdict().await
+    setup.verdict().await
 }

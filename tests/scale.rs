@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use seaway::{Channels, channels::Mailbox};
 use seaway_tests::support::{
     Redis, Server,
-    load::{Flood, Load},
+    load::{Load, LoadRun},
     reconnects::churn,
     wait::{DEADLINE, until},
 };
@@ -100,10 +100,10 @@ async fn receives_everything(load: Load) {
         Server::arena_on(&redis).await,
         Server::arena_on(&redis).await,
     ];
-    let flood = Flood::join(&[arenas[0].port(), arenas[1].port()], load).await;
+    let run = LoadRun::join(&[arenas[0].port(), arenas[1].port()], load).await;
 
-    let joined = flood.joined;
-    let count = flood.run().await;
+    let joined = run.joined;
+    let count = run.run().await;
 
     println!("joined in {joined:.2?}; {count}");
     count.is_complete();

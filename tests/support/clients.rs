@@ -30,7 +30,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Clients of the arena that reconnect after each disconnect.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct RoomClients {
     started: Instant,
     /// The interval between two messages of a client.
     every: Duration,
@@ -44,8 +44,8 @@ struct Member {
     running: JoinHandle<()>,
 }
 
-impl Crowd {
-    /// Returns a crowd without clients, each of which will send a message at this interval.
+impl RoomClients {
+    /// Returns a clients without clients, each of which will send a message at this interval.
     #[must_use]
     pub fn new(every: Duration) -> Self {
         Self {
@@ -58,7 +58,7 @@ impl Crowd {
 
     /// Adds a client of the server on this port; it starts to connect to its room.
     pub fn add(&mut self, port: u16, room: u32) {
-        let number = u32::try_from(self.members.len()).expect("a crowd of a sensible size");
+        let number = u32::try_from(self.members.len()).expect("a clients of a sensible size");
         let log = Arc::new(Mutex::new(Log {
             client: number,
             room,
@@ -115,7 +115,7 @@ impl Crowd {
     }
 }
 
-impl Drop for Crowd {
+impl Drop for RoomClients {
     fn drop(&mut self) {
         for member in &self.members {
             member.running.abort();

@@ -1,4 +1,4 @@
-//! The account of every message, as a pure function of the clients' logs.
+//! The report of every message, as a pure function of the clients' logs.
 //!
 //! There are three outcomes for each message and each member of its room. *Delivered*: the member
 //! received it. *Told*: it did not, but its own connection has ended since, so it knows that it
@@ -63,7 +63,7 @@ pub struct MessageId {
 
 /// The sum of all logs. Deliveries are counted per message and member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Account {
+pub struct DeliveryReport {
     /// The number of messages that were sent.
     pub messages: usize,
     /// Expected deliveries: to every member that had joined at some time before the message was
@@ -115,22 +115,22 @@ pub struct Loss {
     pub missed_by: u32,
 }
 
-impl Account {
+impl DeliveryReport {
     /// Sums up the logs of all clients. From `recovered` on, every connected client must receive
     /// again.
     #[must_use]
     pub fn of(logs: &[Log], recovered: Duration) -> Self {
         let members: Vec<_> = logs.iter().map(Member::read).collect();
         let mut sent = HashMap::new();
-        let mut account = Self::default();
+        let mut report = Self::default();
         for member in &members {
             for (id, at) in &member.sent {
                 sent.insert(*id, (member.log.room, *at));
-                account.follow(*id, *at, member, &members);
+                report.follow(*id, *at, member, &members);
             }
         }
         for member in &members {
-            account.examine(member, &sent);
+            report.examine(member, &sent);
             let is_deaf = member.hears_since(recovered).is_some_and(|since| {
                 let mut due = sent
                     .iter()
@@ -138,9 +138,9 @@ impl Account {
                     .peekable();
                 due.peek().is_some() && due.all(|(id, _)| !member.received.contains_key(id))
             });
-            account.deaf += usize::from(is_deaf);
+            report.deaf += usize::from(is_deaf);
         }
-        account
+        report
     }
 
     /// Returns the number of expected deliveries that did not happen.
@@ -256,7 +256,7 @@ impl Losses {
     }
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for DeliveryReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -383,8 +383,8 @@ mod tests {
         Entry::Received(id(ANA, 0, sequence))
     }
 
-    /// Returns the account of two messages that Ana sends and receives, with this log of Bo.
-    fn account(bo: &[(u64, Entry)]) -> Account {
+    /// Returns the report of two messages that Ana sends and receives, with this log of Bo.
+    fn report(bo: &[(u64, Entry)]) -> DeliveryReport {
         let ana = [
             (0, Entry::Joined),
             (10, Entry::Sent(0)),
@@ -392,61 +392,58 @@ mod tests {
             (20, Entry::Sent(1)),
             (21, received(1)),
         ];
-        Account::of(&[log(ANA, &ana), log(BO, bo)], Duration::ZERO)
+        DeliveryReport::of(&[log(ANA, &ana), log(BO, bo)], Duration::ZERO)
     }
 
     #[test]
     fn messages_that_all_receive_once_and_in_order_are_complete() {
-        let account = account(&[(0, Entry::Joined), (12, received(0)), (25, received(1))]);
+        let report = report(&[(0, Entry::Joined), (12, received(0)), (25, received(1))]);
 
-        assert!(account.is_honest() && account.is_complete(), "{account}");
-        assert_eq!(
-            (account.messages, account.due, account.delivered),
-            (2, 4, 4)
-        );
-        assert_eq!(account.slowest, Duration::from_millis(5));
+        assert!(report.is_honest() && report.is_complete(), "{report}");
+        assert_eq!((report.messages, report.due, report.delivered), (2, 4, 4));
+        assert_eq!(report.slowest, Duration::from_millis(5));
     }
 
     #[test]
     fn a_lost_message_is_a_silent_loss() {
-        let account = account(&[(0, Entry::Joined), (12, received(0))]);
+        let report = report(&[(0, Entry::Joined), (12, received(0))]);
 
-        assert!(!account.is_honest());
-        assert_eq!((account.missing(), account.silent.count), (1, 1));
-        let loss = account.silent.examples[0];
+        assert!(!report.is_honest());
+        assert_eq!((report.missing(), report.silent.count), (1, 1));
+        let loss = report.silent.examples[0];
         assert_eq!((loss.message, loss.missed_by), (id(ANA, 0, 1), BO));
     }
 
     #[test]
     fn a_duplicate_is_detected() {
-        let account = account(&[
+        let report = report(&[
             (0, Entry::Joined),
             (12, received(0)),
             (22, received(1)),
             (23, received(0)),
         ]);
 
-        assert!(!account.is_honest());
+        assert!(!report.is_honest());
         assert_eq!(
-            (account.doubled, account.disordered, account.missing()),
+            (report.doubled, report.disordered, report.missing()),
             (1, 0, 0)
         );
     }
 
     #[test]
     fn reordered_messages_are_detected() {
-        let account = account(&[(0, Entry::Joined), (22, received(1)), (23, received(0))]);
+        let report = report(&[(0, Entry::Joined), (22, received(1)), (23, received(0))]);
 
-        assert!(!account.is_honest());
+        assert!(!report.is_honest());
         assert_eq!(
-            (account.disordered, account.doubled, account.missing()),
+            (report.disordered, report.doubled, report.missing()),
             (1, 0, 0)
         );
     }
 
     #[test]
     fn a_message_that_no_client_sent_is_detected() {
-        let account = account(&[
+        let report = report(&[
             (0, Entry::Joined),
             (12, received(0)),
             (22, received(1)),
@@ -454,8 +451,8 @@ mod tests {
             (24, Entry::Strange("?".to_owned())),
         ]);
 
-        assert!(!account.is_honest());
-        assert_eq!(account.strange, 2);
+        assert!(!report.is_honest());
+        assert_eq!(report.strange, 2);
     }
 
     #[test]
@@ -467,59 +464,59 @@ mod tests {
         let mut bo = log(BO, &[(0, Entry::Joined), (12, received(0))]);
         bo.room = 1;
 
-        let account = Account::of(&[ana, bo], Duration::ZERO);
+        let report = DeliveryReport::of(&[ana, bo], Duration::ZERO);
 
-        assert_eq!((account.strange, account.due), (1, 1));
+        assert_eq!((report.strange, report.due), (1, 1));
     }
 
     #[test]
     fn a_receiver_whose_connection_ends_after_the_loss_is_notified() {
-        let account = account(&[
+        let report = report(&[
             (0, Entry::Joined),
             (12, received(0)),
             (30, Entry::Closed(Some(1012))),
         ]);
 
-        assert!(account.is_honest() && !account.is_complete(), "{account}");
-        assert_eq!((account.receiver_notified, account.silent.count), (1, 0));
-        assert_eq!(account.closed, BTreeMap::from([(Some(1012), 1)]));
+        assert!(report.is_honest() && !report.is_complete(), "{report}");
+        assert_eq!((report.receiver_notified, report.silent.count), (1, 0));
+        assert_eq!(report.closed, BTreeMap::from([(Some(1012), 1)]));
     }
 
     #[test]
     fn a_receiver_that_reconnected_before_the_loss_is_not_notified() {
-        let account = account(&[
+        let report = report(&[
             (0, Entry::Joined),
             (5, Entry::Closed(Some(1012))),
             (6, Entry::Joined),
             (12, received(0)),
         ]);
 
-        assert_eq!((account.receiver_notified, account.silent.count), (0, 1));
+        assert_eq!((report.receiver_notified, report.silent.count), (0, 1));
     }
 
     #[test]
     fn a_disconnected_receiver_is_notified_of_messages_sent_meanwhile() {
-        let account = account(&[
+        let report = report(&[
             (0, Entry::Joined),
             (5, Entry::Closed(Some(1012))),
             (15, Entry::Joined),
             (22, received(1)),
         ]);
 
-        assert!(account.is_honest(), "{account}");
-        assert_eq!(account.receiver_notified, 1);
+        assert!(report.is_honest(), "{report}");
+        assert_eq!(report.receiver_notified, 1);
     }
 
     #[test]
     fn nothing_is_due_before_the_first_handshake_is_complete() {
-        let account = account(&[
+        let report = report(&[
             (5, Entry::Refused(Some(503))),
             (15, Entry::Joined),
             (22, received(1)),
         ]);
 
-        assert!(account.is_honest(), "{account}");
-        assert_eq!((account.due, account.missing()), (3, 0));
+        assert!(report.is_honest(), "{report}");
+        assert_eq!((report.due, report.missing()), (3, 0));
     }
 
     #[test]
@@ -531,10 +528,10 @@ mod tests {
         ];
         let logs = [log(ANA, &ana), log(BO, &[(0, Entry::Joined)])];
 
-        let account = Account::of(&logs, Duration::from_millis(15));
+        let report = DeliveryReport::of(&logs, Duration::from_millis(15));
 
-        assert!(account.is_honest(), "{account}");
-        assert_eq!((account.sender_notified, account.missing()), (2, 2));
+        assert!(report.is_honest(), "{report}");
+        assert_eq!((report.sender_notified, report.missing()), (2, 2));
     }
 
     #[test]
@@ -547,9 +544,9 @@ mod tests {
         ];
         let logs = [log(ANA, &ana), log(BO, &[(0, Entry::Joined)])];
 
-        let account = Account::of(&logs, Duration::from_millis(15));
+        let report = DeliveryReport::of(&logs, Duration::from_millis(15));
 
-        assert_eq!((account.sender_notified, account.silent.count), (0, 1));
+        assert_eq!((report.sender_notified, report.silent.count), (0, 1));
     }
 
     #[test]
@@ -564,10 +561,10 @@ mod tests {
             (32, Entry::Received(id(ANA, 1, 0))),
         ];
 
-        let account = Account::of(&[log(ANA, &ana)], Duration::ZERO);
+        let report = DeliveryReport::of(&[log(ANA, &ana)], Duration::ZERO);
 
-        assert!(account.is_honest(), "{account}");
-        assert_eq!((account.messages, account.delivered), (2, 2));
+        assert!(report.is_honest(), "{report}");
+        assert_eq!((report.messages, report.delivered), (2, 2));
     }
 
     #[test]
@@ -583,8 +580,8 @@ mod tests {
         let logs = [log(ANA, &ana), log(BO, &bo)];
 
         for (recovered, deaf) in [(0, 0), (15, 1), (25, 0)] {
-            let account = Account::of(&logs, Duration::from_millis(recovered));
-            assert_eq!(account.deaf, deaf, "after {recovered} ms");
+            let report = DeliveryReport::of(&logs, Duration::from_millis(recovered));
+            assert_eq!(report.deaf, deaf, "after {recovered} ms");
         }
     }
 

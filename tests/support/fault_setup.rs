@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt, time::Duration};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    clients::Crowd,
-    delivery_report::{Account, resumed},
+    clients::RoomClients,
+    delivery_report::{DeliveryReport, resumed},
     proxy::Proxy,
     redis::Redis,
     server::Server,
@@ -34,14 +34,14 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// Two arenas on one Redis or another deployment of it, and clients in rooms that span both.
 #[derive(Debug)]
-pub struct Stage<R = Redis> {
+pub struct FaultSetup<R = Redis> {
     /// The Redis of both processes.
     pub redis: R,
     /// The network between one Redis and each process; none for other deployments.
     pub wires: Vec<Proxy>,
     /// The processes.
     pub arenas: [Server; 2],
-    crowd: Crowd,
+    clients: RoomClients,
     has_metrics: bool,
 }
 
@@ -55,8 +55,8 @@ async fn arena(urls: &[String], layer: &str) -> Server {
 /// The effects of a fault.
 #[derive(Debug)]
 pub struct Verdict {
-    /// The account of each message.
-    pub account: Account,
+    /// The report of each message.
+    pub report: DeliveryReport,
     /// How long after the end of the fault all clients received again, if they did.
     pub resumed: Option<Duration>,
     /// The number of clients that were connected at the end.
@@ -67,7 +67,7 @@ pub struct Verdict {
     errors: String,
 }
 
-impl Stage {
+impl FaultSetup {
     /// Starts everything, with proxies to Redis; returns once messages have been sent for a while.
     ///
     /// `layer` is the arena's option of this name.
@@ -92,7 +92,7 @@ impl Stage {
     }
 }
 
-impl<R> Stage<R> {
+impl<R> FaultSetup<R> {
     /// Starts the processes and clients on a deployment with these URLs.
     pub async fn beside(redis: R, urls: &[String], layer: &str) -> Self {
         let arenas = [arena(urls, layer).await, arena(urls, layer).await];
@@ -100,19 +100,19 @@ impl<R> Stage<R> {
     }
 
     async fn with(redis: R, wires: Vec<Proxy>, arenas: [Server; 2]) -> Self {
-        let mut crowd = Crowd::new(EVERY);
+        let mut clients = RoomClients::new(EVERY);
         for number in 0..CLIENTS {
             let process = number / ROOMS % 2;
-            crowd.add(arenas[process as usize].port(), number % ROOMS);
+            clients.add(arenas[process as usize].port(), number % ROOMS);
         }
-        crowd.joined().await;
-        crowd.start_sending();
+        clients.joined().await;
+        clients.start_sending();
         sleep(BEFORE).await;
         Self {
             redis,
             wires,
             arenas,
-            crowd,
+            clients,
             has_metrics: true,
         }
     }
@@ -133,7 +133,7 @@ impl<R> Stage<R> {
     /// Adds a client of each process to a new room.
     pub fn enter_a_new_room(&mut self) {
         for arena in &self.arenas {
-            self.crowd.add(arena.port(), ROOMS);
+            self.clients.add(arena.port(), ROOMS);
         }
     }
 
@@ -142,20 +142,20 @@ impl<R> Stage<R> {
     ///
     /// Call it as soon as the fault is over.
     pub async fn verdict(mut self) -> Verdict {
-        let back = self.crowd.now();
+        let back = self.clients.now();
         sleep(AFTER).await;
-        self.crowd.joined().await;
-        self.crowd.stop_sending();
-        let account = self.settled(back + RESUME).await;
+        self.clients.joined().await;
+        self.clients.stop_sending();
+        let report = self.settled(back + RESUME).await;
         let mut metrics = HashMap::new();
         for arena in &self.arenas {
             for (name, value) in arena.metrics().await {
                 *metrics.entry(name).or_default() += value;
             }
         }
-        let logs = self.crowd.logs();
+        let logs = self.clients.logs();
         Verdict {
-            account,
+            report,
             resumed: resumed(&logs, back),
             connected: logs.iter().filter(|log| log.is_connected()).count(),
             metrics: self.has_metrics.then_some(metrics),
@@ -163,20 +163,20 @@ impl<R> Stage<R> {
         }
     }
 
-    /// Returns the account once no more messages arrive.
-    async fn settled(&self, recovered: Duration) -> Account {
+    /// Returns the report once no more messages arrive.
+    async fn settled(&self, recovered: Duration) -> DeliveryReport {
         let start = Instant::now();
-        let (mut account, mut since) = (Account::default(), start);
+        let (mut report, mut since) = (DeliveryReport::default(), start);
         loop {
-            let now = Account::of(&self.crowd.logs(), recovered);
+            let now = DeliveryReport::of(&self.clients.logs(), recovered);
             if now.missing() == 0 {
                 return now;
             }
-            if now != account {
-                (account, since) = (now, Instant::now());
+            if now != report {
+                (report, since) = (now, Instant::now());
             }
             if since.elapsed() > QUIET || start.elapsed() > DEADLINE {
-                return account;
+                return report;
             }
             sleep(POLL * 10).await;
         }
@@ -188,16 +188,16 @@ impl Verdict {
     /// If a loss was silent, a message was duplicated, reordered or unknown, or a client receives
     /// nothing; or if the metrics disagree.
     pub fn is_honest(&self) {
-        assert!(self.account.is_honest(), "{self:#}");
+        assert!(self.report.is_honest(), "{self:#}");
         if self.metrics.is_none() {
             return;
         }
-        let Account {
+        let DeliveryReport {
             messages,
             received,
             closed,
             ..
-        } = &self.account;
+        } = &self.report;
         let sent = self.published("sent");
         let not_sent = self.published("failed") + self.published("unconfirmed");
         let closed = |code| closed.get(&Some(code)).copied().unwrap_or(0);
@@ -238,15 +238,15 @@ impl Verdict {
             println!("a process was not run in time: {self}");
             return;
         }
-        assert!(self.account.is_complete(), "{self:#}");
+        assert!(self.report.is_complete(), "{self:#}");
         for (name, expected) in [
             (
                 r#"seaway_events_published_total{outcome="sent"}"#,
-                self.account.messages,
+                self.report.messages,
             ),
             (r#"seaway_events_published_total{outcome="failed"}"#, 0),
             (r#"seaway_events_published_total{outcome="unconfirmed"}"#, 0),
-            ("seaway_events_delivered_total", self.account.received),
+            ("seaway_events_delivered_total", self.report.received),
             (r#"seaway_events_dropped_total{reason="mailbox_full"}"#, 0),
             (r#"seaway_events_dropped_total{reason="undecodable"}"#, 0),
             (r#"seaway_missed_total{reason="interrupted"}"#, 0),
@@ -299,7 +299,7 @@ impl fmt::Display for Verdict {
             Some(resumed) => write!(f, "resumed after {resumed:.2?}; ")?,
             None => f.write_str("did not resume; ")?,
         }
-        write!(f, "{}", self.account)?;
+        write!(f, "{}", self.report)?;
         if f.alternate() {
             let mut metrics: Vec<_> = self.metrics.iter().flatten().collect();
             metrics.sort_by_key(|(name, _)| *name);

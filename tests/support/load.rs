@@ -52,7 +52,7 @@ pub struct Load {
 
 /// The clients of a load, joined to their rooms.
 #[derive(Debug)]
-pub struct Flood {
+pub struct LoadRun {
     load: Load,
     /// How long it took until all had joined.
     pub joined: Duration,
@@ -104,7 +104,7 @@ pub struct Count {
     pub delays: [Duration; 2],
 }
 
-impl Flood {
+impl LoadRun {
     /// Joins all clients of a load to their rooms in these processes.
     ///
     /// # Panics
@@ -213,7 +213,7 @@ async fn joined(joining: &mut JoinSet<(usize, Client)>) -> (usize, Client) {
     next.expect("a client that joins")
 }
 
-impl Drop for Flood {
+impl Drop for LoadRun {
     fn drop(&mut self) {
         for client in &self.clients {
             client.running.abort();

@@ -55,7 +55,7 @@ pub use self::{
     client::Client,
     cluster::Cluster,
     django::{Database, Databases, Django},
-    fault_setup::{Stage, Verdict},
+    fault_setup::{FaultSetup, Verdict},
     mariadb::MariaDb,
     page::Page,
     postgres::Postgres,

@@ -11,7 +11,7 @@ use std::{
 use seaway_tests::support::{
     Redis, Server,
     idle::Idle,
-    load::{Flood, Load},
+    load::{Load, LoadRun},
 };
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -52,12 +52,12 @@ pub(super) async fn run(connections: usize) {
     let each = memory as f64 * 1024.0 / opened as f64;
     println!("  memory of the servers: {before} MiB empty, {memory} MiB more, {each:.2} KiB each");
 
-    let flood = Flood::join(&ports, ROOM).await;
+    let run = LoadRun::join(&ports, ROOM).await;
     println!(
         "a room of {} over them, a message of 64 bytes every 50 ms",
         ROOM.members
     );
-    let count = flood.run().await;
+    let count = run.run().await;
 
     println!("  {count}");
     count.is_complete();

@@ -12,7 +12,7 @@ use std::{env, time::Duration};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use seaway_tests::support::{
     Redis, Server,
-    load::{Flood, Load, SlowReader},
+    load::{Load, LoadRun, SlowReader},
     reconnects::churn,
 };
 
@@ -86,11 +86,11 @@ async fn run(title: &str, load: Load) {
     let redis = Redis::new().await;
     let mut arenas = arenas(&redis, &[]).await;
     let before = resident(&mut arenas);
-    let flood = Flood::join(&ports(&arenas), load).await;
-    let (joined, idle) = (flood.joined, resident(&mut arenas));
+    let run = LoadRun::join(&ports(&arenas), load).await;
+    let (joined, idle) = (run.joined, resident(&mut arenas));
     let memory = redis.memory().await;
 
-    let count = flood.run().await;
+    let count = run.run().await;
 
     println!("{title}");
     println!("  joined in {joined:.2?}; {count}");
@@ -107,9 +107,9 @@ async fn slow_reader(load: Load) {
     // It reads again only when the others are done, and must find the close frame then.
     let arenas = arenas(&redis, &["--close-timeout", "120"]).await;
     let slow = SlowReader::join(arenas[0].port(), 0).await;
-    let flood = Flood::join(&ports(&arenas), load).await;
+    let run = LoadRun::join(&ports(&arenas), load).await;
 
-    let count = flood.run().await;
+    let count = run.run().await;
 
     println!("the same with one member that reads nothing");
     println!("  {count}");
