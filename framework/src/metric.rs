@@ -1,8 +1,8 @@
 //! The metrics of this crate, through the `metrics` facade: every name in one place.
 //!
 //! Without an installed recorder, each metric costs one branch. Handles are created with the
-//! channel layer and with each connection, so install the recorder first. `docs/channel-layers.md`
-//! lists the metrics for operators.
+//! channel layer, with each connection, and with the first WebSocket of the process, so install the
+//! recorder first. `docs/channel-layers.md` lists the metrics for operators.
 
 use crate::error::{Error, ErrorKind, Result};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};

@@ -14,7 +14,8 @@ use std::{convert::Infallible, sync::OnceLock};
 /// Few consumers read it after `connect`, and its head would be the largest part of an idle
 /// connection.
 pub(super) struct OpenScope {
-    packed: Scope<Packed>,
+    /// `None` once the consumer may have changed `whole`, so that nothing it removes is kept here.
+    packed: Option<Scope<Packed>>,
     /// Created from `packed` when it is first read, and used instead of it from then on.
     whole: OnceLock<Box<Scope<WebSocket>>>,
 }
@@ -44,7 +45,7 @@ const UNREAD: [HeaderName; 8] = [
 impl OpenScope {
     pub(super) fn new(scope: Scope<WebSocket>) -> Self {
         Self {
-            packed: scope.map_head(|head| PackedHead::new(head, &UNREAD)),
+            packed: Some(scope.map_head(|head| PackedHead::new(head, &UNREAD))),
             whole: OnceLock::new(),
         }
     }
@@ -53,12 +54,18 @@ impl OpenScope {
         self.whole.get_or_init(|| Box::new(self.unpacked()))
     }
 
+    fn packed(&self) -> &Scope<Packed> {
+        let packed = self.packed.as_ref();
+        packed.expect("`whole` exists once it is dropped")
+    }
+
     fn unpacked(&self) -> Scope<WebSocket> {
-        self.packed.copy().map_head(|head| head.unpack())
+        self.packed().copy().map_head(|head| head.unpack())
     }
 
     pub(super) fn whole_mut(&mut self) -> &mut Scope<WebSocket> {
         self.whole();
+        self.packed = None;
         self.whole.get_mut().expect("it was created above")
     }
 
@@ -74,7 +81,7 @@ impl OpenScope {
     pub(super) fn get<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
         match self.whole.get() {
             Some(whole) => whole.get(),
-            None => self.packed.get(),
+            None => self.packed().get(),
         }
     }
 }

@@ -121,7 +121,7 @@ impl Waiting {
         let waker = self.wakers.get_mut(place as usize)?.take();
         self.free.push(place);
         if self.free.len() == self.wakers.len() {
-            // What is idle must not keep the memory of its peak.
+            // Without a watch, the memory of the peak is released.
             *self = Self::default();
         }
         waker
