@@ -19,7 +19,7 @@ use seaway::{
     testing::{HttpCommunicator, WebSocketCommunicator, presence},
 };
 use seaway_tests::support::{
-    Cluster, Redis, Roster,
+    Client, Cluster, Redis, Roster, Server,
     presence_list::{GRACE, LATE, LEASE, arena, no_key_is_left},
     wait::{DEADLINE, until},
 };
@@ -49,6 +49,22 @@ async fn presence_with_queues_and_encryption_conforms() {
         connect(config.symmetric_encryption_keys(["secret"])).await
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_lease_and_a_grace_time_without_an_end_reject_no_one() {
+    const ENDLESS: &str = "18000000000000000000";
+    let redis = Redis::new().await;
+    let url = redis.url();
+    for redis in [&[][..], &["--redis", url.as_str()]] {
+        let times = ["--lease", ENDLESS, "--grace", ENDLESS];
+        let server = Server::arena_with(&[&times, redis].concat()).await;
+
+        let mut ana = Client::connect(server.port(), "/ws/presence/lot?key=ana").await;
+
+        assert!(ana.text().await.contains(r#""key":"ana""#), "{redis:?}");
+        ana.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

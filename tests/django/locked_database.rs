@@ -3,13 +3,9 @@
 use super::{
     matrix::{Place, everywhere},
     site::{OFTEN, alone, site_with},
-    socket::{assert_open, who_is},
+    socket::{assert_open, warns_of_a_failed_check, who_is},
 };
-use seaway_tests::support::{
-    Redis,
-    django::Version,
-    wait::{DEADLINE, until},
-};
+use seaway_tests::support::{Redis, django::Version};
 use serde_json::json;
 
 /// Only with the newest Django: what waits for a lock are the drivers of the database.
@@ -51,11 +47,6 @@ async fn a_database_that_is_locked_for_longer_keeps_the_users_and_says_so() {
 
     site.call("lock", json!([9])).await;
 
-    until("a warning", DEADLINE, async || {
-        let log = server.errors();
-        log.contains("could not recheck a user of Django")
-            .then_some(())
-    })
-    .await;
+    warns_of_a_failed_check(&mut server).await;
     assert_open(&mut socket).await;
 }

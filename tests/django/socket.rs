@@ -1,6 +1,9 @@
 //! A socket that sends whom it knows.
 
-use seaway_tests::support::{Client, Server};
+use seaway_tests::support::{
+    Client, Server,
+    wait::{DEADLINE, until},
+};
 use serde_json::Value;
 
 /// Opens a socket with these `Cookie` headers, and returns whom it knows.
@@ -23,4 +26,14 @@ pub(super) async fn who_is(server: &Server, cookie: &str) -> (Client, Value) {
 /// Checks that a socket is open after an exchange with the server.
 pub(super) async fn assert_open(socket: &mut Client) {
     socket.answers_ping().await;
+}
+
+/// Waits until the server has logged that it could not check a user, whom it keeps.
+pub(super) async fn warns_of_a_failed_check(server: &mut Server) {
+    until("a warning", DEADLINE, async || {
+        let log = server.errors();
+        log.contains("could not recheck a user of Django")
+            .then_some(())
+    })
+    .await;
 }

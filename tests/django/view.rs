@@ -4,7 +4,7 @@ use super::{
     matrix::{Place, with_each_engine},
     permissions::{groups, permissions},
     site::{NEVER, OFTEN, asking, site_with},
-    socket::{assert_open, who, who_is},
+    socket::{assert_open, warns_of_a_failed_check, who, who_is},
 };
 use seaway::{
     django::{DjangoAuth, DjangoView},
@@ -15,7 +15,6 @@ use seaway::{
 use seaway_tests::support::{
     RawClient, Redis,
     django::{Pages, SECRET_KEY},
-    wait::{DEADLINE, until},
 };
 use serde_json::{Value, json};
 
@@ -70,12 +69,7 @@ async fn a_view_that_is_down_keeps_the_users_of_open_sockets_and_rejects_new_one
 
     pages.kill();
 
-    until("a warning", DEADLINE, async || {
-        let log = server.errors();
-        log.contains("could not recheck a user of Django")
-            .then_some(())
-    })
-    .await;
+    warns_of_a_failed_check(&mut server).await;
     assert_open(&mut socket).await;
     let log_in = format!("Cookie: sessionid={cookie}\r\n");
     let mut client = RawClient::connect(server.port()).await;

@@ -6,7 +6,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// The time after a failed attempt in which [`LazyLink::has_just_failed`].
+/// How long after a failed attempt [`LazyLink::open_within`] begins none.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// A [`Link`] that is opened when it is first needed. An attempt that a caller does not wait for to
@@ -34,14 +34,20 @@ impl LazyLink {
         }
     }
 
-    /// Returns whether an attempt to connect is in progress that an earlier caller has begun.
-    pub(crate) fn is_opening(&self) -> bool {
-        matches!(self.state, LazyState::Opening(_))
-    }
-
-    /// Returns whether the last attempt has failed so recently that another one would fail, too.
-    pub(crate) fn has_just_failed(&self) -> bool {
-        self.failed_at.is_some_and(|at| at.elapsed() < RETRY)
+    /// Returns the connection if it is open, or opens within `limit`. An attempt that an earlier
+    /// caller has begun is not waited for, and after a failed one none is begun for [`RETRY`].
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn open_within(&mut self, limit: Duration) -> Option<&Link> {
+        if self.failed_at.is_some_and(|at| at.elapsed() < RETRY) {
+            return None;
+        }
+        let limit = match self.state {
+            LazyState::Opening(_) => Duration::ZERO,
+            LazyState::Closed | LazyState::Open(_) => limit,
+        };
+        self.open_by(Instant::now() + limit).await.ok()?
     }
 
     /// Returns the connection; `None` if it is not open at the deadline.

@@ -3,8 +3,9 @@
 use crate::{auth_app::Site, metrics::Counters};
 use async_trait::async_trait;
 use seaway::{
-    Channels, Close, Context, Handshake, NoEvent, Rejection, Result, Session, WebSocketConsumer,
-    channels::{ChannelLayer, InMemoryChannelLayer},
+    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result, Session,
+    WebSocketConsumer,
+    channels::{ChannelLayer, InMemoryChannelLayer, LocalChannels},
     from_service,
     middleware::Sessions,
     routing::ProtocolTypeRouter,
@@ -72,15 +73,7 @@ async fn users_who_cannot_be_loaded_are_closed_with_1013_after_max_outage() {
 
 #[tokio::test(start_paused = true)]
 async fn sessions_that_cannot_be_read_are_closed_with_1013_after_max_outage() {
-    let layer = InMemoryChannelLayer::default();
-    let local = layer.local().clone();
-    let channels = Channels::new(layer);
-    let store = Failing::default();
-    let pages = axum::Router::new().route("/", axum::routing::get(note));
-    let app = ProtocolTypeRouter::new()
-        .http(from_service(pages))
-        .websocket(Noted::application(&channels))
-        .with(Sessions::new(store.clone(), &channels).max_outage(MAX_OUTAGE));
+    let (app, store, local) = noted();
     let client = TestClient::new(&app);
     assert_eq!(client.get("/").await.status(), 200);
     let mut socket = client.websocket("/");
@@ -107,15 +100,7 @@ async fn sessions_that_cannot_be_read_are_closed_with_1013_after_max_outage() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ends_during_an_outage_closes_its_websockets_after_it() {
-    let layer = InMemoryChannelLayer::default();
-    let local = layer.local().clone();
-    let channels = Channels::new(layer);
-    let store = Failing::default();
-    let pages = axum::Router::new().route("/", axum::routing::get(note));
-    let app = ProtocolTypeRouter::new()
-        .http(from_service(pages))
-        .websocket(Noted::application(&channels))
-        .with(Sessions::new(store.clone(), &channels));
+    let (app, store, local) = noted();
     let client = TestClient::new(&app);
     let id = client.get("/").await.text().parse().unwrap();
     let mut socket = client.websocket("/");
@@ -132,6 +117,20 @@ async fn a_session_that_ends_during_an_outage_closes_its_websockets_after_it() {
     sleep(MINUTE).await;
 
     assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
+}
+
+/// Returns an application whose pages and WebSockets have sessions, their store, and its channels.
+fn noted() -> (ProtocolTypeRouter, Failing, LocalChannels) {
+    let layer = InMemoryChannelLayer::default();
+    let local = layer.local().clone();
+    let channels = Channels::new(layer);
+    let store = Failing::default();
+    let sessions = Sessions::new(store.clone(), &channels).max_outage(MAX_OUTAGE);
+    let pages = axum::Router::new().route("/", axum::routing::get(note));
+    let app = ProtocolTypeRouter::new()
+        .http(from_service(pages).with(sessions.clone()))
+        .websocket(Noted::application(&channels).with(sessions));
+    (app, store, local)
 }
 
 async fn assert_open(socket: &mut WebSocketCommunicator) {

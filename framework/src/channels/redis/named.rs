@@ -167,14 +167,7 @@ impl JobReader {
         let (looking, wait) = match &mut self.looking {
             Some(looking) => (looking, Duration::ZERO),
             None => {
-                if self.link.has_just_failed() {
-                    return None;
-                }
-                let wait = match self.link.is_opening() {
-                    true => Duration::ZERO,
-                    false => RESPONSE_LIMIT,
-                };
-                let link = self.link.open_by(Instant::now() + wait).await.ok()??;
+                let link = self.link.open_within(RESPONSE_LIMIT).await?;
                 let mut connection = link.current().ok()?.connection;
                 let looking = async move {
                     let mut oldest = redis::cmd("ZRANGE");
