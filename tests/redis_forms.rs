@@ -28,7 +28,7 @@ fn said(text: &str) -> Said {
 }
 
 /// The expiry of the jobs that a test waits for.
-const EXPIRY: Duration = Duration::from_secs(1);
+const EXPIRY: Duration = Duration::from_secs(2);
 
 async fn connect(config: impl Into<RedisConfig>) -> Channels {
     let channels = Channels::redis(config).await;

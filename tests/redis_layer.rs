@@ -73,7 +73,7 @@ async fn the_queue_layer_conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_in_redis_expire_with_both_formats_on_one_host_and_on_two() {
-    const EXPIRY: Duration = Duration::from_secs(1);
+    const EXPIRY: Duration = Duration::from_secs(2);
     for (is_queue, hosts) in [(false, 1), (true, 1), (false, 2), (true, 2)] {
         let redis = [Redis::new().await, Redis::new().await];
 
