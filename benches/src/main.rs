@@ -121,6 +121,9 @@ async fn rounds(options: &Options) -> Outcome {
     for round in 1..=options.effort.rounds {
         for shape in &options.shapes {
             for contestant in &options.contestants {
+                if shape.is_of_rooms() && !contestant.has_rooms {
+                    continue;
+                }
                 let place = format!("round {round}, {}, {}", shape.key, contestant.name);
                 let failures = match options.benchmark.forgives(*contestant) {
                     true => &mut outcome.of_peers,

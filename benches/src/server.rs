@@ -18,22 +18,32 @@ const CHANNELS_APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/channels");
 pub(crate) struct Contestant {
     /// Its name in the report.
     pub(crate) name: &'static str,
+    /// Whether it serves the routes of rooms.
+    pub(crate) has_rooms: bool,
     program: Program,
 }
 
 /// The servers in memory; Seaway is first, and is compared with the others.
-pub(crate) const IN_MEMORY: [Contestant; 3] = [
+pub(crate) const IN_MEMORY: [Contestant; 4] = [
     Contestant {
         name: "arena",
+        has_rooms: true,
         program: Program::Built("arena"),
     },
     Contestant {
         name: "bare",
+        has_rooms: true,
         program: Program::Built("peer-bare"),
     },
     Contestant {
         name: "axum",
+        has_rooms: true,
         program: Program::Built("peer-axum"),
+    },
+    Contestant {
+        name: "fastws",
+        has_rooms: false,
+        program: Program::Built("peer-fastwebsockets"),
     },
 ];
 
@@ -42,30 +52,37 @@ pub(crate) const IN_MEMORY: [Contestant; 3] = [
 pub(crate) const OVER_REDIS: [Contestant; 7] = [
     Contestant {
         name: "arena",
+        has_rooms: true,
         program: Program::Built("arena"),
     },
     Contestant {
         name: "queue",
+        has_rooms: true,
         program: Program::Arena(&["--layer", "queue"], RedisForm::One),
     },
     Contestant {
         name: "cluster",
+        has_rooms: true,
         program: Program::Arena(&[], RedisForm::Cluster),
     },
     Contestant {
         name: "queue-cluster",
+        has_rooms: true,
         program: Program::Arena(&["--layer", "queue"], RedisForm::Cluster),
     },
     Contestant {
         name: "axum",
+        has_rooms: true,
         program: Program::Built("peer-axum"),
     },
     Contestant {
         name: "pubsub",
+        has_rooms: true,
         program: Program::Channels("channels_redis.pubsub.RedisPubSubChannelLayer"),
     },
     Contestant {
         name: "core",
+        has_rooms: true,
         program: Program::Channels("channels_redis.core.RedisChannelLayer"),
     },
 ];

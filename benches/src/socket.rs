@@ -21,6 +21,9 @@ use crate::{
 /// The maximum size of one read beside the padding of a text, in bytes.
 const READ_BYTES: usize = 8 * 1024;
 
+/// The close code 1000.
+const NORMAL_CLOSURE: u16 = 1000;
+
 /// An open WebSocket.
 pub(crate) struct Socket {
     stream: TcpStream,
@@ -143,6 +146,22 @@ impl Socket {
                     return self.flush().await;
                 }
             }
+        }
+    }
+
+    /// Sends a closing handshake, and waits until the server has replied and cut the connection.
+    ///
+    /// The server cuts it first, so the client's port is free at once.
+    pub(crate) async fn close(mut self) -> Result<()> {
+        frame::write(&mut self.queued, CLOSE, &[&NORMAL_CLOSURE.to_be_bytes()]);
+        self.flush().await?;
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).await?;
+        match rest.first() {
+            Some(byte) if byte & 0x0f == CLOSE => Ok(()),
+            _ => Err(Error::other(
+                "the server cut a connection without a close frame",
+            )),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod crowd;
 mod echo;
+mod handshakes;
 mod idle;
 mod requests;
 mod rooms;
@@ -104,7 +105,7 @@ pub(crate) const OVER_REDIS: [Shape; 6] = [
 ];
 
 /// The loads in memory, in the order of the report.
-pub(crate) const IN_MEMORY: [Shape; 13] = [
+pub(crate) const IN_MEMORY: [Shape; 14] = [
     Shape {
         key: "echo-1",
         title: "echo: 32 connections, 1 message in flight on each",
@@ -188,6 +189,12 @@ pub(crate) const IN_MEMORY: [Shape; 13] = [
     },
     ROOMS_50X10,
     Shape {
+        key: "handshakes",
+        title: "handshakes: 32 clients, each opens and closes a connection",
+        unit: "handshake",
+        load: Load::Handshakes { clients: 32 },
+    },
+    Shape {
         key: "http",
         title: "HTTP GET /, 32 connections kept alive",
         unit: "request",
@@ -234,6 +241,9 @@ enum Load {
         senders: u32,
         bytes: usize,
     },
+    Handshakes {
+        clients: u32,
+    },
     Requests {
         connections: u32,
     },
@@ -248,6 +258,11 @@ enum Load {
 }
 
 impl Shape {
+    /// Returns whether its clients are in rooms.
+    pub(crate) fn is_of_rooms(&self) -> bool {
+        matches!(self.load, Load::Rooms { .. } | Load::Crowd { .. })
+    }
+
     /// Runs the load on a server.
     pub(crate) async fn run(&self, server: &Server, pace: Pace) -> Result<Sample> {
         match self.load {
@@ -269,6 +284,7 @@ impl Shape {
                 };
                 rooms::run(server, pace, size).await
             }
+            Load::Handshakes { clients } => handshakes::run(server, pace, clients).await,
             Load::Requests { connections } => requests::run(server, pace, connections).await,
             Load::Idle { connections } => idle::run(server, connections).await,
             Load::Crowd {
