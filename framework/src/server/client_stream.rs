@@ -116,8 +116,15 @@ impl AsyncRead for ClientStream {
         let before = buffer.filled().len();
         if !self.preface.is_empty() {
             self.preface.replay(buffer);
-        } else if let Side::Both(socket) = &mut self.side {
-            ready!(Pin::new(socket).poll_read(cx, buffer))?;
+        }
+        if let Side::Both(socket) = &mut self.side
+            && buffer.remaining() > 0
+        {
+            let received = Pin::new(socket).poll_read(cx, buffer)?;
+            // Something was replayed otherwise.
+            if buffer.filled().len() == before {
+                ready!(received);
+            }
         }
         let read = &buffer.filled()[before..];
         metric::ByteCounters::http().received(read.len());
