@@ -4,7 +4,7 @@ use super::{
     addresses::{self, Addresses, TooMany},
     connection::{self, ConnectionLimits, Stalled, log_stall},
     drain::Drain,
-    listener::{Accepted, ErasedListener},
+    listener::{Accepted, AcceptedClient, Arrival, ErasedListener},
     shutdown_signal::ShutdownSignal,
     trusted_proxies::TrustedProxies,
 };
@@ -131,7 +131,28 @@ where
         }
     }
 
-    fn serve(&self, Accepted { socket, client }: Accepted, permit: OwnedSemaphorePermit) {
+    fn serve(&self, Accepted(arrival): Accepted, permit: OwnedSemaphorePermit) {
+        match arrival {
+            Arrival::Now(client) => self.serve_client(client, permit),
+            Arrival::Later(reading) => {
+                let acceptor = self.clone();
+                self.drain.spawn(async move {
+                    tokio::select! {
+                        client = reading => if let Some(client) = client {
+                            acceptor.serve_client(client, permit);
+                        },
+                        () = acceptor.drain.first_bytes_overdue() => {}
+                    }
+                });
+            }
+        }
+    }
+
+    fn serve_client(&self, client: AcceptedClient, permit: OwnedSemaphorePermit) {
+        let AcceptedClient {
+            socket,
+            address: client,
+        } = client;
         let (address, too_many) = match client {
             Some(client) => self.addresses.open(client.ip()),
             None => (None, None),

@@ -13,6 +13,7 @@ use super::{
     request_body::RequestBody,
     request_head,
     socket::AcceptedStream,
+    stream_connection::StreamConnection,
     traffic::Traffic,
     trusted_proxies::TrustedProxies,
 };
@@ -58,15 +59,18 @@ pub(super) struct ConnectionLimits {
 /// How long an HTTP/2 client may be silent before it gets a PING frame.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// How long a client that has connected may take to send its first bytes once the server stops.
-const FIRST_BYTES: Duration = Duration::from_millis(250);
-
 /// How long an idle HTTP/2 client has to close the connection after GOAWAY. Then the server closes
 /// it.
 const IDLE_GRACE: Duration = Duration::from_secs(5);
 
 /// The smallest buffer that hyper allows.
 const MIN_BUFFER: usize = 8 * 1024;
+
+/// How long a client of HTTP/2 may take to read what is left of a WebSocket that has ended.
+const LAST_BYTES: Duration = Duration::from_secs(5);
+
+/// A time that no head takes. hyper adds the timeout to the clock, where `Duration::MAX` overflows.
+const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The error of a connection that was closed because the client stalled, with the reason for the
 /// log.
@@ -107,7 +111,7 @@ where
         preface = preface => preface??,
         // A client that has not sent anything yet has no request to finish, unless it has only just
         // connected: its request may be on the way.
-        () = first_bytes_overdue(&connection) => return Ok(()),
+        () = connection.first_bytes_overdue() => return Ok(()),
     };
     let is_http_2 = preface.is_http_2();
     let traffic = Arc::new(Traffic::default());
@@ -118,13 +122,6 @@ where
         false => serve_http_1(stream, app, &connection, limits, traffic, proxies).await,
         true => serve_http_2(stream, app, connection, limits, traffic, proxies).await,
     }
-}
-
-/// Completes when the server has stopped, and a client that had connected before had time to send
-/// its request.
-async fn first_bytes_overdue(connection: &Connection) {
-    connection.stopped().await;
-    tokio::time::sleep(FIRST_BYTES).await;
 }
 
 async fn serve_http_1<S, B>(
@@ -179,7 +176,7 @@ where
     let mut builder = conn::http1::Builder::new();
     builder
         .timer(timer)
-        .header_read_timeout(limits.head_timeout)
+        .header_read_timeout(limits.head_timeout.min(NO_LIMIT))
         .max_header_size(limits.max_head_size)
         .max_buf_size(limits.max_head_size.max(MIN_BUFFER));
     let mut http = pin!(builder.serve_connection(stream, service).with_upgrades());
@@ -231,9 +228,16 @@ where
     B::Error: Into<BoxError>,
 {
     let handle = connection.handle().downgrade();
+    let server = connection.server();
     let service = service_fn(move |request: Request<Incoming>| {
         let app = app.clone();
         let checked = request_head::check(&request, limits.allows_connect);
+        let is_connect = *request.method() == Method::CONNECT;
+        let opening = is_connect.then(|| StreamConnection::new(server.clone()));
+        let handle = match &opening {
+            Some(opening) => opening.handle(),
+            None => handle.clone(),
+        };
         let request = prepare(
             request,
             &handle,
@@ -244,6 +248,9 @@ where
         );
         let line = AccessLine::of(&request);
         async move {
+            if let Some(opening) = &opening {
+                http2_stream::expect_upgrade(opening.ended());
+            }
             let response = match checked {
                 Ok(()) => respond(app, request).await,
                 Err(rejection) => reject(&request, rejection),
@@ -378,6 +385,14 @@ where
 {
     fn execute(&self, stream: F) {
         let open = self.streams.open();
+        if let Some(ended) = http2_stream::upgrading() {
+            let limit = self.write_timeout.min(LAST_BYTES);
+            let writing = http2_stream::write_after_upgrade(stream, ended, limit);
+            return self.connection.spawn(async move {
+                writing.await;
+                drop(open);
+            });
+        }
         let serving = http2_stream::serve(stream, self.write_timeout);
         let client = self.connection.client();
         self.connection.spawn(async move {

@@ -16,6 +16,9 @@ use std::{
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
+/// How long a client that had just connected when the server stopped may take to send something.
+const FIRST_BYTES: Duration = Duration::from_millis(250);
+
 /// The open connections of a server, and the two signals that end them.
 pub(super) struct Drain {
     stop: Signal,
@@ -59,6 +62,18 @@ impl Drain {
         self.abort.set();
     }
 
+    /// Completes once the server stops, a short time later: a request that was on the way when it
+    /// stopped has then arrived.
+    pub(super) async fn first_bytes_overdue(&self) {
+        self.stop.wait().await;
+        tokio::time::sleep(FIRST_BYTES).await;
+    }
+
+    /// Runs a task that leads to a connection. It counts as one meanwhile.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.connections.spawn(task);
+    }
+
     /// Adds a connection, with its permits.
     pub(super) fn open(
         self: &Arc<Self>,
@@ -97,9 +112,9 @@ impl Connection {
         self.0.client
     }
 
-    /// Completes when the server stops.
-    pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.0.drain.stop.wait()
+    /// Completes as [`Drain::first_bytes_overdue`] does.
+    pub(super) async fn first_bytes_overdue(&self) {
+        self.0.drain.first_bytes_overdue().await;
     }
 
     /// Returns a signal that is set when the server stops.
@@ -114,7 +129,12 @@ impl Connection {
 
     /// Returns the handle for the applications that serve this connection.
     pub(super) fn handle(&self) -> ConnectionHandle {
-        ConnectionHandle::new(self.0.clone())
+        ConnectionHandle::new(self.server())
+    }
+
+    /// Returns what the server does for this connection.
+    pub(super) fn server(&self) -> Arc<dyn ServerConnection> {
+        self.0.clone()
     }
 
     /// Spawns a task that holds the connection while it runs, until [`Drain::abort`].

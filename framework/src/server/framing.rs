@@ -89,7 +89,15 @@ impl RequestFraming {
         self.part == Part::Head && !self.head.has_begun && self.line.is_empty()
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    fn keep(&mut self, mut bytes: &[u8]) {
+        // A chunk size may have any number of leading zeros, of which one is kept.
+        if self.part == Part::ChunkSize && self.line.iter().all(|digit| *digit == b'0') {
+            let zeros = bytes.iter().take_while(|digit| **digit == b'0').count();
+            bytes = &bytes[zeros..];
+            if zeros > 0 && self.line.is_empty() {
+                self.line.push(b'0');
+            }
+        }
         let room = LINE - self.line.len();
         let (kept, rest) = bytes.split_at(bytes.len().min(room));
         self.line.extend_from_slice(kept);
@@ -234,6 +242,19 @@ mod tests {
             }
             let bytewise: Vec<_> = bytes.chunks(1).collect();
             assert_eq!(fed(&bytewise).ambiguous(), expected, "{requests:?}");
+        }
+    }
+
+    #[test]
+    fn a_chunk_size_with_many_zeros_does_not_hide_the_next_request() {
+        let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let content = "\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 9999\r\n\r\n";
+        let size = format!("{}{:x}", "0".repeat(2 * LINE), content.len());
+        let text = format!("{head}{size}\r\n{content}\r\n0\r\n\r\n{BOTH}");
+
+        for cut in 0..text.len() {
+            let (start, end) = text.as_bytes().split_at(cut);
+            assert_eq!(fed(&[start, end]).ambiguous(), Some(2), "{cut}");
         }
     }
 

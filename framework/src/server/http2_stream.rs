@@ -1,20 +1,23 @@
-//! Resets of HTTP/2 streams whose client does not read the response.
+//! Resets of HTTP/2 streams whose client does not read the response, or what a WebSocket has sent
+//! last.
 //!
 //! The client opens a stream's flow-control window as it reads (RFC 9113, 5.2). While the window is
 //! full hyper waits without a timeout, so a client that never reads could hold a response per
 //! stream for ever.
 
 use super::alarm::Stall;
+use crate::protocol::SignalWatch;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::{
     cell::Cell,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
+use tokio::time::sleep;
 
 /// The largest piece of a response that is passed to hyper. hyper requests the next one once the
 /// window has room for the previous one, so this is the granularity at which progress is detected,
@@ -22,8 +25,16 @@ use std::{
 const PIECE: usize = 16 * 1024;
 
 tokio::task_local! {
-    /// The progress of the response of this task's stream.
-    static RESPONSE: Cell<StreamProgress>;
+    /// The stream that this task serves.
+    static STREAM: ServedStream;
+}
+
+#[derive(Default)]
+struct ServedStream {
+    /// The progress of the response.
+    progress: Cell<StreamProgress>,
+    /// The end of what the stream opens instead of a response, such as a WebSocket.
+    upgrade: Cell<Option<SignalWatch>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -45,7 +56,40 @@ pub(super) fn serve<F: Future>(
         stream: Some(stream),
         stall: Stall::new(limit),
     };
-    RESPONSE.scope(Cell::default(), watched)
+    STREAM.scope(ServedStream::default(), watched)
+}
+
+/// Announces that this task's stream may open a WebSocket, and the signal of its end.
+pub(super) fn expect_upgrade(ended: SignalWatch) {
+    _ = STREAM.try_with(|stream| stream.upgrade.set(Some(ended)));
+}
+
+/// Returns the end of the WebSocket for which hyper now spawns the task that writes: it does that
+/// in the task of the stream.
+pub(super) fn upgrading() -> Option<SignalWatch> {
+    STREAM.try_with(|stream| stream.upgrade.take()).ok()?
+}
+
+/// Writes what a WebSocket sends; if its client has not read the rest within `limit` of its end,
+/// the stream is reset.
+pub(super) async fn write_after_upgrade<F: Future>(
+    writing: F,
+    mut ended: SignalWatch,
+    limit: Duration,
+) {
+    let overdue = async {
+        poll_fn(|cx| match ended.poll(cx) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+        // Boxed, so that an open WebSocket has no memory for it.
+        Box::pin(sleep(limit)).await;
+    };
+    tokio::select! {
+        _ = writing => {}
+        () = overdue => {}
+    }
 }
 
 pin_project! {
@@ -67,7 +111,7 @@ impl<F: Future> Future for Watched<F> {
         if let Poll::Ready(served) = stream.poll(cx) {
             return Poll::Ready(Some(served));
         }
-        let progress = RESPONSE.with(Cell::get);
+        let progress = STREAM.with(|stream| stream.progress.get());
         let waits = progress.has_piece.then_some(progress.pieces);
         ready!(watched.stall.poll(waits, cx));
         watched.stream.set(None);
@@ -136,9 +180,10 @@ impl<B: Body<Data = Bytes>> Body for Pieces<B> {
 }
 
 fn record(has_piece: bool) {
-    _ = RESPONSE.try_with(|response| {
-        let pieces = response.get().pieces.wrapping_add(usize::from(has_piece));
-        response.set(StreamProgress { pieces, has_piece });
+    _ = STREAM.try_with(|stream| {
+        let pieces = stream.progress.get().pieces;
+        let pieces = pieces.wrapping_add(usize::from(has_piece));
+        stream.progress.set(StreamProgress { pieces, has_piece });
     });
 }
 

@@ -108,9 +108,19 @@ impl Listener for UnixListener {
 /// let connection = Accepted::new(stream, None);
 /// # Ok(()) }
 /// ```
-pub struct Accepted {
+pub struct Accepted(pub(super) Arrival);
+
+/// A connection that can be served now, or once something that comes before it was read.
+pub(super) enum Arrival {
+    Now(AcceptedClient),
+    /// Completes without a client if the connection is to be closed.
+    Later(Pin<Box<dyn Future<Output = Option<AcceptedClient>> + Send>>),
+}
+
+/// The stream of a connection, and the client's address.
+pub(super) struct AcceptedClient {
     pub(super) socket: AcceptedStream,
-    pub(super) client: Option<SocketAddr>,
+    pub(super) address: Option<SocketAddr>,
 }
 
 impl Accepted {
@@ -126,18 +136,49 @@ impl Accepted {
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         client: Option<SocketAddr>,
     ) -> Self {
-        Self {
-            socket: AcceptedStream::Other(Box::new(stream)),
-            client: client.map(canonical),
-        }
+        AcceptedClient::arrived(
+            AcceptedStream::Other(Box::new(stream)),
+            client.map(canonical),
+        )
     }
 
     /// Returns a TCP connection of this client.
     pub fn from_tcp(stream: TcpStream, client: SocketAddr) -> Self {
-        Self {
-            socket: AcceptedStream::Tcp(stream),
-            client: Some(canonical(client)),
-        }
+        AcceptedClient::arrived(AcceptedStream::Tcp(stream), Some(canonical(client)))
+    }
+
+    /// Returns the connection with `read` applied to it before it is served, in its own task.
+    pub(super) fn then<F>(self, read: impl FnOnce(AcceptedClient) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Option<AcceptedClient>> + Send + 'static,
+    {
+        Self(Arrival::Later(match self.0 {
+            Arrival::Now(client) => Box::pin(read(client)),
+            Arrival::Later(earlier) => Box::pin(async move { read(earlier.await?).await }),
+        }))
+    }
+
+    /// Returns the connection with another stream around its own.
+    pub(super) fn map(
+        self,
+        wrap: impl FnOnce(AcceptedStream) -> AcceptedStream + Send + 'static,
+    ) -> Self {
+        let wrapped = |AcceptedClient { socket, address }| AcceptedClient {
+            socket: wrap(socket),
+            address,
+        };
+        Self(match self.0 {
+            Arrival::Now(client) => Arrival::Now(wrapped(client)),
+            Arrival::Later(earlier) => {
+                Arrival::Later(Box::pin(async move { earlier.await.map(wrapped) }))
+            }
+        })
+    }
+}
+
+impl AcceptedClient {
+    fn arrived(socket: AcceptedStream, address: Option<SocketAddr>) -> Accepted {
+        Accepted(Arrival::Now(Self { socket, address }))
     }
 }
 
@@ -145,17 +186,18 @@ impl Accepted {
 #[cfg(unix)]
 impl From<UnixStream> for Accepted {
     fn from(stream: UnixStream) -> Self {
-        Self {
-            socket: AcceptedStream::Unix(stream),
-            client: None,
-        }
+        AcceptedClient::arrived(AcceptedStream::Unix(stream), None)
     }
 }
 
 impl fmt::Debug for Accepted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let client = match &self.0 {
+            Arrival::Now(client) => client.address,
+            Arrival::Later(_) => None,
+        };
         f.debug_struct("Accepted")
-            .field("client", &self.client)
+            .field("client", &client)
             .finish_non_exhaustive()
     }
 }

@@ -62,6 +62,7 @@ mod serve;
 mod serve_workers;
 mod shutdown_signal;
 mod socket;
+mod stream_connection;
 #[cfg(feature = "tls")]
 mod tls;
 mod traffic;

@@ -1,21 +1,21 @@
 //! The listener for proxies that speak the PROXY protocol.
 
 use super::{
-    listener::{Accepted, ErasedListener, Listener},
+    listener::{Accepted, AcceptedClient, ErasedListener, Listener},
     socket::AcceptedStream,
     trusted_proxies::TrustedProxies,
 };
 use crate::rejection_log::{Peer, Rejected, Rule};
 use ppp::{v1, v2};
 use std::{fmt, io, net::SocketAddr, time::Duration};
-use tokio::{io::AsyncReadExt, task::JoinSet, time::timeout};
+use tokio::{io::AsyncReadExt, time::timeout};
 
 /// A [`Listener`] behind proxies that state the address of their client in a header before the
 /// first byte of the connection: the PROXY protocol, versions 1 and 2, of HAProxy, nginx and load
 /// balancers.
 ///
 /// A connection from a trusted proxy must begin with the header; without a valid one within 5 s it
-/// is closed. All other connections are served as they are, with the address that they come from. A
+/// is closed; meanwhile it counts to [`max_connections`](crate::Serve::max_connections). All other connections are served as they are, with the address that they come from. A
 /// health check of a proxy (`LOCAL`, `UNKNOWN`) has the proxy's address.
 ///
 /// ```no_run
@@ -32,15 +32,10 @@ use tokio::{io::AsyncReadExt, task::JoinSet, time::timeout};
 pub struct ProxyProtocol {
     inner: Box<dyn ErasedListener>,
     proxies: TrustedProxies,
-    /// The connections whose header is being read.
-    reading: JoinSet<Option<Accepted>>,
 }
 
 /// How long a proxy may take to send its header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How many headers are read at once; at the bound no further connection is accepted.
-const MAX_READING: usize = 1024;
 
 /// The longest header of version 2 that is accepted, in bytes: addresses, and what a proxy adds.
 const MAX_HEADER: usize = 4096;
@@ -58,29 +53,20 @@ impl ProxyProtocol {
         Self {
             inner: Box::new(listener),
             proxies,
-            reading: JoinSet::new(),
         }
     }
 }
 
 impl Listener for ProxyProtocol {
     async fn accept(&mut self) -> io::Result<Accepted> {
-        loop {
-            tokio::select! {
-                Some(read) = self.reading.join_next() => {
-                    if let Ok(Some(accepted)) = read {
-                        return Ok(accepted);
-                    }
-                }
-                accepted = self.inner.accept(), if self.reading.len() < MAX_READING => {
-                    let accepted = accepted?;
-                    if !self.proxies.trust(accepted.client) {
-                        return Ok(accepted);
-                    }
-                    self.reading.spawn(read(accepted));
-                }
-            }
-        }
+        let proxies = self.proxies.clone();
+        let accepted = self.inner.accept().await?;
+        Ok(
+            accepted.then(async move |client| match proxies.trust(client.address) {
+                true => read(client).await,
+                false => Some(client),
+            }),
+        )
     }
 
     fn local_addr(&self) -> io::Result<String> {
@@ -97,19 +83,19 @@ impl fmt::Debug for ProxyProtocol {
 }
 
 /// Reads the header of a connection; `None` if it has none.
-async fn read(mut accepted: Accepted) -> Option<Accepted> {
-    let header = timeout(HEADER_TIMEOUT, read_header(&mut accepted.socket)).await;
+async fn read(mut client: AcceptedClient) -> Option<AcceptedClient> {
+    let header = timeout(HEADER_TIMEOUT, read_header(&mut client.socket)).await;
     match header.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(Some(client)) => accepted.client = Some(client),
+        Ok(Some(address)) => client.address = Some(address),
         Ok(None) => {}
         Err(error) => {
             let reason = format!("a trusted proxy sent no valid PROXY header: {error}");
-            let peer = Peer::without_request(accepted.client);
+            let peer = Peer::without_request(client.address);
             peer.log_rejection(Rule::RequestHead, Rejected::Disconnect, Some(&reason));
             return None;
         }
     }
-    Some(accepted)
+    Some(client)
 }
 
 /// Reads a header, and no byte after it; returns the client that it states.

@@ -94,15 +94,19 @@ impl Listener for TlsListener {
             renewal,
         } = self;
         let mut accepting = inner.accept();
-        let Accepted { socket, client } = loop {
+        let accepted = loop {
             tokio::select! {
                 accepted = &mut accepting => break accepted?,
                 renewed = renewal.renewed() => *acceptor = renewed,
             }
         };
-        socket.set_nodelay()?;
-        let stream = LazyTlsStream::Handshake(Box::new(acceptor.accept(socket)));
-        Ok(Accepted::new(stream, client))
+        let acceptor = acceptor.clone();
+        Ok(accepted.map(move |socket| {
+            // A socket that fails here fails again when it is read.
+            _ = socket.set_nodelay();
+            let stream = LazyTlsStream::Handshake(Box::new(acceptor.accept(socket)));
+            AcceptedStream::Other(Box::new(stream))
+        }))
     }
 
     fn local_addr(&self) -> io::Result<String> {

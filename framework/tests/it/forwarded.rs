@@ -13,6 +13,7 @@ use std::{future::IntoFuture, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::oneshot,
     time::timeout,
 };
 use tokio_tungstenite::client_async;
@@ -199,6 +200,32 @@ async fn a_proxy_that_sends_its_header_slowly_delays_no_other_connection() {
         .unwrap()
         .unwrap();
     assert!(response.ends_with("192.0.2.8:4712"), "{response}");
+}
+
+#[tokio::test]
+async fn a_client_whose_header_was_on_the_way_when_the_server_stopped_is_served() {
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let listener = ProxyProtocol::new(tcp, TrustedProxies::new(["127.0.0.1"]));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = serve(listener, app()).stop_on(async { _ = stopped.await });
+    let server = tokio::spawn(server.into_future());
+    let mut client = TcpStream::connect(address).await.unwrap();
+    // Clients are accepted in order: the first one was, too.
+    page(address, b"PROXY UNKNOWN\r\n", "").await;
+
+    // The server stops before it reads the header: this test has one thread.
+    stop.send(()).unwrap();
+    client
+        .write_all(b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 80\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await
+        .unwrap();
+
+    let mut response = String::new();
+    let read = timeout(PATIENCE, client.read_to_string(&mut response)).await;
+    read.unwrap().unwrap();
+    assert!(response.ends_with("192.0.2.7:4711"), "{response}");
+    timeout(PATIENCE, server).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]

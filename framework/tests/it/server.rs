@@ -158,6 +158,30 @@ async fn a_head_that_never_ends_is_closed_at_the_timeout() {
 }
 
 #[tokio::test]
+async fn timeouts_without_a_limit_serve_as_any_other() {
+    let server = Server::configured(app_with(WebSocketConfig::new()), |server| {
+        server
+            .head_timeout(Duration::MAX)
+            .body_timeout(Duration::MAX)
+            .write_timeout(Duration::MAX)
+            .idle_timeout(Duration::MAX)
+            .half_close_timeout(Duration::MAX)
+            .drain_timeout(Duration::MAX)
+    })
+    .await;
+
+    let mut client = connect(server.address, "/").await;
+    send_text(&mut client, "ahoy").await;
+    assert_eq!(next_text(&mut client).await, "ahoy");
+    drop(client);
+    timeout(PATIENCE, server.stop())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
 async fn a_head_far_over_64_kib_is_rejected() {
     let server = Server::start(app_with(WebSocketConfig::new())).await;
     let giant = format!(

@@ -6,11 +6,11 @@ use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, client::SendRequest, ext::Protocol};
 use http::{Method, Request, Response, Version};
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result,
+    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result, Serve,
     WebSocketConsumer, from_service,
     routing::{PathRouter, ProtocolTypeRouter},
 };
-use std::{future::poll_fn, net::SocketAddr};
+use std::{future::poll_fn, net::SocketAddr, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 
 /// A consumer that records the code with which its connection ended.
@@ -51,8 +51,12 @@ struct Connection(SendRequest<Bytes>);
 
 impl Connection {
     async fn new(address: SocketAddr) -> Self {
+        Self::with(h2::client::Builder::new(), address).await
+    }
+
+    async fn with(settings: h2::client::Builder, address: SocketAddr) -> Self {
         let tcp = TcpStream::connect(address).await.unwrap();
-        let (client, connection) = h2::client::handshake(tcp).await.unwrap();
+        let (client, connection) = settings.handshake(tcp).await.unwrap();
         tokio::spawn(connection);
         // The server's settings allow an extended CONNECT once they have arrived.
         let client = eventually_ready(client).await;
@@ -203,6 +207,27 @@ async fn a_stream_that_is_reset_disconnects_its_consumer_and_no_other() {
     assert_eq!(recorder.wait_for(1).await, ["1006"]);
     other.send(1, b"still here").await;
     assert_eq!(other.next().await, (1, Bytes::from("still here")));
+}
+
+#[tokio::test]
+async fn a_web_socket_that_has_ended_is_reset_if_its_client_reads_nothing() {
+    let recorder = Recorder::default();
+    let limit = Duration::from_millis(100);
+    let configure = |server: Serve<_>| server.write_timeout(limit);
+    let server = Server::configured(app(&recorder), configure).await;
+    let mut settings = h2::client::Builder::new();
+    settings.initial_window_size(0);
+    let mut connection = Connection::with(settings, server.address).await;
+    let mut socket = connection.open("/ending").await;
+
+    socket.send(8, &1000_u16.to_be_bytes()).await;
+    assert_eq!(recorder.wait_for(1).await, ["1000"]);
+
+    let reset = timeout(PATIENCE, poll_fn(|cx| socket.send.poll_reset(cx))).await;
+    assert_eq!(reset.unwrap().unwrap(), h2::Reason::CANCEL);
+    // Nothing of it delays the end of the server.
+    let stopped = server.stop();
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,72 @@
+//! The connection of an application that a stream of HTTP/2 has opened, such as a WebSocket.
+
+use crate::{
+    error::Result,
+    protocol::{
+        ConnectionHandle, ServerConnection, Signal, SignalWatch, UpgradedStream,
+        WeakConnectionHandle,
+    },
+};
+use hyper::upgrade::Upgraded;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// The connection that the application of an extended CONNECT gets: that of its client, and a
+/// signal of its own end.
+///
+/// hyper writes for such an application in a task of its own, which does not notice its end while
+/// the client reads nothing.
+pub(super) struct StreamConnection(Arc<Opened>);
+
+struct Opened {
+    client: Arc<dyn ServerConnection>,
+    ended: Signal,
+}
+
+impl StreamConnection {
+    pub(super) fn new(client: Arc<dyn ServerConnection>) -> Self {
+        let ended = Signal::default();
+        Self(Arc::new(Opened { client, ended }))
+    }
+
+    /// Returns the handle for the application.
+    pub(super) fn handle(&self) -> WeakConnectionHandle {
+        ConnectionHandle::new(self.0.clone()).downgrade()
+    }
+
+    /// Returns a signal that is set once nothing of the application is left.
+    pub(super) fn ended(&self) -> SignalWatch {
+        self.0.ended.watch()
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.ended.set();
+    }
+}
+
+impl ServerConnection for Opened {
+    fn client(&self) -> Option<SocketAddr> {
+        self.client.client()
+    }
+
+    fn stopping(&self) -> SignalWatch {
+        self.client.stopping()
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.client.retry_after()
+    }
+
+    fn half_close(&self) -> SignalWatch {
+        self.client.half_close()
+    }
+
+    fn aborted(&self) -> SignalWatch {
+        self.client.aborted()
+    }
+
+    fn upgraded_stream(&self, upgraded: Upgraded) -> Result<UpgradedStream> {
+        self.client.upgraded_stream(upgraded)
+    }
+}
