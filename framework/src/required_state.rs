@@ -143,6 +143,19 @@ impl RequiredState {
         self
     }
 
+    /// Replaces what is to be done if a type of value is missing.
+    #[cfg(feature = "django")]
+    pub(crate) fn with_remedy<T: 'static>(mut self, instead: &'static str) -> Self {
+        for needed in &mut self.0 {
+            if let Need::Value { id, remedy, .. } = &mut needed.need
+                && *id == TypeId::of::<T>()
+            {
+                *remedy = Cow::Borrowed(instead);
+            }
+        }
+        self
+    }
+
     /// Removes these values.
     #[cfg(feature = "server")]
     pub(crate) fn without_all(mut self, values: &Extensions) -> Self {

@@ -21,8 +21,10 @@ use crate::{
     },
     name::GroupName,
     outage::{MAX_OUTAGE, Outage},
+    required_state::RequiredState,
     revocation::{ChangeNotifier, Revocation, Revocations},
     scope::{OpensOverHttp, Scope},
+    session::Session,
 };
 use async_trait::async_trait;
 use http::{HeaderValue, header};
@@ -41,6 +43,11 @@ use tower_layer::Layer;
 const MODEL_BACKEND: &str = "django.contrib.auth.backends.ModelBackend";
 /// Default interval between two checks of an open connection.
 const RECHECK: Duration = Duration::from_secs(10);
+
+/// The remedy if an application beside a Django site needs a session of Seaway.
+const NOT_DJANGOS_SESSION: &str = "`Session` and #[session] read sessions of Seaway, of the \
+                                   middleware Sessions; for a value in the session of Django, \
+                                   use a field of the type DjangoSession and its `get`";
 
 /// Middleware that loads the user of a Django session, for the extractors
 /// [`User<DjangoUser>`](crate::User) and [`DjangoSession`].
@@ -275,6 +282,16 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
             }),
         );
         self.inner.call(scope, connection)
+    }
+
+    fn required_state(&self) -> RequiredState {
+        let required = self.inner.required_state();
+        let required = required.without::<Somebody<DjangoUser>>();
+        let required = required.with_remedy::<Session>(NOT_DJANGOS_SESSION);
+        match self.config.source {
+            UserSource::Tables(_) => required.without::<DjangoSession>(),
+            UserSource::View(_) => required,
+        }
     }
 }
 

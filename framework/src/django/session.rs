@@ -5,6 +5,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     rejection::Rejection,
+    required_state::RequiredState,
     scope::{OpensOverHttp, Scope},
 };
 use http::Extensions;
@@ -13,6 +14,10 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard},
 };
+
+/// The remedy if there is no session.
+const WRAP_IN_DJANGO_AUTH: &str = "wrap the application in the middleware DjangoAuth, with \
+                                   Django's sessions and not with a view";
 
 /// The Django session of one client: an extractor for consumers and axum handlers inside
 /// [`DjangoAuth`](super::DjangoAuth).
@@ -104,8 +109,7 @@ impl DjangoSession {
     pub(super) fn within(extensions: &Extensions) -> Result<Self> {
         let session = extensions.get::<Self>().cloned();
         session.ok_or_else(|| {
-            let message = "no DjangoSession in the scope; put the middleware DjangoAuth around \
-                           this application, with Django's sessions and not with a view";
+            let message = format!("no DjangoSession in the scope; {WRAP_IN_DJANGO_AUTH}");
             Error::new(ErrorKind::Missing, message)
         })
     }
@@ -142,6 +146,10 @@ impl DjangoSession {
 impl<P: OpensOverHttp> FromScope<P> for DjangoSession {
     async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
         Ok(DjangoSession::within(&scope.extensions)?)
+    }
+
+    fn required_state() -> RequiredState {
+        RequiredState::from_middleware::<Self>("a DjangoSession", WRAP_IN_DJANGO_AUTH)
     }
 }
 
