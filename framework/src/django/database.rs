@@ -22,6 +22,8 @@ use tokio::time::timeout;
 const CONNECTIONS: u32 = 10;
 /// The time limit of a query, including the wait for a connection.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit of the wait for a connection. It ends first, so that its error is reported.
+const CONNECTION_TIMEOUT: Duration = Duration::from_millis(4900);
 
 /// The database of a Django site, which Seaway only reads, unless you
 /// [write](super::DjangoSession::write) to a session.
@@ -97,7 +99,7 @@ impl DjangoDatabase {
         install_default_drivers();
         let connecting = AnyPoolOptions::new()
             .max_connections(CONNECTIONS)
-            .acquire_timeout(QUERY_TIMEOUT)
+            .acquire_timeout(CONNECTION_TIMEOUT)
             .connect(url);
         let pool = connecting.await.map_err(|error| {
             let message = match &error {
@@ -112,7 +114,7 @@ impl DjangoDatabase {
                 _ => "cannot connect to Django's database: check its URL, and that it runs"
                     .to_owned(),
             };
-            Error::new(ErrorKind::Session, message).with_source(error)
+            Error::new(ErrorKind::Session, message).with_source(explained(error))
         })?;
         let columns = columns(&pool, dialect, &users.table).await?;
         let user_id = check_users(dialect, &users, &columns)?;
@@ -503,5 +505,32 @@ async fn limited<T>(
 
 fn failed(does: &str, what: &str, error: SqlError) -> Error {
     let message = format!("cannot {does} {what} of Django's database");
-    Error::new(ErrorKind::Session, message).with_source(error)
+    Error::new(ErrorKind::Session, message).with_source(explained(error))
+}
+
+/// Returns the error with words for that of the pool, which does not name the database.
+fn explained(error: SqlError) -> Box<dyn std::error::Error + Send + Sync> {
+    match error {
+        SqlError::PoolTimedOut => {
+            "no connection within 5 s: it does not accept connections, or all 10 are in use".into()
+        }
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_without_a_free_connection_is_not_called_a_pool() {
+        let error = failed("read", "a session", SqlError::PoolTimedOut);
+
+        assert_eq!(
+            format!("{error:#}"),
+            "cannot read a session of Django's database: no connection within 5 s: it does not \
+             accept connections, or all 10 are in use"
+        );
+        assert_eq!(CONNECTIONS, 10);
+    }
 }

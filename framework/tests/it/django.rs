@@ -124,6 +124,21 @@ async fn a_consumer_that_needs_a_session_which_django_auth_does_not_have_stops_t
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_database_that_refuses_connections_is_not_called_a_pool() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    drop(taken);
+
+    let connecting = DjangoDatabase::connect(&format!("postgres://django@{address}/site")).await;
+
+    assert_eq!(
+        format!("{:#}", connecting.unwrap_err()),
+        "cannot connect to Django's database: check its URL, and that it runs: no connection \
+         within 5 s: it does not accept connections, or all 10 are in use"
+    );
+}
+
 /// Channels deletes the session of a rotated key, where Django and Seaway keep the user; in all other
 /// cases, the user is the same in Channels.
 #[tokio::test]
