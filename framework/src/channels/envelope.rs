@@ -291,10 +291,23 @@ impl Envelope {
             let name = std::any::type_name::<E>();
             let message = match foreign_setting(self.event_bytes()) {
                 Some(setting) => format!("cannot decode an event as {name}: {setting}"),
+                None if self.is_of_no_variant(&source) => format!(
+                    "cannot decode an event as {name}: correct the `type` that the sender uses, \
+                     or name it with #[event(\"…\")]"
+                ),
                 None => format!("cannot decode an event as {name}"),
             };
             Error::new(ErrorKind::Codec, message).with_source(source)
         })
+    }
+
+    /// Returns whether decoding failed because the enum has no variant of this `type`.
+    fn is_of_no_variant(&self, error: &rmp_serde::decode::Error) -> bool {
+        let rmp_serde::decode::Error::Syntax(text) = error else {
+            return false;
+        };
+        let kind = self.kind();
+        kind.is_some_and(|kind| text.starts_with(&format!("unknown variant `{kind}`")))
     }
 
     /// Returns the event's `type`, if it is a map that has one.

@@ -40,6 +40,12 @@ enum Task {
     Wait,
 }
 
+/// A job of another type, which no worker here knows.
+#[derive(Event)]
+enum OtherTask {
+    Fail,
+}
+
 fn record(number: usize) -> Task {
     let text = number.to_string();
     Task::Record { text }
@@ -172,11 +178,12 @@ async fn a_job_that_fails_panics_or_cannot_be_decoded_is_logged_and_counted_and_
     send(&channels, Task::Panic).await;
     let bytes = Envelope::from_bytes("not MessagePack");
     channels.layer().send(&tasks(), bytes).await.unwrap();
+    channels.send(&tasks(), &OtherTask::Fail).await.unwrap();
     send(&channels, record(1)).await;
 
     assert_eq!(probe.recorder.wait_for(1).await, ["1"]);
     workers.stop().await;
-    for (outcome, expected) in [("done", 1), ("failed", 2), ("panicked", 1), ("aborted", 0)] {
+    for (outcome, expected) in [("done", 1), ("failed", 3), ("panicked", 1), ("aborted", 0)] {
         let count = counters.get(&format!(
             "seaway_jobs_total channel=tasks outcome={outcome}"
         ));
@@ -184,7 +191,14 @@ async fn a_job_that_fails_panics_or_cannot_be_decoded_is_logged_and_counted_and_
     }
     assert!(log.line("no paper").contains("a job failed"));
     assert!(log.line("no ink").contains("a job panicked"));
-    assert!(log.line("cannot decode").contains("Task"));
+    assert_eq!(
+        log.lines("cannot decode an event as it::workers::Task")
+            .len(),
+        2
+    );
+    let advice = "correct the `type` that the sender uses, or name it with #[event(\"…\")]: \
+                  unknown variant `other_task.fail`";
+    log.line(advice);
 }
 
 #[tokio::test]
