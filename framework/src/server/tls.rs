@@ -9,8 +9,11 @@ use crate::{
     log_limit::log_limited,
 };
 use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    InconsistentKeys, ServerConfig,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
 };
 use std::{
     fmt,
@@ -61,8 +64,8 @@ impl TlsListener {
     /// Creates a listener with the certificate chain and the private key in these PEM files.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] with the file and the reason, if a file cannot be read, contains no
-    /// certificate or key, or if the key is not the certificate's.
+    /// [`ErrorKind::Io`] with the file and the reason, if a file cannot be read, is not a regular
+    /// file, contains no certificate or key, or if the key is not the certificate's.
     pub fn new(
         listener: impl Listener,
         certificate: impl AsRef<Path>,
@@ -209,21 +212,54 @@ impl CertificateFiles {
 
     fn load(&self) -> Result<TlsAcceptor> {
         let (certificate, key) = (&self.certificate, &self.key);
+        check_is_file("certificate", certificate)?;
+        check_is_file("key", key)?;
         let chain = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
             .map_err(|source| failed("read the TLS certificate", certificate, source))?;
-        let private = PrivateKeyDer::from_pem_file(key)
-            .map_err(|source| failed("read the TLS key", key, source))?;
+        if chain.is_empty() {
+            return Err(holds_no("certificate", certificate));
+        }
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|source| match source {
+            pem::Error::NoItemsFound => holds_no("private key", key),
+            other => failed("read the TLS key", key, other),
+        })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|source| failed("configure TLS with the key", key, source))?
             .with_no_client_auth()
             .with_single_cert(chain, private)
-            .map_err(|source| failed("use the TLS certificate", certificate, source))?;
+            .map_err(|source| match source {
+                rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                    let (certificate, key) = (certificate.display(), key.display());
+                    let message = format!("{key} is not the key of the certificate {certificate}");
+                    Error::new(ErrorKind::Io, message)
+                }
+                other => failed("use the TLS certificate", certificate, other),
+            })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
+}
+
+/// Checks that this is a regular file: a reader of a named pipe may wait without end, and the next
+/// checks with it.
+fn check_is_file(what: &str, file: &Path) -> Result<()> {
+    let operation = format!("read the TLS {what}");
+    let data = file.metadata();
+    let data = data.map_err(|source| failed(&operation, file, source))?;
+    if data.is_file() {
+        return Ok(());
+    }
+    let reason = io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+    Err(failed(&operation, file, reason))
+}
+
+fn holds_no(what: &str, file: &Path) -> Error {
+    let file = file.display();
+    let message = format!("{file} holds no {what} in PEM; are the two files swapped?");
+    Error::new(ErrorKind::Io, message)
 }
 
 fn failed(
