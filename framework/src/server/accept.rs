@@ -58,6 +58,10 @@ pub(super) async fn accept<S, B>(
         limits: limits.clone(),
         app,
     };
+    let addresses = listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok());
+    let address = addresses.collect::<Vec<_>>().join(", ");
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(acceptor.clone().accept_from(listener));
@@ -71,6 +75,7 @@ pub(super) async fn accept<S, B>(
     accepting.shutdown().await;
     drain.begin();
     tracing::info!(
+        address,
         connections = drain.connections(),
         "stopping: closing WebSockets and finishing open requests"
     );

@@ -1,6 +1,9 @@
 //! Tests of listeners: Unix sockets, and listeners of a user's own.
 
-use crate::support::{PATIENCE, echo};
+use crate::{
+    log::Log,
+    support::{PATIENCE, echo},
+};
 use axum::{Router, routing::get};
 use seaway::{
     Accepted, ClientAddr, Listener, Result, from_service, routing::ProtocolTypeRouter, serve,
@@ -97,6 +100,7 @@ async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin) {
 #[tokio::test]
 async fn a_unix_socket_serves_pages_and_websockets_of_clients_without_an_address() {
     let path = Path::new("unix");
+    let log = Log::listen();
     let server = start(UnixListener::bind(&path.0).unwrap());
     let connect = || UnixStream::connect(&path.0);
 
@@ -111,6 +115,10 @@ async fn a_unix_socket_serves_pages_and_websockets_of_clients_without_an_address
 
     server.stop().await;
     assert!(connect().await.is_err(), "the listener is closed");
+    for line in ["listening", "stopping: closing WebSockets"] {
+        let line = log.line(line);
+        assert!(line.contains(path.0.to_str().unwrap()), "{line}");
+    }
 }
 
 #[tokio::test]
