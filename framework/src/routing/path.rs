@@ -15,8 +15,8 @@ use std::{fmt, future::Future, mem, sync::Arc};
 /// A router that selects an application by path, for HTTP or for WebSocket.
 ///
 /// The syntax of paths is axum's: `/rooms/{room}` matches one segment, `/files/{*rest}` all that
-/// follow; a parameter is never empty. The most specific route wins. A path without a route gets 404. `/rooms` and `/rooms/`
-/// are two paths.
+/// follow; a parameter is never empty. A literal segment wins over a parameter and over `{*rest}`.
+/// A path without a route gets 404. `/rooms` and `/rooms/` are two paths.
 ///
 /// ```
 /// use seaway::{Scope, application_fn, protocol::{Body, Exchange, Http}, routing::PathRouter};

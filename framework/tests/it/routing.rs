@@ -167,6 +167,52 @@ fn two_routes_for_one_path_panic_at_construction() {
         .route("/a/{other}", page("other"));
 }
 
+#[tokio::test]
+async fn a_literal_segment_wins_over_a_parameter_and_over_the_rest_of_a_path() {
+    let routes = [
+        "/in/{house}",
+        "/in/about",
+        "/in/{house}/{room}",
+        "/in/{other}/attic",
+        "/in/hall/{room}",
+        "/{*path}",
+    ];
+    let app = |routes: &[&'static str]| {
+        let with =
+            |router: PathRouter<Http>, route: &&'static str| router.route(route, page(route));
+        routes.iter().fold(PathRouter::new(), with).boxed()
+    };
+    let reversed: Vec<_> = routes.iter().copied().rev().collect();
+    for app in [app(&routes), app(&reversed)] {
+        for (path, response) in [
+            ("/in/about", "/in/about"),
+            ("/in/hall", "/in/{house} house=hall"),
+            ("/in/hall/attic", "/in/hall/{room} room=attic"),
+            ("/in/hut/attic", "/in/{other}/attic other=hut"),
+            ("/in/hut/shed", "/in/{house}/{room} house=hut room=shed"),
+            ("/in/hall/a/b", "/{*path} path=in/hall/a/b"),
+            ("/in/about/", "/{*path} path=in/about/"),
+        ] {
+            assert_eq!(
+                get(&app, path).await,
+                (StatusCode::OK, response.into()),
+                "{path}"
+            );
+        }
+        assert_eq!(get(&app, "/").await.0, StatusCode::NOT_FOUND);
+    }
+    for both in [
+        ["/x", "/x"],
+        ["/{a}/x", "/{b}/x"],
+        ["/{*a}", "/{*b}"],
+        ["/{a}", "/{*b}"],
+        ["/{*a}", "/{b}/x"],
+    ] {
+        let building = std::panic::catch_unwind(|| app(&both));
+        assert!(building.is_err(), "{both:?}");
+    }
+}
+
 #[test]
 fn a_path_that_no_request_can_have_panics_at_construction() {
     for (path, remedy) in [
