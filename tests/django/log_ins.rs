@@ -22,6 +22,9 @@ async fn a_log_in_on_a_page_is_known_to_the_socket(version: Version) {
         let (ana, root) = (site.log_in("ana").await, site.log_in_again("root").await);
         let server = server(site, redis, engine, &NEVER).await;
 
+        // Not in letter case alone, which MariaDB ignores.
+        let other = if ana.starts_with('0') { '1' } else { '0' };
+        let altered = format!("{other}{}", &ana[1..]);
         for (cookies, user) in [
             (vec![format!("sessionid={ana}")], json!("ana")),
             (vec![format!("sessionid={root}")], json!("root")),
@@ -38,7 +41,7 @@ async fn a_log_in_on_a_page_is_known_to_the_socket(version: Version) {
                 vec![format!("sessionid={}", &ana[..ana.len() - 1])],
                 Value::Null,
             ),
-            (vec![format!("sessionid=X{}", &ana[1..])], Value::Null),
+            (vec![format!("sessionid={altered}")], Value::Null),
             (vec!["sessionid=".to_owned()], Value::Null),
             (vec![], Value::Null),
         ] {
