@@ -22,7 +22,7 @@ enum Limit {
 }
 
 /// The targets in memory.
-pub(crate) const IN_MEMORY: [Target; 6] = [
+pub(crate) const IN_MEMORY: [Target; 7] = [
     cpu(
         "CPU per echo, 1 under way",
         "echo-1",
@@ -43,12 +43,17 @@ pub(crate) const IN_MEMORY: [Target; 6] = [
         "rooms-50x10",
         Limit::Times(1.2, "bare"),
     ),
+    cpu(
+        "CPU per handshake",
+        "handshakes",
+        Limit::Times(1.1, "fastws"),
+    ),
     cpu("CPU per HTTP request", "http", Limit::Times(1.0, "axum")),
     Target {
         what: "memory per idle connection",
         shape: "idle",
         figure: Figure::MemoryKib,
-        limit: Limit::AtMost(8.0, "KiB"),
+        limit: Limit::AtMost(3.5, "KiB"),
     },
 ];
 
