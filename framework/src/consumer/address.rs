@@ -89,6 +89,11 @@ impl ConsumerAddress {
         self.channels.departure(self.mailbox()?.name())
     }
 
+    /// Leaves the groups. Returns what the end of the connection waits for.
+    pub(super) fn leave(self) -> Departure {
+        self.departure()
+    }
+
     pub(super) async fn resume<E: Event>(
         &self,
         topic: &Topic<E>,

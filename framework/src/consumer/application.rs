@@ -3,8 +3,8 @@
 use super::{
     ConsumerApplication, Context, Handshake, Trigger, WebSocketConsumer,
     connect::serve,
-    disconnect_guard::{DisconnectHook, disconnected},
-    hooks::Hooks,
+    disconnect_guard::{DisconnectHook, Disconnects, disconnected},
+    hooks::{Connect, Connected, Hooks},
 };
 use crate::{
     application::Application,
@@ -20,6 +20,7 @@ use crate::{
 use std::{
     any::type_name,
     future::{Future, ready},
+    marker::PhantomData,
     time::Duration,
 };
 
@@ -30,11 +31,12 @@ impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
         upgrade: Upgrade,
     ) -> impl Future<Output = crate::Result<()>> + Send {
         scope.record("consumer", type_name::<C>());
-        let hooks = AsyncHooks::<C> {
-            consumer: None,
-            ctx: None,
-        };
-        serve(hooks, self.channels.clone(), scope, upgrade)
+        serve(
+            AsyncStart::<C>(PhantomData),
+            self.channels.clone(),
+            scope,
+            upgrade,
+        )
     }
 
     fn required_state(&self) -> RequiredState {
@@ -42,20 +44,56 @@ impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
     }
 }
 
-/// The hooks of an async consumer.
-struct AsyncHooks<C: WebSocketConsumer> {
-    /// `None` until `connect` has returned it.
-    consumer: Option<C>,
-    /// `None` until the handshake is accepted.
-    ctx: Option<Context<C::Event>>,
+/// An async consumer before `connect`.
+struct AsyncStart<C>(PhantomData<fn() -> C>);
+
+impl<C: WebSocketConsumer> Connect for AsyncStart<C> {
+    type Event = C::Event;
+    type Connected = AsyncConnected<C>;
+
+    async fn connect(
+        &mut self,
+        mut handshake: Handshake<C::Event>,
+    ) -> Result<(AsyncConnected<C>, Handshake<C::Event>), Rejection> {
+        let consumer = C::connect(&mut handshake).await?;
+        Ok((AsyncConnected(consumer), handshake))
+    }
 }
 
-impl<C: WebSocketConsumer> AsyncHooks<C> {
-    fn parts(&mut self) -> (&mut C, &mut Context<C::Event>) {
-        let consumer = self.consumer.as_mut().expect("`connect` comes first");
-        let ctx = self.ctx.as_mut().expect("the handshake is accepted first");
-        (consumer, ctx)
+impl<C: WebSocketConsumer> Disconnects for AsyncStart<C> {
+    type End = Close;
+
+    /// Does nothing: a `connect` that is no longer awaited does not continue.
+    fn disconnect(self, _: Close) -> DisconnectHook {
+        Box::pin(ready(()))
     }
+}
+
+/// An async consumer whose handshake is not accepted yet.
+struct AsyncConnected<C>(C);
+
+impl<C: WebSocketConsumer> Connected for AsyncConnected<C> {
+    type Event = C::Event;
+    type Hooks = AsyncHooks<C>;
+
+    fn open(self, ctx: Context<C::Event>) -> AsyncHooks<C> {
+        let Self(consumer) = self;
+        AsyncHooks { consumer, ctx }
+    }
+}
+
+impl<C: WebSocketConsumer> Disconnects for AsyncConnected<C> {
+    type End = Close;
+
+    fn disconnect(self, close: Close) -> DisconnectHook {
+        disconnected(move || self.0.disconnect(close))
+    }
+}
+
+/// An async consumer with its open connection.
+struct AsyncHooks<C: WebSocketConsumer> {
+    consumer: C,
+    ctx: Context<C::Event>,
 }
 
 impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
@@ -65,25 +103,13 @@ impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
 
     const TICK_NAMES: &'static [&'static str] = C::TICK_NAMES;
 
-    async fn connect(
-        &mut self,
-        mut handshake: Handshake<C::Event>,
-    ) -> Result<Handshake<C::Event>, Rejection> {
-        self.consumer = Some(C::connect(&mut handshake).await?);
-        Ok(handshake)
-    }
-
-    fn set_context(&mut self, ctx: Context<C::Event>) {
-        self.ctx = Some(ctx);
-    }
-
     fn opened(&mut self) -> impl Future<Output = crate::Result<()>> + Send {
-        let (consumer, ctx) = self.parts();
+        let Self { consumer, ctx } = self;
         consumer.opened(ctx)
     }
 
     async fn receive(&mut self, message: Message) -> crate::Result<()> {
-        let (consumer, ctx) = self.parts();
+        let Self { consumer, ctx } = self;
         match C::Input::decode(message) {
             Ok(input) => consumer.receive(ctx, input).await,
             Err((error, message)) => consumer.malformed(ctx, error.into(), message).await,
@@ -91,12 +117,12 @@ impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
     }
 
     fn event(&mut self, event: Shared<C::Event>) -> impl Future<Output = crate::Result<()>> + Send {
-        let (consumer, ctx) = self.parts();
+        let Self { consumer, ctx } = self;
         consumer.event(ctx, event)
     }
 
     fn missed(&mut self, missed: Missed) -> impl Future<Output = crate::Result<()>> + Send {
-        let (consumer, ctx) = self.parts();
+        let Self { consumer, ctx } = self;
         consumer.missed(ctx, missed)
     }
 
@@ -105,20 +131,22 @@ impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
         error: Error,
         trigger: Trigger,
     ) -> impl Future<Output = crate::Result<()>> + Send {
-        let (consumer, ctx) = self.parts();
+        let Self { consumer, ctx } = self;
         consumer.failed(ctx, error, trigger)
     }
 
     fn tick(&mut self, tick: usize) -> impl Future<Output = crate::Result<()>> + Send {
-        let (consumer, ctx) = self.parts();
+        let Self { consumer, ctx } = self;
         consumer.tick(ctx, tick)
     }
+}
+
+impl<C: WebSocketConsumer> Disconnects for AsyncHooks<C> {
+    type End = Close;
 
     fn disconnect(self, close: Close) -> DisconnectHook {
-        drop(self.ctx);
-        match self.consumer {
-            Some(consumer) => disconnected(move || consumer.disconnect(close)),
-            None => Box::pin(ready(())),
-        }
+        let Self { consumer, ctx } = self;
+        drop(ctx);
+        disconnected(move || consumer.disconnect(close))
     }
 }

@@ -1,35 +1,46 @@
 //! The opening of a consumer's WebSocket: origin check, `connect`, response, and the driver.
 
 use super::{
-    Context, Handshake, address::ConsumerAddress, disconnect_guard::DisconnectGuard,
-    driver::Driver, handshake::too_slow, hooks::Hooks, open_scope::OpenScope,
-    reply_headers::complete, watch::ConditionWatch,
+    Context, Handshake,
+    address::ConsumerAddress,
+    disconnect_guard::DisconnectGuard,
+    driver::{AcceptedConnection, Driver},
+    handshake::too_slow,
+    hooks::{Connect, Connected},
+    joined::{GroupMember, Joined},
+    open_scope::OpenScope,
+    reply_headers::complete,
+    watch::ConditionWatch,
 };
 use crate::{
     catch_panic::catch_panic,
-    channels::Channels,
+    channels::{Channels, Departure},
     error::Result,
     message::Close,
-    name::ChannelName,
-    protocol::{Upgrade, WebSocket},
+    protocol::{Socket, Upgrade, WebSocket},
     rejection::Rejection,
     rejection_log::Rule,
     revocation::Revocations,
     scope::Scope,
 };
 use http::HeaderMap;
-use std::{future::Future, marker::PhantomData, time::Duration};
+use std::{
+    future::{Future, ready},
+    marker::PhantomData,
+    mem,
+    time::Duration,
+};
 use tokio::time::timeout;
 
-/// Serves one client with these hooks, from the handshake to `disconnect`.
-pub(super) fn serve<H: Hooks>(
-    hooks: H,
+/// Serves one client with this consumer, from the handshake to `disconnect`.
+pub(super) fn serve<C: Connect>(
+    consumer: C,
     channels: Channels,
     scope: Scope<WebSocket>,
     upgrade: Upgrade,
 ) -> impl Future<Output = crate::Result<()>> + Send {
     // Boxed, so that the connection's future does not keep the memory of the handshake.
-    let opening = Box::pin(open(hooks, channels, scope, upgrade));
+    let opening = Box::pin(open(consumer, channels, scope, upgrade));
     async move {
         match opening.await? {
             Some(driver) => driver.run().await,
@@ -38,13 +49,16 @@ pub(super) fn serve<H: Hooks>(
     }
 }
 
+/// The driver of a consumer that is still to connect.
+type DriverOf<C> = Driver<<<C as Connect>::Connected as Connected>::Hooks>;
+
 /// Runs the handshake up to the open socket; `None` if the client was rejected or has left.
-async fn open<H: Hooks>(
-    hooks: H,
+async fn open<C: Connect>(
+    consumer: C,
     channels: Channels,
     scope: Scope<WebSocket>,
     mut upgrade: Upgrade,
-) -> Result<Option<Box<Driver<H>>>> {
+) -> Result<Option<Box<DriverOf<C>>>> {
     if !upgrade.is_origin_allowed() {
         upgrade.reject_origin().await?;
         return Ok(None);
@@ -54,11 +68,7 @@ async fn open<H: Hooks>(
         upgrade.reject(error).await?;
         return Ok(None);
     }
-    // Declared before everything that holds the mailbox, and so dropped after it: the groups are
-    // left before `disconnect`.
-    let abnormal = || Close::from(Close::ABNORMAL);
-    let handle = upgrade.handle().cloned();
-    let mut hooks = DisconnectGuard::new(hooks, H::disconnect, abnormal, handle);
+    let mut connecting = DisconnectGuard::new(consumer, upgrade.handle().cloned());
     let handshake = Handshake {
         scope,
         address,
@@ -66,36 +76,32 @@ async fn open<H: Hooks>(
         event: PhantomData,
     };
     let limit = upgrade.config().connect_timeout;
-    let connected = tokio::select! {
-        biased;
-        connected = connect(&mut *hooks, handshake, limit) => Some(connected),
-        () = upgrade.abandoned() => None,
-    };
-    let handshake = match connected {
-        Some(Ok(handshake)) => handshake,
-        not_accepted => {
-            let rejected = match not_accepted {
-                Some(Err(rejection)) => upgrade.reject(rejection).await,
-                _ => Ok(()),
-            };
-            // A blocking `connect` cannot be stopped: it may still create a consumer.
-            hooks.disconnect(Close::ABNORMAL).await;
+    let connected = connect(&mut *connecting, handshake, limit);
+    let (consumer, handshake) = match unless_abandoned(&mut upgrade, connected).await {
+        Ok(connected) => connected,
+        Err(rejection) => {
+            let rejected = reject(upgrade, rejection).await;
+            connecting.disconnect(Close::ABNORMAL.into()).await;
             return rejected.map(|()| None);
         }
     };
-    let Handshake {
-        scope,
-        address,
-        mut headers,
-        ..
-    } = handshake;
-    complete(&mut headers, upgrade.headers_mut());
-    *upgrade.headers_mut() = headers;
+    let (connection, consumer) = connecting.map(|_| (handshake, consumer));
+    let mut joined = Joined {
+        connection,
+        consumer,
+    };
+    let entered = async { Ok(joined.connection.address.enter().await?) };
+    if let Err(rejection) = unless_abandoned(&mut upgrade, entered).await {
+        let rejected = reject(upgrade, rejection).await;
+        joined.end(|()| ready(Close::ABNORMAL.into())).await;
+        return rejected.map(|()| None);
+    }
+    complete(&mut joined.connection.headers, upgrade.headers_mut());
+    *upgrade.headers_mut() = mem::take(&mut joined.connection.headers);
     let socket = match upgrade.accept().await {
         Ok(socket) => socket,
         Err(error) => {
-            drop(address);
-            hooks.disconnect(Close::ABNORMAL).await;
+            joined.end(|()| ready(Close::ABNORMAL.into())).await;
             return if error.is_closed() {
                 Ok(None)
             } else {
@@ -103,54 +109,87 @@ async fn open<H: Hooks>(
             };
         }
     };
-    let (channels, mailbox) = address.into_parts();
-    let mailbox = mailbox.expect("the mailbox was opened before `connect`");
-    let watch = match watch(&scope, &channels, mailbox.name(), limit).await {
+    let watch = match watch(&joined.connection, limit).await {
         Ok(watch) => watch,
         Err(close) => {
-            drop((mailbox, scope));
-            let close = socket.close(close).await;
-            hooks.disconnect(close).await;
+            joined.end(|()| socket.close(close)).await;
             return Ok(None);
         }
     };
-    hooks.set_context(Context {
-        scope: OpenScope::new(scope),
-        sender: socket.sender(),
-        channels: channels.clone(),
-        channel: mailbox.name().clone(),
-        event: PhantomData,
-    });
-    let driver = Driver::new(hooks, channels, socket, mailbox, watch);
-    Ok(Some(Box::new(driver)))
+    Ok(Some(Box::new(drive(joined, socket, watch))))
 }
 
-/// Runs `connect` within its timeout, and makes the consumer present; a panic rejects the client
-/// too.
-async fn connect<H: Hooks>(
-    hooks: &mut H,
-    handshake: Handshake<H::Event>,
+/// Runs `connect` within its timeout; a panic rejects the client too.
+async fn connect<C: Connect>(
+    consumer: &mut C,
+    handshake: Handshake<C::Event>,
     limit: Duration,
-) -> Result<Handshake<H::Event>, Rejection> {
-    let connected = timeout(limit, catch_panic(|| hooks.connect(handshake))).await;
+) -> Result<(C::Connected, Handshake<C::Event>), Rejection> {
+    let connected = timeout(limit, catch_panic(|| consumer.connect(handshake))).await;
     let too_slow = |_| Rejection::from(too_slow()).by(Rule::ConnectTimeout);
-    let handshake = connected.map_err(too_slow)???;
-    handshake.address.enter().await?;
-    Ok(handshake)
+    connected.map_err(too_slow)??
+}
+
+/// Runs a step of the handshake. `Err` if the client is to be rejected, or has left: then without a
+/// rejection.
+async fn unless_abandoned<T>(
+    upgrade: &mut Upgrade,
+    step: impl Future<Output = Result<T, Rejection>>,
+) -> Result<T, Option<Rejection>> {
+    tokio::select! {
+        biased;
+        outcome = step => outcome.map_err(Some),
+        () = upgrade.abandoned() => Err(None),
+    }
+}
+
+/// Rejects the client, unless it has left.
+async fn reject(upgrade: Upgrade, rejection: Option<Rejection>) -> Result<()> {
+    match rejection {
+        Some(rejection) => upgrade.reject(rejection).await,
+        None => Ok(()),
+    }
+}
+
+/// Returns the driver of an accepted connection.
+fn drive<C: Connected>(
+    joined: Joined<Handshake<C::Event>, C>,
+    socket: Socket,
+    watch: Option<Box<ConditionWatch>>,
+) -> Driver<C::Hooks> {
+    Driver::new(joined.map(|handshake, consumer| {
+        let (channels, mailbox) = handshake.address.into_parts();
+        let mailbox = mailbox.expect("the mailbox was opened before `connect`");
+        let ctx = Context {
+            scope: OpenScope::new(handshake.scope),
+            sender: socket.sender(),
+            channels: channels.clone(),
+            channel: mailbox.name().clone(),
+            event: PhantomData,
+        };
+        let connection = AcceptedConnection::new(channels, socket, mailbox, watch);
+        (connection, consumer.open(ctx))
+    }))
+}
+
+impl<E> GroupMember for Handshake<E> {
+    type Rest = ();
+
+    fn leave(self) -> (Departure, ()) {
+        (self.address.leave(), ())
+    }
 }
 
 /// Watches the conditions whose loss closes the connection, if there are any. `Err` if one is lost
 /// already, or cannot be watched within the limit.
-async fn watch(
-    scope: &Scope<WebSocket>,
-    channels: &Channels,
-    channel: &ChannelName,
+async fn watch<E>(
+    handshake: &Handshake<E>,
     limit: Duration,
 ) -> Result<Option<Box<ConditionWatch>>, Close> {
-    let Ok(conditions) = scope.get::<Revocations>() else {
+    let Ok(conditions) = handshake.scope.get::<Revocations>() else {
         return Ok(None);
     };
-    match timeout(limit, ConditionWatch::over(conditions, channels, channel)).await {
+    match timeout(limit, ConditionWatch::over(conditions, &handshake.address)).await {
         Ok(watch) => watch.map(Some),
         Err(_) => Err(Close::from(Close::TRY_AGAIN)),
     }

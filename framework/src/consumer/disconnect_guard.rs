@@ -5,6 +5,7 @@ use crate::{
 };
 use std::{
     future::Future,
+    mem,
     ops::{Deref, DerefMut},
     pin::Pin,
     time::Duration,
@@ -15,43 +16,48 @@ use tracing::Instrument;
 /// How long `disconnect` may take: enough for a slow database, not for one that is down.
 const DISCONNECT_LIMIT: Duration = Duration::from_secs(30);
 
+/// A consumer, at any stage of its connection.
+pub(super) trait Disconnects: Sized + Send + 'static {
+    type End: ConnectionEnd;
+
+    /// Returns the consumer's `disconnect`.
+    fn disconnect(self, end: Self::End) -> DisconnectHook;
+}
+
+/// How a connection ended, which `disconnect` gets.
+pub(super) trait ConnectionEnd: Send + 'static {
+    /// Returns the end of a connection whose future was dropped.
+    fn dropped() -> Self;
+}
+
+impl ConnectionEnd for Close {
+    fn dropped() -> Self {
+        Close::from(Close::ABNORMAL)
+    }
+}
+
+pub(super) type DisconnectHook = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A consumer whose `disconnect` runs exactly once, however its connection ends.
 ///
 /// A client that leaves before the response, or middleware that times out, drops the connection's
 /// future at any await. `disconnect` then runs in a separate task, which a server that stops
 /// waits for.
-///
-/// Everything else that the connection holds is to be dropped before, so that its groups are left
-/// first.
-///
-/// `D` says how the connection ended.
-pub(super) struct DisconnectGuard<C: Send + 'static, D: Send + 'static = Close> {
-    /// `None` once `disconnect` has begun.
-    consumer: Option<C>,
-    /// The `disconnect` that runs; `None` once it has finished.
-    running: Option<DisconnectHook>,
-    start: fn(C, D) -> DisconnectHook,
-    /// How the connection ended if the guard is dropped.
-    dropped: fn() -> D,
+pub(super) struct DisconnectGuard<C: Disconnects> {
+    stage: Stage<C>,
     handle: Option<ConnectionHandle>,
 }
 
-pub(super) type DisconnectHook = Pin<Box<dyn Future<Output = ()> + Send>>;
+enum Stage<C> {
+    Connected(C),
+    Disconnecting(DisconnectHook),
+    Over,
+}
 
-impl<C: Send + 'static, D: Send + 'static> DisconnectGuard<C, D> {
-    pub(super) fn new(
-        consumer: C,
-        start: fn(C, D) -> DisconnectHook,
-        dropped: fn() -> D,
-        handle: Option<ConnectionHandle>,
-    ) -> Self {
-        Self {
-            consumer: Some(consumer),
-            running: None,
-            start,
-            dropped,
-            handle,
-        }
+impl<C: Disconnects> DisconnectGuard<C> {
+    pub(super) fn new(consumer: C, handle: Option<ConnectionHandle>) -> Self {
+        let stage = Stage::Connected(consumer);
+        Self { stage, handle }
     }
 
     /// Returns the handle of the connection.
@@ -59,44 +65,70 @@ impl<C: Send + 'static, D: Send + 'static> DisconnectGuard<C, D> {
         self.handle.as_ref()
     }
 
-    /// Runs the consumer's `disconnect`, which consumes it.
-    pub(super) async fn disconnect(&mut self, end: impl Into<D>) {
-        if let Some(consumer) = self.consumer.take() {
-            self.running = Some((self.start)(consumer, end.into()));
-        }
-        if let Some(running) = &mut self.running {
+    /// Guards the next stage of the consumer, which is returned with what else is made of it.
+    pub(super) fn map<R, N: Disconnects>(
+        mut self,
+        next: impl FnOnce(C) -> (R, N),
+    ) -> (R, DisconnectGuard<N>) {
+        let Stage::Connected(consumer) = mem::replace(&mut self.stage, Stage::Over) else {
+            unreachable!("{CONNECTED}");
+        };
+        let (rest, consumer) = next(consumer);
+        (rest, DisconnectGuard::new(consumer, self.handle.take()))
+    }
+
+    /// Runs the consumer's `disconnect`.
+    ///
+    /// # Cancel safety
+    /// Safe: it then continues in a separate task.
+    pub(super) async fn disconnect(mut self, end: C::End) {
+        self.start(end);
+        if let Stage::Disconnecting(running) = &mut self.stage {
             running.await;
-            self.running = None;
+            self.stage = Stage::Over;
         }
+    }
+
+    fn start(&mut self, end: C::End) {
+        self.stage = match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Connected(consumer) => Stage::Disconnecting(consumer.disconnect(end)),
+            started => started,
+        };
     }
 }
 
-impl<C: Send + 'static, D: Send + 'static> Deref for DisconnectGuard<C, D> {
+/// Why a guard that can be used has a consumer.
+const CONNECTED: &str = "`disconnect` takes the guard";
+
+impl<C: Disconnects> Deref for DisconnectGuard<C> {
     type Target = C;
 
     fn deref(&self) -> &C {
-        let consumer = self.consumer.as_ref();
-        consumer.expect("`disconnect` comes last")
+        match &self.stage {
+            Stage::Connected(consumer) => consumer,
+            _ => unreachable!("{CONNECTED}"),
+        }
     }
 }
 
-impl<C: Send + 'static, D: Send + 'static> DerefMut for DisconnectGuard<C, D> {
+impl<C: Disconnects> DerefMut for DisconnectGuard<C> {
     fn deref_mut(&mut self) -> &mut C {
-        let consumer = self.consumer.as_mut();
-        consumer.expect("`disconnect` comes last")
+        match &mut self.stage {
+            Stage::Connected(consumer) => consumer,
+            _ => unreachable!("{CONNECTED}"),
+        }
     }
 }
 
-impl<C: Send + 'static, D: Send + 'static> Drop for DisconnectGuard<C, D> {
+impl<C: Disconnects> Drop for DisconnectGuard<C> {
     fn drop(&mut self) {
         // Without a runtime nothing can run: the process is ending.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let running = match (self.running.take(), self.consumer.take()) {
-            (Some(running), _) => running,
-            (None, Some(consumer)) => (self.start)(consumer, (self.dropped)()),
-            (None, None) => return,
+        self.start(C::End::dropped());
+        let Stage::Disconnecting(running) = mem::replace(&mut self.stage, Stage::Over) else {
+            return;
         };
         let handle = self.handle.take();
         let rest = async move {

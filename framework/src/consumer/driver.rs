@@ -2,11 +2,15 @@
 //! `disconnect` at the end.
 
 use super::{
-    Trigger, disconnect_guard::DisconnectGuard, hooks::Hooks, ticks::Ticks, watch::ConditionWatch,
+    Trigger,
+    hooks::Hooks,
+    joined::{GroupMember, Joined},
+    ticks::Ticks,
+    watch::ConditionWatch,
 };
 use crate::{
     catch_panic::catch_panic,
-    channels::{Channels, Envelope, Mailbox, MailboxSignal, Missed},
+    channels::{Channels, Departure, Envelope, Mailbox, MailboxSignal, Missed},
     error::Error,
     log_limit::log_limited,
     message::{Close, Message},
@@ -22,8 +26,7 @@ use tokio::time::{Sleep, sleep};
 
 /// The hooks of a consumer with its open connection.
 pub(super) struct Driver<H: Hooks> {
-    channels: Channels,
-    connection: ConnectionState,
+    joined: Joined<AcceptedConnection, H>,
     /// The source of the last step: the other is polled first.
     last_source: Source,
     /// How many more items of `last_source` are handled before the other, which was pending when
@@ -33,8 +36,12 @@ pub(super) struct Driver<H: Hooks> {
     /// Whether the last step was a tick: then waiting messages and events are handled before the
     /// next tick, even if a timer is due.
     ticked: bool,
-    /// The last field, so that it is dropped after the groups are left.
-    hooks: DisconnectGuard<H>,
+}
+
+/// The connection of a consumer whose handshake was accepted.
+pub(super) struct AcceptedConnection {
+    channels: Channels,
+    state: ConnectionState,
 }
 
 /// What the driver polls while a hook runs, and what may end the connection.
@@ -92,27 +99,13 @@ enum Handled {
 }
 
 impl<H: Hooks> Driver<H> {
-    pub(super) fn new(
-        hooks: DisconnectGuard<H>,
-        channels: Channels,
-        socket: Socket,
-        mailbox: Mailbox,
-        watch: Option<Box<ConditionWatch>>,
-    ) -> Self {
+    pub(super) fn new(joined: Joined<AcceptedConnection, H>) -> Self {
         Self {
-            channels,
-            connection: ConnectionState {
-                socket,
-                mailbox,
-                watch,
-                is_revoked: false,
-                grace: None,
-            },
+            joined,
             last_source: Source::Mailbox,
             run: 0,
             ticks: Ticks::new(H::TICKS),
             ticked: false,
-            hooks,
         }
     }
 
@@ -123,27 +116,17 @@ impl<H: Hooks> Driver<H> {
         Box::pin(self.end(outcome)).await
     }
 
-    /// Closes the connection, leaves the groups, and runs `disconnect`.
-    async fn end(mut self: Box<Self>, outcome: crate::Result<()>) -> crate::Result<()> {
-        // The hooks remain in the box: moved out, they would enlarge the connection's future.
-        let ConnectionState {
-            socket, mailbox, ..
-        } = self.connection;
-        let departure = self.channels.departure(mailbox.name());
-        // Leave the groups before `disconnect`: what it sends to them reaches the remaining
-        // members.
-        drop(mailbox);
+    async fn end(self: Box<Self>, outcome: crate::Result<()>) -> crate::Result<()> {
         let code = match outcome {
             Ok(()) => Close::NORMAL,
             Err(_) => Close::ERROR,
         };
-        let close = socket.close(code).await;
-        self.hooks.disconnect(close).await;
-        // A server that stops waits for its connections, and so others learn that people have left.
-        if let Some(departure) = departure {
-            departure.await;
-        }
+        self.joined.end(|socket| socket.close(code)).await;
         outcome
+    }
+
+    fn state(&mut self) -> &mut ConnectionState {
+        &mut self.joined.connection.state
     }
 
     async fn run_hooks(&mut self) -> crate::Result<()> {
@@ -160,32 +143,32 @@ impl<H: Hooks> Driver<H> {
     }
 
     async fn open(&mut self) -> Flow {
-        let Self {
-            hooks, connection, ..
-        } = self;
-        let opened = connection.run_hook(|| hooks.opened()).await;
+        let Joined {
+            connection,
+            consumer: hooks,
+        } = &mut self.joined;
+        let opened = connection.state.run_hook(|| hooks.opened()).await;
         self.conclude(opened, Trigger::Opened).await
     }
 
     /// Runs the hook for a step.
     async fn handle(&mut self, step: Step) -> Flow {
-        let Self {
-            hooks,
-            channels,
+        let Joined {
             connection,
-            ..
-        } = self;
+            consumer: hooks,
+        } = &mut self.joined;
+        let AcceptedConnection { channels, state } = connection;
         // Dereferenced here, not in the closures: one that cannot panic needs no landing pad.
         let hooks: &mut H = hooks;
         // Decoding a message or an event is the user's code too, so it runs inside the hook.
         let (handled, trigger) = match step {
             Step::Over => return Flow::Break(Ok(())),
             Step::Message(message) => {
-                let handled = connection.run_hook(|| hooks.receive(message)).await;
+                let handled = state.run_hook(|| hooks.receive(message)).await;
                 (handled, Trigger::Message { name: None })
             }
             Step::Tick(tick) => {
-                let handled = connection.run_hook(|| hooks.tick(tick)).await;
+                let handled = state.run_hook(|| hooks.tick(tick)).await;
                 (handled, Trigger::timer(H::TICK_NAMES, tick))
             }
             Step::Event(envelope) => {
@@ -195,12 +178,12 @@ impl<H: Hooks> Driver<H> {
                         None => Ok(()),
                     }
                 };
-                let handled = connection.run_hook(handler).await;
+                let handled = state.run_hook(handler).await;
                 (handled, Trigger::Event { name: None })
             }
             Step::Missed(missed) => {
                 channels.count_missed(missed);
-                let handled = connection.run_hook(|| hooks.missed(missed)).await;
+                let handled = state.run_hook(|| hooks.missed(missed)).await;
                 (handled, Trigger::Missed)
             }
         };
@@ -231,7 +214,7 @@ impl<H: Hooks> Driver<H> {
             Handled::GraceExpired => {
                 log_limited!(
                     warn,
-                    channel = %self.connection.mailbox.name(),
+                    channel = %self.state().mailbox.name(),
                     "dropped a hook that outlasted the grace period after its connection ended"
                 );
                 Flow::Break(Ok(()))
@@ -245,13 +228,13 @@ impl<H: Hooks> Driver<H> {
         if error.is_closed() {
             return Handled::Done;
         }
-        let Self {
-            hooks, connection, ..
-        } = self;
-        connection
-            .socket
-            .explain(format_args!("{trigger}: {error:#}"));
-        match connection.run_hook(|| hooks.failed(error, trigger)).await {
+        let Joined {
+            connection,
+            consumer: hooks,
+        } = &mut self.joined;
+        let state = &mut connection.state;
+        state.socket.explain(format_args!("{trigger}: {error:#}"));
+        match state.run_hook(|| hooks.failed(error, trigger)).await {
             Handled::Failed(error) if error.is_closed() => Handled::Done,
             handled => handled,
         }
@@ -259,10 +242,10 @@ impl<H: Hooks> Driver<H> {
 
     fn poll_step(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Step> {
         // The end of the connection goes before everything that is queued.
-        if self.connection.socket.is_ending(cx) {
+        if self.state().socket.is_ending(cx) {
             return Poll::Ready(Step::Over);
         }
-        if self.connection.poll_revoked(cx) {
+        if self.state().poll_revoked(cx) {
             return Poll::Ready(Step::Over);
         }
         let ticked = std::mem::take(&mut self.ticked);
@@ -288,9 +271,9 @@ impl<H: Hooks> Driver<H> {
         }
         // Nothing is ready: write everything that the steps so far have queued, at once.
         self.run = 0;
-        self.connection.socket.flush(cx);
+        self.state().socket.flush(cx);
         // The flush may have found that the client has left, or a close that another task queued.
-        if self.connection.socket.is_ending(cx) {
+        if self.state().socket.is_ending(cx) {
             return Poll::Ready(Step::Over);
         }
         Poll::Pending
@@ -299,11 +282,11 @@ impl<H: Hooks> Driver<H> {
     fn poll_source(&mut self, source: Source, cx: &mut std::task::Context<'_>) -> Poll<Step> {
         match source {
             Source::Client => {
-                let message = ready!(self.connection.socket.poll_receive(cx));
+                let message = ready!(self.state().socket.poll_receive(cx));
                 Poll::Ready(message.map_or(Step::Over, Step::Message))
             }
             Source::Mailbox => {
-                let received = ready!(self.connection.mailbox.poll_event(cx));
+                let received = ready!(self.state().mailbox.poll_event(cx));
                 Poll::Ready(received.map_or_else(Step::Missed, Step::Event))
             }
         }
@@ -316,6 +299,39 @@ impl<H: Hooks> Driver<H> {
         let tick = ready!(ticks.poll(cx));
         self.ticked = true;
         Poll::Ready(Step::Tick(tick))
+    }
+}
+
+impl AcceptedConnection {
+    pub(super) fn new(
+        channels: Channels,
+        socket: Socket,
+        mailbox: Mailbox,
+        watch: Option<Box<ConditionWatch>>,
+    ) -> Self {
+        Self {
+            channels,
+            state: ConnectionState {
+                socket,
+                mailbox,
+                watch,
+                is_revoked: false,
+                grace: None,
+            },
+        }
+    }
+}
+
+impl GroupMember for AcceptedConnection {
+    type Rest = Socket;
+
+    fn leave(self) -> (Departure, Socket) {
+        let ConnectionState {
+            socket, mailbox, ..
+        } = self.state;
+        let departure = self.channels.departure(mailbox.name());
+        drop(mailbox);
+        (departure, socket)
     }
 }
 

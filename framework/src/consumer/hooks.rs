@@ -1,6 +1,6 @@
-//! The hooks of one connection, as the driver runs them.
+//! A WebSocket consumer at each stage of its connection, as the driver runs it.
 
-use super::{Context, Handshake, Trigger, disconnect_guard::DisconnectHook};
+use super::{Context, Handshake, Trigger, disconnect_guard::Disconnects};
 use crate::{
     channels::{Event, Missed, Shared},
     error::{Error, Result},
@@ -9,13 +9,38 @@ use crate::{
 };
 use std::{future::Future, time::Duration};
 
-/// The hooks of one connection: of an async consumer, which run on the connection's task, or of a
-/// blocking one, which run on a thread of a pool.
+/// The start of a connection: of an async consumer, whose hooks run on the connection's task, or of
+/// a blocking one, whose hooks run on a thread of a pool.
 ///
-/// The driver runs one at a time: `connect` once; if it accepts, `set_context` and `opened` once;
-/// then the others in any order. `disconnect` comes last, whether there is a consumer or not. Once
-/// the future of a hook was dropped, only `disconnect` follows.
-pub(super) trait Hooks: Sized + Send + 'static {
+/// Its `disconnect` is for a `connect` that is no longer awaited but continues: it disconnects the
+/// consumer that `connect` returns then.
+pub(super) trait Connect: Disconnects<End = Close> {
+    type Event: Event;
+
+    type Connected: Connected<Event = Self::Event>;
+
+    /// Runs `connect`. Returns the consumer, and its handshake.
+    fn connect(
+        &mut self,
+        handshake: Handshake<Self::Event>,
+    ) -> impl Future<Output = Result<(Self::Connected, Handshake<Self::Event>), Rejection>> + Send;
+}
+
+/// A consumer that has connected, and whose handshake is not accepted yet.
+pub(super) trait Connected: Disconnects<End = Close> {
+    type Event: Event;
+
+    type Hooks: Hooks<Event = Self::Event>;
+
+    /// Returns the hooks of the accepted connection.
+    fn open(self, ctx: Context<Self::Event>) -> Self::Hooks;
+}
+
+/// The hooks of a consumer with an open connection.
+///
+/// The driver runs one at a time: `opened` once, then the others in any order. Once the future of a
+/// hook was dropped, only `disconnect` follows.
+pub(super) trait Hooks: Disconnects<End = Close> {
     type Event: Event;
 
     /// The periods of the timers that run `tick`.
@@ -23,15 +48,6 @@ pub(super) trait Hooks: Sized + Send + 'static {
 
     /// The names of these timers.
     const TICK_NAMES: &'static [&'static str];
-
-    /// Runs `connect`, keeps the consumer that it returns, and returns the handshake.
-    fn connect(
-        &mut self,
-        handshake: Handshake<Self::Event>,
-    ) -> impl Future<Output = Result<Handshake<Self::Event>, Rejection>> + Send;
-
-    /// Sets the context for the hooks that follow, once the handshake is accepted.
-    fn set_context(&mut self, ctx: Context<Self::Event>);
 
     fn opened(&mut self) -> impl Future<Output = crate::Result<()>> + Send;
 
@@ -52,7 +68,4 @@ pub(super) trait Hooks: Sized + Send + 'static {
     ) -> impl Future<Output = crate::Result<()>> + Send;
 
     fn tick(&mut self, tick: usize) -> impl Future<Output = crate::Result<()>> + Send;
-
-    /// Drops the context, and returns the consumer's `disconnect`, if there is a consumer.
-    fn disconnect(self, close: Close) -> DisconnectHook;
 }

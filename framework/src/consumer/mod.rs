@@ -12,6 +12,7 @@ mod from_handshake;
 mod handshake;
 mod hooks;
 mod http;
+mod joined;
 mod open_scope;
 mod reply_headers;
 pub(crate) mod request;

@@ -1,5 +1,6 @@
 //! The watch over the conditions of a connection: a live session, an allowed user.
 
+use super::address::ConsumerAddress;
 use crate::{
     catch_panic::catch_panic,
     channels::Channels,
@@ -25,7 +26,7 @@ pub(super) struct ConditionWatch {
 }
 
 impl ConditionWatch {
-    /// Joins the groups where the loss of a condition is announced, and then checks each condition
+    /// Opens the mailbox, joins the groups where the loss of a condition is announced, and then checks each condition
     /// once, so that a loss in between is not missed. For a WebSocket it is called after the
     /// handshake response, which may have created a session or given it a new id.
     ///
@@ -33,13 +34,14 @@ impl ConditionWatch {
     /// The close for the connection, if a condition is already lost or cannot be watched.
     pub(super) async fn over(
         revocations: &Revocations,
-        channels: &Channels,
-        channel: &ChannelName,
+        address: &ConsumerAddress,
     ) -> Result<Box<Self>, Close> {
+        let mailbox = address.open().await;
+        let mailbox = mailbox.map_err(|_| Close::from(Close::TRY_AGAIN))?;
         let mut checks = Checks {
             revocations: revocations.clone(),
-            channels: channels.clone(),
-            channel: channel.clone(),
+            channels: address.channels.clone(),
+            channel: mailbox.name().clone(),
             joined: Vec::new(),
         };
         let first = checks.check_all().await?;

@@ -7,7 +7,11 @@ use crate::{
     channels::{Missed, Shared},
     codec::FromMessage,
     consumer::{
-        Context, Handshake, Trigger, connect::serve, disconnect_guard::DisconnectHook, hooks::Hooks,
+        Context, Handshake, Trigger,
+        connect::serve,
+        disconnect_guard::{DisconnectGuard, DisconnectHook, Disconnects},
+        hooks::{Connect, Connected, Hooks},
+        joined::Joined,
     },
     error::{Error, Result},
     log_limit::log_limited,
@@ -19,11 +23,12 @@ use crate::{
 };
 use std::{
     any::type_name,
-    future::Future,
+    future::{Future, ready},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    thread,
     time::Duration,
 };
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
     fn call(
@@ -33,8 +38,8 @@ impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
     ) -> impl Future<Output = crate::Result<()>> + Send {
         scope.record("consumer", type_name::<C>());
         let pool = self.pool.clone().unwrap_or_else(BlockingPool::shared);
-        let hooks = BlockingHooks::<C>::new(pool);
-        serve(hooks, self.channels.clone(), scope, upgrade)
+        let start = BlockingStart::<C> { pool, call: None };
+        serve(start, self.channels.clone(), scope, upgrade)
     }
 
     fn required_state(&self) -> RequiredState {
@@ -42,81 +47,139 @@ impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
     }
 }
 
-/// A consumer and its context between hooks. A hook takes them to its thread and returns them, so
-/// nothing is locked while it runs. A hook that is no longer awaited runs to its end, and
-/// `disconnect` after it.
-pub(super) struct BlockingHooks<C: BlockingConsumer> {
+/// A blocking consumer before `connect`, and while it runs.
+struct BlockingStart<C: BlockingConsumer> {
     pool: BlockingPool,
-    /// `None` until `connect` has returned it, and while a hook runs.
-    consumer: Option<C>,
-    /// `None` until the handshake is accepted, and while a hook runs.
-    ctx: Option<BlockingContext<C::Event>>,
-    /// The running hook, which returns the consumer.
-    running: Option<JoinHandle<Option<C>>>,
+    /// The running `connect`.
+    call: Option<JoinHandle<ConnectOutcome<C>>>,
 }
 
-impl<C: BlockingConsumer> BlockingHooks<C> {
-    pub(super) fn new(pool: BlockingPool) -> Self {
-        Self {
+/// What a call of `connect` returns: a panic, a rejection, or the consumer with its handshake.
+type ConnectOutcome<C> =
+    thread::Result<Result<(C, Handshake<<C as BlockingConsumer>::Event>), Rejection>>;
+
+impl<C: BlockingConsumer> Connect for BlockingStart<C> {
+    type Event = C::Event;
+    type Connected = BlockingConnected<C>;
+
+    async fn connect(
+        &mut self,
+        handshake: Handshake<C::Event>,
+    ) -> Result<(BlockingConnected<C>, Handshake<C::Event>), Rejection> {
+        let permit = self.pool.permit().await?;
+        let mut handshake = BlockingHandshake(handshake);
+        let connect = move || {
+            let consumer = C::connect(&mut handshake)?;
+            Ok((consumer, handshake.0))
+        };
+        let call = permit.spawn(|| catch_unwind(AssertUnwindSafe(connect)));
+        let returned = self.call.insert(call).await;
+        self.call = None;
+        let outcome = returned.map_err(|_| runtime_ended())?;
+        let (consumer, handshake) = outcome.unwrap_or_else(|panic| resume_unwind(panic))?;
+        let pool = self.pool.clone();
+        Ok((BlockingConnected { consumer, pool }, handshake))
+    }
+}
+
+impl<C: BlockingConsumer> Disconnects for BlockingStart<C> {
+    type End = Close;
+
+    /// Waits for a `connect` that still runs, which cannot be stopped.
+    fn disconnect(self, close: Close) -> DisconnectHook {
+        Box::pin(async move {
+            let Self { pool, call } = self;
+            if let Some(call) = call
+                && let Ok(Ok(Ok((consumer, handshake)))) = call.await
+            {
+                let consumer = BlockingConnected { consumer, pool };
+                let joined = Joined {
+                    connection: handshake,
+                    consumer: DisconnectGuard::new(consumer, None),
+                };
+                joined.end(|()| ready(close)).await;
+            }
+        })
+    }
+}
+
+/// A blocking consumer whose handshake is not accepted yet.
+struct BlockingConnected<C> {
+    consumer: C,
+    pool: BlockingPool,
+}
+
+impl<C: BlockingConsumer> Connected for BlockingConnected<C> {
+    type Event = C::Event;
+    type Hooks = BlockingHooks<C>;
+
+    fn open(self, ctx: Context<C::Event>) -> BlockingHooks<C> {
+        let ctx = BlockingContext(ctx);
+        let Self { consumer, pool } = self;
+        BlockingHooks {
             pool,
-            consumer: None,
-            ctx: None,
+            idle: Some(HookState { consumer, ctx }),
             running: None,
         }
     }
+}
 
-    /// Runs a hook that needs the context.
+impl<C: BlockingConsumer> Disconnects for BlockingConnected<C> {
+    type End = Close;
+
+    /// Runs the consumer's `disconnect`, without a limit.
+    fn disconnect(self, close: Close) -> DisconnectHook {
+        Box::pin(async move {
+            let Self { consumer, pool } = self;
+            match pool.run(move || consumer.disconnect(close)).await {
+                Err(error) if !error.is_closed() => {
+                    log_limited!(error, error = %format_args!("{error:#}"), "a consumer's disconnect panicked");
+                }
+                _ => {}
+            }
+        })
+    }
+}
+
+/// A blocking consumer with its open connection.
+///
+/// A hook takes the state to its thread and returns it, so nothing is locked while it runs. A hook
+/// that is no longer awaited runs to its end, and `disconnect` after it.
+struct BlockingHooks<C: BlockingConsumer> {
+    pool: BlockingPool,
+    /// `None` while a hook runs.
+    idle: Option<HookState<C>>,
+    running: Option<JoinHandle<(HookState<C>, thread::Result<crate::Result<()>>)>>,
+}
+
+/// What a hook gets.
+struct HookState<C: BlockingConsumer> {
+    consumer: C,
+    ctx: BlockingContext<C::Event>,
+}
+
+impl<C: BlockingConsumer> BlockingHooks<C> {
+    /// Runs a hook on the pool. The caller catches its panic, as for async consumers.
     ///
     /// # Cancel safety
-    /// As [`run`](BlockingHooks::run). The context is then dropped: only `disconnect` follows.
+    /// A hook that still waits for the pool never runs; one that has started runs to its end.
     async fn run_hook(
         &mut self,
         hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> crate::Result<()> + Send + 'static,
     ) -> crate::Result<()> {
-        let mut ctx = self.ctx.take().ok_or_else(runtime_ended)?;
-        let call = move |consumer: &mut Option<C>| {
-            let consumer = consumer.as_mut().expect("`connect` comes first");
-            let outcome = hook(consumer, &mut ctx);
-            (ctx, outcome)
-        };
-        let (ctx, outcome) = self.run(call).await?;
-        self.ctx = Some(ctx);
-        outcome
-    }
-
-    /// Runs a call with the consumer on the pool. The caller catches its panic, as for async
-    /// consumers.
-    ///
-    /// # Cancel safety
-    /// A call that still waits for the pool never runs; one that has started runs to its end.
-    async fn run<T: Send + 'static>(
-        &mut self,
-        call: impl FnOnce(&mut Option<C>) -> T + Send + 'static,
-    ) -> Result<T> {
         let permit = self.pool.permit().await?;
-        let mut consumer = self.consumer.take();
-        let (sender, mut receiver) = oneshot::channel();
-        self.running = Some(permit.spawn(move || {
-            let output = catch_unwind(AssertUnwindSafe(|| call(&mut consumer)));
-            // If the call is no longer awaited, this drops its output, before `disconnect`.
-            _ = sender.send(output);
-            consumer
-        }));
-        self.wait_for_call().await;
-        let output = receiver.try_recv().map_err(|_| runtime_ended())?;
-        Ok(output.unwrap_or_else(|panic| resume_unwind(panic)))
-    }
-
-    /// Waits for the running call, if there is one, and takes the consumer back.
-    ///
-    /// # Cancel safety
-    /// Safe: the consumer is not lost.
-    async fn wait_for_call(&mut self) {
-        if let Some(running) = &mut self.running {
-            // `Err`: the runtime ended before the call started, and has dropped the consumer.
-            self.consumer = running.await.unwrap_or(None);
-            self.running = None;
-        }
+        let mut state = self.idle.take().ok_or_else(runtime_ended)?;
+        let running = permit.spawn(move || {
+            let HookState { consumer, ctx } = &mut state;
+            let outcome = catch_unwind(AssertUnwindSafe(|| hook(consumer, ctx)));
+            (state, outcome)
+        });
+        let returned = self.running.insert(running).await;
+        self.running = None;
+        // `Err`: the runtime ended before the hook started, and has dropped the consumer.
+        let (state, outcome) = returned.map_err(|_| runtime_ended())?;
+        self.idle = Some(state);
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
@@ -126,22 +189,6 @@ impl<C: BlockingConsumer> Hooks for BlockingHooks<C> {
     const TICKS: &'static [Duration] = C::TICKS;
 
     const TICK_NAMES: &'static [&'static str] = C::TICK_NAMES;
-
-    async fn connect(
-        &mut self,
-        handshake: Handshake<C::Event>,
-    ) -> Result<Handshake<C::Event>, Rejection> {
-        let mut handshake = BlockingHandshake(handshake);
-        let connect = move |consumer: &mut Option<C>| {
-            *consumer = Some(C::connect(&mut handshake)?);
-            Ok(handshake.0)
-        };
-        self.run(connect).await?
-    }
-
-    fn set_context(&mut self, ctx: Context<C::Event>) {
-        self.ctx = Some(BlockingContext(ctx));
-    }
 
     async fn opened(&mut self) -> crate::Result<()> {
         self.run_hook(C::opened).await
@@ -175,21 +222,26 @@ impl<C: BlockingConsumer> Hooks for BlockingHooks<C> {
         let hook = move |consumer: &mut C, ctx: &mut _| consumer.tick(ctx, tick);
         self.run_hook(hook).await
     }
+}
 
-    /// Waits for a hook that still runs, and then runs the consumer's `disconnect`, without a limit
-    /// for either.
-    fn disconnect(mut self, close: Close) -> DisconnectHook {
-        self.ctx = None;
+impl<C: BlockingConsumer> Disconnects for BlockingHooks<C> {
+    type End = Close;
+
+    /// Waits for a hook that still runs, without a limit, and then runs `disconnect`.
+    fn disconnect(self, close: Close) -> DisconnectHook {
         Box::pin(async move {
-            self.wait_for_call().await;
-            let Some(consumer) = self.consumer else {
-                return;
+            let Self {
+                pool,
+                idle,
+                running,
+            } = self;
+            let state = match running {
+                Some(running) => running.await.ok().map(|(state, _)| state),
+                None => idle,
             };
-            match self.pool.run(move || consumer.disconnect(close)).await {
-                Err(error) if !error.is_closed() => {
-                    log_limited!(error, error = %format_args!("{error:#}"), "a consumer's disconnect panicked");
-                }
-                _ => {}
+            if let Some(HookState { consumer, ctx }) = state {
+                drop(ctx);
+                BlockingConnected { consumer, pool }.disconnect(close).await;
             }
         })
     }

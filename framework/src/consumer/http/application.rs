@@ -38,7 +38,7 @@ impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
         let opening = Box::pin(open::<C>(self.channels.clone(), scope, exchange));
         let serving = async move {
             match opening.await? {
-                Some(mut driver) => driver.serve().await,
+                Some(driver) => driver.serve().await,
                 None => Ok(()),
             }
         };

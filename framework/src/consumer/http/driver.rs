@@ -2,7 +2,10 @@
 
 use super::{
     super::{
-        disconnect_guard::{DisconnectGuard, disconnected},
+        disconnect_guard::{
+            ConnectionEnd, DisconnectGuard, DisconnectHook, Disconnects, disconnected,
+        },
+        joined::{GroupMember, Joined},
         reply_headers::complete,
     },
     Disconnect, HttpConsumer,
@@ -12,7 +15,7 @@ use super::{
 };
 use crate::{
     catch_panic::catch_panic,
-    channels::Event,
+    channels::{Departure, Event},
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     message::Close,
@@ -24,17 +27,37 @@ use crate::{
 };
 use http::StatusCode;
 use std::{
-    future::{Future, poll_fn},
+    future::{Future, poll_fn, ready},
     pin::Pin,
     task::Poll,
 };
 
 /// A consumer and its request.
-pub(super) struct HandlerDriver<C: HttpConsumer> {
-    /// `None` once its groups are left.
-    ctx: Option<HttpContext<C::Event>>,
-    /// The last field, so that it is dropped after the groups are left.
-    consumer: DisconnectGuard<C, Disconnect>,
+pub(super) struct HandlerDriver<C: HttpConsumer>(Joined<HttpContext<C::Event>, Handler<C>>);
+
+/// A consumer that has connected.
+struct Handler<C>(C);
+
+impl<C: HttpConsumer> Disconnects for Handler<C> {
+    type End = Disconnect;
+
+    fn disconnect(self, end: Disconnect) -> DisconnectHook {
+        disconnected(move || self.0.disconnect(end))
+    }
+}
+
+impl ConnectionEnd for Disconnect {
+    fn dropped() -> Self {
+        Disconnect::ClientLeft
+    }
+}
+
+impl<E> GroupMember for HttpContext<E> {
+    type Rest = ();
+
+    fn leave(self) -> (Departure, ()) {
+        (self.common.address.departure(), ())
+    }
 }
 
 /// How a handler ended.
@@ -48,41 +71,40 @@ impl<C: HttpConsumer> HandlerDriver<C> {
     pub(super) fn new(consumer: C, ctx: HttpContext<C::Event>) -> Self {
         let exchange = ctx.exchange.as_ref();
         let handle = exchange.and_then(|exchange| exchange.handle().cloned());
-        let start = |consumer: C, end| disconnected(move || consumer.disconnect(end));
-        Self {
-            ctx: Some(ctx),
-            consumer: DisconnectGuard::new(consumer, start, || Disconnect::ClientLeft, handle),
-        }
+        Self(Joined {
+            connection: ctx,
+            consumer: DisconnectGuard::new(Handler(consumer), handle),
+        })
     }
 
     /// Serves the request until it ends. Returns the handler's error if the response head was
     /// already sent; an earlier error becomes a response and is logged.
-    pub(super) async fn serve(&mut self) -> crate::Result<()> {
-        let Some(ctx) = &mut self.ctx else {
-            return Ok(());
-        };
-        let revocations = ctx.scope.get::<Revocations>().ok().cloned();
-        let handle = self.consumer.connection().cloned();
-        let interrupts = Interrupts::new(
-            ctx.common.clone(),
-            revocations,
-            handle,
-            C::DISCONNECT_ON_HALF_CLOSE,
-        );
-        let handler = async {
-            ctx.common.address.enter().await?;
-            catch_panic(|| self.consumer.handle(ctx)).await
-        };
-        let outcome = run_handler(Box::pin(handler), interrupts).await;
-        let (end, outcome) = Box::pin(conclude(ctx, outcome)).await;
-        let departure = ctx.common.address.departure();
-        // Leave the groups before `disconnect`: what it sends to them reaches the remaining
-        // members.
-        self.ctx = None;
-        self.consumer.disconnect(end).await;
-        if let Some(departure) = departure {
-            departure.await;
+    pub(super) fn serve(mut self) -> impl Future<Output = crate::Result<()>> + Send {
+        async move {
+            let Joined {
+                connection: ctx,
+                consumer,
+            } = &mut self.0;
+            let revocations = ctx.scope.get::<Revocations>().ok().cloned();
+            let handle = consumer.connection().cloned();
+            let interrupts = Interrupts::new(
+                ctx.common.clone(),
+                revocations,
+                handle,
+                C::DISCONNECT_ON_HALF_CLOSE,
+            );
+            let handler = async {
+                ctx.common.address.enter().await?;
+                catch_panic(|| consumer.0.handle(ctx)).await
+            };
+            let outcome = run_handler(Box::pin(handler), interrupts).await;
+            Box::pin(self.end(outcome)).await
         }
+    }
+
+    async fn end(mut self, outcome: HandlerOutcome) -> crate::Result<()> {
+        let (end, outcome) = conclude(&mut self.0.connection, outcome).await;
+        self.0.end(|()| ready(end)).await;
         outcome
     }
 }

@@ -190,15 +190,12 @@ async fn start(
     {
         return Ok(None);
     }
-    let address = &common.address;
-    let watching = async {
-        match address.open().await {
-            Ok(mailbox) => ConditionWatch::over(&revocations, &address.channels, mailbox.name())
-                .await
-                .map(Some),
-            Err(_) => Err(Close::from(Close::TRY_AGAIN)),
-        }
-    };
-    let watching = timeout(WATCH_LIMIT, watching).await;
-    watching.unwrap_or(Err(Close::from(Close::TRY_AGAIN)))
+    let watching = timeout(
+        WATCH_LIMIT,
+        ConditionWatch::over(&revocations, &common.address),
+    );
+    match watching.await {
+        Ok(watch) => watch.map(Some),
+        Err(_) => Err(Close::from(Close::TRY_AGAIN)),
+    }
 }
