@@ -85,9 +85,8 @@ pub(super) async fn lost(
         if silent >= silence {
             return Lost::Silent;
         }
-        // In this order: of a value that ends meanwhile, none of its bytes count.
-        let arrived = activity.arrived();
-        if is_stuck(activity.last_value().elapsed(), arrived, silence) {
+        let (arrived, age) = activity.unfinished_value();
+        if is_stuck(age, arrived, silence) {
             return Lost::Stuck;
         }
         let is_due = silent >= PING_EVERY || pinged_at.elapsed() >= CHECK_EVERY;

@@ -60,14 +60,14 @@ impl Activity {
         self.opened + Duration::from_millis(self.received_at.load(Ordering::Relaxed))
     }
 
-    /// Returns when a value last began or ended; the time of opening if none has.
-    pub(super) fn last_value(&self) -> Instant {
-        self.opened + Duration::from_millis(self.value_at.load(Ordering::Relaxed))
-    }
-
-    /// Returns how many bytes have arrived of a value that is not whole yet.
-    pub(super) fn arrived(&self) -> u64 {
-        self.arrived.load(Ordering::Relaxed)
+    /// Returns how many bytes have arrived of a value that is not whole yet, and how long ago it
+    /// began; 0 bytes if there is none.
+    pub(super) fn unfinished_value(&self) -> (u64, Duration) {
+        // The time is read last, and is at least as new: if the value ends meanwhile, another one
+        // does not get its age.
+        let arrived = self.arrived.load(Ordering::Acquire);
+        let began = self.opened + Duration::from_millis(self.value_at.load(Ordering::Relaxed));
+        (arrived, began.elapsed())
     }
 
     /// Returns why the stream could not be read further, if it was not the peer that ended it.
@@ -111,7 +111,7 @@ impl Activity {
         if has_boundary {
             self.value_at.store(millis, Ordering::Relaxed);
         }
-        self.arrived.store(arrived, Ordering::Relaxed);
+        self.arrived.store(arrived, Ordering::Release);
         if had_backlog {
             self.backlog_at.store(millis, Ordering::Relaxed);
         }
