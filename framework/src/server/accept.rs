@@ -2,7 +2,7 @@
 
 use super::{
     addresses::{self, Addresses, TooMany},
-    connection::{self, ConnectionLimits, Stalled, log_stall},
+    connection::{self, ConnectionLimits, ServedApp, Stalled, log_stall},
     drain::Drain,
     listener::{Accepted, AcceptedClient, Arrival, ErasedListener},
     shutdown_signal::ShutdownSignal,
@@ -12,17 +12,14 @@ use crate::{
     error::BoxError,
     log_limit::log_limited,
     metric,
-    protocol::Body,
     rejection_log::{Peer, Rejected, Rule},
 };
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::StatusCode;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
-use tower_service::Service;
 
 /// The limits of a server.
 #[derive(Clone)]
@@ -39,17 +36,12 @@ pub(super) struct ServerLimits {
 const DISCONNECT_GRACE: Duration = Duration::from_secs(3);
 
 /// Accepts and serves connections until the shutdown signal, then drains them.
-pub(super) async fn accept<S, B>(
+pub(super) async fn accept<S: ServedApp>(
     listeners: Vec<Box<dyn ErasedListener>>,
     app: S,
     limits: ServerLimits,
     shutdown_signal: &mut ShutdownSignal,
-) where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+) {
     let drain = Drain::new(limits.retry_after);
     let acceptor = Acceptor {
         permits: Arc::new(Semaphore::new(limits.connections)),
@@ -110,13 +102,7 @@ struct Acceptor<S> {
     app: S,
 }
 
-impl<S, B> Acceptor<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+impl<S: ServedApp> Acceptor<S> {
     /// Accepts connections, and serves each in a task of its own.
     async fn accept_from(self, mut listener: Box<dyn ErasedListener>) -> Infallible {
         loop {

@@ -44,6 +44,30 @@ use std::{
 };
 use tower_service::Service;
 
+/// The service that answers the requests of a server.
+pub(super) trait ServedApp:
+    Service<
+        Request<Body>,
+        Response = Response<<Self as ServedApp>::Body>,
+        Error = Infallible,
+        Future: Send,
+    > + Clone
+    + Send
+    + 'static
+{
+    type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> ServedApp for S
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Body = B;
+}
+
 /// The limits of one connection.
 #[derive(Clone, Copy)]
 pub(super) struct ConnectionLimits {
@@ -92,19 +116,13 @@ const IDLE: &str =
     "the client made no request for `idle_timeout` and did not close the connection after GOAWAY";
 
 /// Serves one connection until it ends; after the server stops, until its open requests are done.
-pub(super) async fn serve<S, B>(
+pub(super) async fn serve<S: ServedApp>(
     mut socket: AcceptedStream,
     app: S,
     connection: Connection,
     limits: ConnectionLimits,
     proxies: Option<TrustedProxies>,
-) -> Result<(), BoxError>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+) -> Result<(), BoxError> {
     socket.set_nodelay()?;
     let preface = tokio::time::timeout(limits.head_timeout, Preface::read(&mut socket));
     let preface = tokio::select! {
@@ -118,59 +136,50 @@ where
     let stream = ClientStream::new(socket, preface, traffic.clone());
     let stream = TokioIo::new(stream);
     let proxies = proxies.filter(|proxies| proxies.trust(connection.client()));
+    let requests = RequestService {
+        app,
+        handle: connection.handle().downgrade(),
+        limits,
+        proxies,
+    };
     match is_http_2 {
-        false => serve_http_1(stream, app, &connection, limits, traffic, proxies).await,
-        true => serve_http_2(stream, app, connection, limits, traffic, proxies).await,
+        false => serve_http_1(stream, requests, &connection, traffic).await,
+        true => serve_http_2(stream, requests, connection, traffic).await,
     }
 }
 
-async fn serve_http_1<S, B>(
+async fn serve_http_1<S: ServedApp>(
     stream: TokioIo<ClientStream>,
-    app: S,
+    requests: RequestService<S>,
     connection: &Connection,
-    limits: ConnectionLimits,
     traffic: Arc<Traffic>,
-    proxies: Option<TrustedProxies>,
-) -> Result<(), BoxError>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+) -> Result<(), BoxError> {
+    let limits = requests.limits;
     let alarm = SharedAlarm::default();
     let timer = HeadTimer::new(alarm.clone(), traffic.clone());
     let service = {
-        let (handle, traffic) = (connection.handle().downgrade(), traffic.clone());
+        let traffic = traffic.clone();
         service_fn(move |request: Request<Incoming>| {
-            let (app, traffic) = (app.clone(), traffic.clone());
             let checked = match traffic.begin_request() {
                 true => Err(request_head::two_lengths()),
-                false => request_head::check(&request, limits.allows_connect),
+                false => requests.check(&request),
             };
+            let is_rejected = checked.is_err();
             let is_connect = *request.method() == Method::CONNECT;
-            let alarm = || alarm.clone();
-            let proxies = proxies.as_ref();
-            let request = prepare(request, &handle, proxies, limits, alarm, Some(&traffic));
-            let line = AccessLine::of(&request);
-            async move {
-                let (mut response, closes) = match checked {
-                    Ok(()) => (respond(app, request).await, traffic.has_broken_body()),
-                    Err(rejection) => (reject(&request, rejection), true),
-                };
-                if closes {
+            let carrier = Carrier::Http1(&alarm, &traffic);
+            let traffic = traffic.clone();
+            let finish = move |mut response: ServerResponse<_>| {
+                if is_rejected || traffic.has_broken_body() {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
                 }
                 let status = response.status();
-                if let Some(line) = line {
-                    line.log(status);
-                }
                 if status == StatusCode::SWITCHING_PROTOCOLS || is_connect && status.is_success() {
                     traffic.end_http();
                 }
-                Ok::<_, Infallible>(response)
-            }
+                response
+            };
+            requests.respond(request, checked, carrier, finish)
         })
     };
     let mut builder = conn::http1::Builder::new();
@@ -213,53 +222,20 @@ where
     .await
 }
 
-async fn serve_http_2<S, B>(
+async fn serve_http_2<S: ServedApp>(
     stream: TokioIo<ClientStream>,
-    app: S,
+    requests: RequestService<S>,
     connection: Connection,
-    limits: ConnectionLimits,
     traffic: Arc<Traffic>,
-    proxies: Option<TrustedProxies>,
-) -> Result<(), BoxError>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    let handle = connection.handle().downgrade();
+) -> Result<(), BoxError> {
+    let limits = requests.limits;
     let server = connection.server();
     let service = service_fn(move |request: Request<Incoming>| {
-        let app = app.clone();
-        let checked = request_head::check(&request, limits.allows_connect);
+        let checked = requests.check(&request);
         let is_connect = *request.method() == Method::CONNECT;
         let opening = is_connect.then(|| StreamConnection::new(server.clone()));
-        let handle = match &opening {
-            Some(opening) => opening.handle(),
-            None => handle.clone(),
-        };
-        let request = prepare(
-            request,
-            &handle,
-            proxies.as_ref(),
-            limits,
-            SharedAlarm::default,
-            None,
-        );
-        let line = AccessLine::of(&request);
-        async move {
-            if let Some(opening) = &opening {
-                http2_stream::expect_upgrade(opening.ended());
-            }
-            let response = match checked {
-                Ok(()) => respond(app, request).await,
-                Err(rejection) => reject(&request, rejection),
-            };
-            if let Some(line) = line {
-                line.log(response.status());
-            }
-            Ok::<_, Infallible>(response.map(Pieces::of))
-        }
+        let finish = |response: ServerResponse<_>| response.map(Pieces::of);
+        requests.respond(request, checked, Carrier::Http2(opening), finish)
     });
     let mut stop = connection.stopping();
     let streams = OpenStreams::new();
@@ -301,16 +277,98 @@ where
     .await
 }
 
+/// What carries a request.
+enum Carrier<'a> {
+    /// The connection: its bodies share an alarm, and their failures are recorded in its traffic.
+    Http1(&'a SharedAlarm, &'a Arc<Traffic>),
+    /// A stream of the connection, which may open a connection of its own.
+    Http2(Option<StreamConnection>),
+}
+
+/// What responds to the requests of one connection.
+struct RequestService<S> {
+    app: S,
+    handle: WeakConnectionHandle,
+    limits: ConnectionLimits,
+    /// Those that the peer is one of.
+    proxies: Option<TrustedProxies>,
+}
+
 /// The response of the application, or to a request head that failed its checks.
 type ServerResponse<B> = Response<Either<B, Full<Bytes>>>;
 
-async fn respond<S, B>(mut app: S, request: Request<Body>) -> ServerResponse<B>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
-{
-    let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
-    let Ok(response) = app.call(request).await;
-    response.map(Either::Left)
+impl<S: ServedApp> RequestService<S> {
+    fn check(&self, request: &Request<Incoming>) -> Result<(), Rejection> {
+        request_head::check(request, self.limits.allows_connect)
+    }
+
+    /// Has the application respond to a request whose head passed its checks, and rejects another.
+    fn respond<R, F>(
+        &self,
+        request: Request<Incoming>,
+        checked: Result<(), Rejection>,
+        carrier: Carrier<'_>,
+        finish: F,
+    ) -> impl Future<Output = Result<R, Infallible>> + use<S, R, F>
+    where
+        F: FnOnce(ServerResponse<S::Body>) -> R,
+    {
+        let request = self.prepare(request, &carrier);
+        let line = AccessLine::of(&request);
+        let mut app = self.app.clone();
+        let opening = match carrier {
+            Carrier::Http1(..) => None,
+            Carrier::Http2(opening) => opening,
+        };
+        async move {
+            if let Some(opening) = &opening {
+                http2_stream::expect_upgrade(opening.ended());
+            }
+            let response = match checked {
+                Ok(()) => {
+                    let Ok(()) = poll_fn(|cx| app.poll_ready(cx)).await;
+                    let Ok(response) = app.call(request).await;
+                    response.map(Either::Left)
+                }
+                Err(rejection) => reject(&request, rejection),
+            };
+            if let Some(line) = line {
+                line.log(response.status());
+            }
+            Ok(finish(response))
+        }
+    }
+
+    /// Adds the handle of the connection, with the client that a trusted proxy states, and sets the
+    /// timeout of the body. A request without a body has no cost for that.
+    fn prepare(&self, request: Request<Incoming>, carrier: &Carrier<'_>) -> Request<Body> {
+        let (mut head, body) = request.into_parts();
+        let handle = match carrier {
+            Carrier::Http2(Some(opening)) => opening.handle(),
+            Carrier::Http1(..) | Carrier::Http2(None) => self.handle.clone(),
+        };
+        let handle = match &self.proxies {
+            Some(proxies) => handle.forwarded_for(forwarded::client(&head.headers, proxies)),
+            None => handle,
+        };
+        head.extensions.insert(handle);
+        let body = match body.is_end_stream() {
+            true => Body::empty(),
+            false => {
+                // A client that expects 100 (Continue) has not sent its body, and HTTP/2 resets the
+                // stream.
+                let discards_rest =
+                    head.version < Version::HTTP_2 && !head.headers.contains_key(header::EXPECT);
+                let (alarm, traffic) = match *carrier {
+                    Carrier::Http1(alarm, traffic) => (alarm.clone(), Some(traffic.clone())),
+                    Carrier::Http2(_) => (SharedAlarm::default(), None),
+                };
+                let limit = self.limits.body_timeout;
+                Body::new(RequestBody::new(body, limit, alarm, discards_rest, traffic))
+            }
+        };
+        Request::from_parts(head, body)
+    }
 }
 
 fn reject<B>(request: &Request<Body>, rejection: Rejection) -> ServerResponse<B> {
@@ -321,47 +379,6 @@ fn reject<B>(request: &Request<Body>, rejection: Rejection) -> ServerResponse<B>
     rejection
         .into_response()
         .map(|body| Either::Right(Full::new(text(body))))
-}
-
-/// Adds the handle of the connection, with the client that a trusted proxy states, and sets the
-/// timeout of the body, whose failure is recorded in `traffic`. A request without a body has no
-/// cost for these.
-fn prepare(
-    request: Request<Incoming>,
-    handle: &WeakConnectionHandle,
-    proxies: Option<&TrustedProxies>,
-    limits: ConnectionLimits,
-    alarm: impl FnOnce() -> SharedAlarm,
-    traffic: Option<&Arc<Traffic>>,
-) -> Request<Body> {
-    let (mut head, body) = request.into_parts();
-    let handle = match proxies {
-        Some(proxies) => {
-            let client = forwarded::client(&head.headers, proxies);
-            handle.clone().forwarded_for(client)
-        }
-        None => handle.clone(),
-    };
-    head.extensions.insert(handle);
-    let body = match body.is_end_stream() {
-        true => Body::empty(),
-        false => {
-            // A client that expects 100 (Continue) has not sent its body, and HTTP/2 resets the
-            // stream.
-            let discards_rest =
-                head.version < Version::HTTP_2 && !head.headers.contains_key(header::EXPECT);
-            let limit = limits.body_timeout;
-            let traffic = traffic.cloned();
-            Body::new(RequestBody::new(
-                body,
-                limit,
-                alarm(),
-                discards_rest,
-                traffic,
-            ))
-        }
-    };
-    Request::from_parts(head, body)
 }
 
 /// Logs that a client stalled: a client that reads slowly, or not at all, may ask why it was

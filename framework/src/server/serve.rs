@@ -3,7 +3,7 @@
 use super::{
     accept::{ServerLimits, accept},
     bind::Bind,
-    connection::ConnectionLimits,
+    connection::{ConnectionLimits, ServedApp},
     lifecycle::Lifecycle,
     lifespan::{Lifespan, LifespanFn},
     listener::ErasedListener,
@@ -467,16 +467,11 @@ impl<S> Serve<S> {
         self.lifecycle.stop_on(stop);
         self
     }
-}
 
-impl<S, B> Serve<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    async fn run(self) -> Result<()> {
+    async fn run(self) -> Result<()>
+    where
+        S: ServedApp,
+    {
         let Self {
             on,
             app,
