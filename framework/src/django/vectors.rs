@@ -19,10 +19,10 @@ pub(super) struct Vectors {
     pub(super) file_backend: Value,
     pub(super) cache_backend_redis: Vec<Value>,
     pub(super) cache_backend_redis_keys: Value,
-    /// `tests/it/django.rs` makes a database of it.
+    /// `tests/it/django/site.rs` makes a database of it.
     #[serde(rename = "schema")]
     _schema: IgnoredAny,
-    /// `tests/it/django.rs` opens a WebSocket in each of these cases.
+    /// `tests/it/django/session_lookup.rs` opens a WebSocket in each of these cases.
     #[serde(rename = "channels_end_to_end")]
     _channels_end_to_end: IgnoredAny,
 }
