@@ -1,0 +1,9 @@
+//! Tests of the Redis layer.
+
+mod conformance;
+mod connections;
+mod member_counts;
+mod queues;
+mod said;
+mod sizes;
+mod subscriptions;

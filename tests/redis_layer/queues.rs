@@ -1,0 +1,343 @@
+//! Tests of the wire format `queue`: the memberships that it stores, and the events that wait.
+
+use super::said::{Said, connect, member, next_is_a_notice, next_text, queue, said};
+use seaway::{
+    ChannelName, Channels, ErrorKind,
+    channels::{Envelope, redis::RedisConfig},
+};
+use seaway_tests::support::{
+    Redis, Server,
+    wait::{DEADLINE, until},
+};
+use std::time::Duration;
+use tokio::time::timeout;
+
+#[tokio::test]
+async fn a_group_of_queues_has_one_member_per_process() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room").unwrap();
+    let mut mailboxes = Vec::new();
+
+    for _ in 0..20 {
+        let mailbox = channels.open().await.unwrap();
+        room.add(mailbox.name()).await.unwrap();
+        mailboxes.push(mailbox);
+    }
+
+    let members = redis.does(&["ZCARD", "asgi:group:room"]).await;
+    assert_eq!(members, ":1\r\n");
+    let expiry = redis.does(&["TTL", "asgi:group:room"]).await;
+    assert!(
+        expiry.starts_with(":863") || expiry.starts_with(":86400"),
+        "{expiry}"
+    );
+    drop(mailboxes);
+    until("the last one out leaves", DEADLINE, async || {
+        let members = redis.ask(&["ZCARD", "asgi:group:room"]).await;
+        (members? == ":0\r\n").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_members_of_a_process_that_has_ended_are_removed() {
+    let redis = Redis::new().await;
+    let mut arena = Server::arena_with(&["--redis", &redis.url(), "--layer", "queue"]).await;
+    let client = arena.client("/ws/room/harbour").await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room.harbour").unwrap();
+    let alive = redis.does(&["KEYS", "*$alive"]).await;
+
+    arena.kill();
+    drop(client);
+    // Its sign of life would last for 30 s.
+    for key in alive.lines().filter(|key| key.ends_with("$alive")) {
+        redis.does(&["EXPIRE", key, "0"]).await;
+    }
+
+    until("nobody is a member", DEADLINE, async || {
+        room.send(&said("x")).await.unwrap();
+        let members = redis.ask(&["ZCARD", "asgi:group:room.harbour"]).await;
+        (members? == ":0\r\n").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_that_redis_has_forgotten_joins_again_and_notifies_its_consumers() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room").unwrap();
+    let mut mailbox = channels.open().await.unwrap();
+    room.add(mailbox.name()).await.unwrap();
+
+    redis.does(&["FLUSHALL"]).await;
+
+    let missed = timeout(DEADLINE, mailbox.receive()).await.expect("in time");
+    assert!(missed.is_err(), "it may have missed something");
+    room.send(&said("back")).await.unwrap();
+    let envelope = timeout(DEADLINE, mailbox.receive()).await.expect("in time");
+    assert_eq!(envelope.unwrap().decode::<Said>().unwrap().text, "back");
+}
+
+/// A join must not create the sign of life by which the process notices that Redis has forgotten
+/// it.
+#[tokio::test]
+async fn a_join_right_after_the_data_was_deleted_does_not_hide_that() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let (mut mailbox, room) = member(&channels, "room").await;
+
+    redis.does(&["FLUSHALL"]).await;
+    let (newcomer, _) = member(&channels, "another").await;
+
+    next_is_a_notice(&mut mailbox).await;
+    room.send(&said("back")).await.unwrap();
+    assert_eq!(next_text(&mut mailbox).await, "back");
+    drop(newcomer);
+}
+
+/// The key may be evicted, or deleted by hand; the sign of life is still there.
+#[tokio::test]
+async fn a_process_whose_group_redis_has_deleted_joins_again_and_notifies_its_consumers() {
+    let redis = Redis::new().await;
+    let (here, there) = (queue(&redis).await, queue(&redis).await);
+    // The name of the second does not fit into that of a channel.
+    for name in ["room".to_owned(), "long".repeat(20)] {
+        let (mut mailbox, _) = member(&here, &name).await;
+        let (mut other, _) = member(&here, "other").await;
+
+        redis.does(&["DEL", &format!("asgi:group:{name}")]).await;
+
+        next_is_a_notice(&mut mailbox).await;
+        next_is_a_notice(&mut other).await;
+        let from_there = there.group::<Said>(&name).unwrap();
+        from_there.send(&said("back")).await.unwrap();
+        assert_eq!(next_text(&mut mailbox).await, "back");
+    }
+}
+
+#[tokio::test]
+async fn an_event_for_a_group_that_redis_has_deleted_waits_until_all_have_joined_again() {
+    let redis = Redis::new().await;
+    let (here, there) = (queue(&redis).await, queue(&redis).await);
+    let (mut mailbox, room) = member(&here, "room").await;
+    let (mut other, _) = member(&there, "room").await;
+
+    redis.does(&["DEL", "asgi:group:room"]).await;
+    room.send(&said("after")).await.unwrap();
+
+    for mailbox in [&mut mailbox, &mut other] {
+        next_is_a_notice(mailbox).await;
+        assert_eq!(next_text(mailbox).await, "after");
+    }
+}
+
+/// As Django does: it reads the members of a group that is still empty, and adds nothing.
+#[tokio::test]
+async fn an_event_for_a_group_without_members_after_a_restart_is_a_gap() {
+    let mut redis = Redis::new().await;
+    let mut arena = Server::arena_with(&["--redis", &redis.url(), "--layer", "queue"]).await;
+    let client = arena.client("/ws/room/harbour").await;
+    // Otherwise its queue may have held an event when Redis ended.
+    until("an idle connection", DEADLINE, async || {
+        let script = "return redis.call('INFO', 'commandstats'):match('bzpopmin:calls=(%d+)')";
+        let calls = redis.ask(&["EVAL", script, "0"]).await?;
+        let calls = calls.lines().nth(1)?.trim().parse::<u32>().ok()?;
+        (calls >= 4).then_some(())
+    })
+    .await;
+
+    arena.freeze();
+    redis.stop();
+    redis.start().await;
+    let key = "asgi:group:room.harbour";
+    redis.does(&["ZREMRANGEBYSCORE", key, "0", "1"]).await;
+    assert_eq!(redis.does(&["ZRANGE", key, "0", "-1"]).await, "*0\r\n");
+    arena.thaw();
+
+    assert_eq!(client.closed().await.0, 1012);
+}
+
+#[tokio::test]
+async fn events_dropped_while_redis_is_at_its_maxmemory_are_reported() {
+    /// More than the commands of a process that wait for events, and the capacity of its queue.
+    const SENT: usize = 700;
+    let redis = Redis::new().await;
+    let mut arena = Server::arena_with(&["--redis", &redis.url(), "--layer", "queue"]).await;
+    let client = arena.client("/ws/room/harbour").await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room.harbour").unwrap();
+
+    redis.does(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    arena.freeze();
+    for _ in 0..SENT {
+        room.send(&said("x")).await.expect("a group is never full");
+    }
+    arena.thaw();
+
+    assert_ne!(channels.dropped(), 0, "the test needs a full queue");
+    assert_eq!(client.closed().await.0, 1012);
+}
+
+/// Data that was saved while events waited: a restart brings them back although they were received.
+#[tokio::test]
+async fn events_that_a_restart_restores_arrive_neither_twice_nor_after_later_ones() {
+    /// So many that some wait in the queue, and none is dropped.
+    const WAITING: usize = 500;
+    /// More than the events that a process remembers.
+    const LATER: usize = 1200;
+    let mut redis = Redis::new().await;
+    let mut arena = Server::arena_with(&["--redis", &redis.url(), "--layer", "queue"]).await;
+    let mut client = arena.client("/ws/room/harbour").await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room.harbour").unwrap();
+
+    arena.freeze();
+    for number in 0..WAITING {
+        room.send(&said(&number.to_string())).await.unwrap();
+    }
+    redis.does(&["SAVE"]).await;
+    arena.thaw();
+    for number in WAITING..WAITING + LATER {
+        room.send(&said(&number.to_string())).await.unwrap();
+    }
+    for number in 0..WAITING + LATER {
+        assert_eq!(client.text().await, number.to_string());
+    }
+    assert_eq!(channels.dropped(), 0);
+
+    redis.stop();
+    redis.start().await;
+    room.send(&said("end")).await.unwrap();
+
+    match client.next_within(DEADLINE).await.expect("an end") {
+        Ok(text) => assert_eq!(text, "end"),
+        Err(code) => assert_eq!(code, Some(1012)),
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_stops_an_event_for_its_own_process_only() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let (mut mailbox, room) = member(&channels, "room").await;
+    for name in ["aaa", "zzz"] {
+        redis
+            .does(&["ZADD", "asgi:group:room", "9999999999", name])
+            .await;
+        redis.does(&["SET", &format!("asgi{name}"), "text"]).await;
+    }
+
+    room.send(&said("for the others")).await.unwrap();
+    assert_eq!(next_text(&mut mailbox).await, "for the others");
+    assert_eq!(channels.dropped(), 2, "each is counted");
+
+    let jobs = ChannelName::new("aaa").unwrap();
+    let error = channels.send(&jobs, &said("job")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Layer);
+    assert!(error.to_string().contains("asgiaaa"), "{error}");
+}
+
+/// The score of the other entry is that of a clock which is 20 s ahead.
+#[tokio::test]
+async fn an_event_follows_those_that_wait_whatever_the_clocks_of_their_senders_are() {
+    let redis = Redis::new().await;
+    let channels = connect(&redis).await;
+    let jobs = ChannelName::new("jobs").unwrap();
+    channels.send(&jobs, &said("first")).await.unwrap();
+    let script = "redis.call('ZADD', KEYS[1], redis.call('TIME')[1] + 20, 'ahead')";
+    redis.does(&["EVAL", script, "1", "asgijobs"]).await;
+
+    for _ in 0..3 {
+        channels.send(&jobs, &said("later")).await.unwrap();
+    }
+
+    assert_eq!(redis.does(&["ZRANK", "asgijobs", "ahead"]).await, ":1\r\n");
+    let distinct = "local scores = {}
+        for i, entry in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')) do
+            if i % 2 == 0 then scores[entry] = true end
+        end
+        local count = 0
+        for _ in pairs(scores) do count = count + 1 end
+        return count";
+    let distinct = redis.does(&["EVAL", distinct, "1", "asgijobs"]).await;
+    assert_eq!(distinct, ":5\r\n", "equal scores would have no order");
+}
+
+#[tokio::test]
+async fn memberships_last_longer_than_their_expiry() {
+    let redis = Redis::new().await;
+    let config = RedisConfig::new(redis.url())
+        .queue()
+        .group_expiry(Duration::from_secs(3));
+    let channels = Channels::redis(config).await.unwrap();
+    let room = channels.group::<Said>("room").unwrap();
+    let mut mailbox = channels.open().await.unwrap();
+    room.add(mailbox.name()).await.unwrap();
+    let joined = redis
+        .does(&["ZRANGE", "asgi:group:room", "0", "-1", "WITHSCORES"])
+        .await;
+
+    until("it is renewed", DEADLINE, async || {
+        let members = redis
+            .ask(&["ZRANGE", "asgi:group:room", "0", "-1", "WITHSCORES"])
+            .await?;
+        (members != joined).then_some(())
+    })
+    .await;
+
+    room.send(&said("still here")).await.unwrap();
+    let envelope = timeout(DEADLINE, mailbox.receive()).await.expect("in time");
+    assert!(envelope.is_ok(), "nothing was missed");
+}
+
+#[tokio::test]
+async fn a_full_queue_of_a_process_that_has_ended_delays_its_senders_once() {
+    let redis = Redis::new().await;
+    let mut arena = Server::arena_with(&["--redis", &redis.url(), "--layer", "queue"]).await;
+    let client = arena.client("/ws/room/harbour").await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room.harbour").unwrap();
+
+    arena.kill();
+    drop(client);
+    let start = tokio::time::Instant::now();
+    for _ in 0..300 {
+        room.send(&said("x")).await.expect("a group is never full");
+    }
+
+    assert!(
+        start.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(
+        channels.dropped() >= 200,
+        "each is counted: {}",
+        channels.dropped()
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_has_waited_longer_than_its_expiry_is_not_taken() {
+    let redis = Redis::new().await;
+    let config = RedisConfig::new(redis.url()).expiry(Duration::from_secs(5));
+    let channels = Channels::redis(config).await.unwrap();
+    let jobs = ChannelName::new("jobs").unwrap();
+    // As a sender of long ago has left it.
+    let old = "twelve bytes\u{81}";
+    redis.does(&["ZADD", "asgijobs", "1000", old]).await;
+    channels
+        .layer()
+        .send(&jobs, Envelope::encode(&said("new")).unwrap())
+        .await
+        .unwrap();
+    redis.does(&["ZADD", "asgijobs", "1000", old]).await;
+
+    let job = channels.layer().receive(&jobs, DEADLINE).await.unwrap();
+
+    let job = job.expect("a job").decode::<Said>().unwrap();
+    assert_eq!(job.text, "new");
+}
