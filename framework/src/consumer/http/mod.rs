@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `consumer.rs` | the trait that users write |
 //! | `context.rs` | the context of a handler |
+//! | `poll_topic.rs` | long polling, by a method of the context |
 //! | `reply.rs` | what a handler returns |
 //! | `body_sender.rs` | a streamed response body |
 //! | `sse.rs` | a stream of server-sent events |
@@ -22,6 +23,7 @@ mod context;
 mod disconnect;
 mod driver;
 mod interrupts;
+mod poll_topic;
 mod reply;
 pub(super) mod sse;
 mod sse_event;
