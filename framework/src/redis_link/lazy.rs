@@ -1,6 +1,6 @@
 //! A connection to Redis that is opened when it is first needed.
 
-use super::{endpoint::Endpoint, link::Link, supervisor::LinkSettings};
+use super::{dialer::LinkSettings, endpoint::Endpoint, link::Link};
 use crate::error::Result;
 use futures_util::{FutureExt, future::BoxFuture};
 use std::time::Duration;

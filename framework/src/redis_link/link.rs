@@ -1,11 +1,12 @@
 //! A connection to Redis that is replaced whenever it is lost.
 
 use super::{
+    dialer::{Dialer, LinkSettings},
     endpoint::Endpoint,
     fault::{CommandFault, error_text, is_malformed_reply},
     liveness::Lost,
     state::{Down, LinkState, Server, Up},
-    supervisor::{Dialer, End, LinkSettings, supervise},
+    supervisor::{End, Supervisor},
 };
 use crate::error::{Error, ErrorKind, Result};
 use redis::RedisError;
@@ -31,7 +32,6 @@ impl Link {
         let dialer = Dialer {
             endpoint: endpoint.clone(),
             settings,
-            to_replace: to_replace.subscribe(),
         };
         let (first, _) = dialer.dial(0).await.map_err(|refusal| {
             Error::new(
@@ -40,7 +40,8 @@ impl Link {
             )
         })?;
         let (states, state) = watch::channel(LinkState::Up(first.clone()));
-        let supervisor = tokio::spawn(supervise(dialer, first, states)).abort_handle();
+        let supervisor = Supervisor::new(dialer, to_replace.subscribe(), states);
+        let supervisor = tokio::spawn(supervisor.run(first)).abort_handle();
         Ok(Self {
             endpoint: endpoint.clone(),
             state,

@@ -11,6 +11,7 @@
 //! | `address.rs`, `connect_error.rs` | one address, and one attempt to connect; why it failed |
 //! | `tls.rs`, `without_tls.rs` | TLS by rustls; what replaces it without the feature `redis-tls` |
 //! | `link.rs`, `supervisor.rs` | the connection that is replaced when it is lost; the task that does so |
+//! | `dialer.rs` | dialing it, and the checks of its server |
 //! | `lazy.rs` | a connection that is opened when it is first needed |
 //! | `downtime.rs` | whether a server has ended with its connection, as the attempts to connect show |
 //! | `state.rs` | whether there is a connection, and how the previous one was lost |
@@ -22,6 +23,7 @@
 
 mod address;
 mod connect_error;
+mod dialer;
 mod directory;
 mod downtime;
 mod endpoint;
@@ -46,6 +48,7 @@ mod url;
 #[cfg(test)]
 pub(crate) use self::fake_node::FakeNode;
 pub(crate) use self::{
+    dialer::LinkSettings,
     downtime::LONGEST_UNSEEN,
     endpoint::Endpoint,
     fault::{CommandFault, error_text, is_malformed_reply},
@@ -56,6 +59,5 @@ pub(crate) use self::{
     repeat::Repeat,
     state::{LinkState, Loss, Server, Up, are_two_runs},
     stream::{NoInbox, PushReceiver},
-    supervisor::LinkSettings,
     url::endpoints,
 };
