@@ -116,7 +116,6 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
                 "origin",
                 "rate_limit",
                 "send_queue",
-                "thread_buffers",
             ],
             &["config", "deflate"],
             &["lifetime", "outgoing", "reader"],

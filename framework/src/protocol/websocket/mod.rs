@@ -17,7 +17,6 @@
 //! | `writer.rs` | the output of a connection, in one write |
 //! | `lifetime.rs` | the end of a connection that is idle or old |
 //! | `heartbeat.rs` | when to ping a silent client, and when to disconnect it |
-//! | `thread_buffers.rs` | buffers that belong to threads, not to connections |
 
 mod config;
 mod deflate;
@@ -31,7 +30,6 @@ mod rate_limit;
 mod reader;
 mod send_queue;
 mod socket;
-mod thread_buffers;
 mod transport;
 mod upgrade;
 mod writer;

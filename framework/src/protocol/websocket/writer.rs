@@ -3,11 +3,11 @@
 use super::{
     outgoing::Sender,
     send_queue::{Outbound, SendQueue},
-    thread_buffers::with_output,
 };
 use crate::{message::Close, metric};
 use bytes::{Buf, Bytes};
 use std::{
+    cell::RefCell,
     io::IoSlice,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -20,6 +20,14 @@ use tungstenite::protocol::frame::{
 
 /// How many bytes are gathered for one write. More would only wait in the kernel.
 const BATCH: usize = 64 * 1024;
+
+/// How many bytes of the write buffer a thread keeps: not those of one huge message.
+const KEPT_BUFFER: usize = 256 * 1024;
+
+thread_local! {
+    /// One for all connections of a thread, so that an idle connection holds none.
+    static WRITING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Payloads of at least this size, in bytes, are written without a copy: the members of a group
 /// share them. A smaller one is cheaper to copy.
@@ -286,6 +294,18 @@ fn encode_header(header: FrameHeader, length: usize, output: &mut Vec<u8>) {
 
 fn gone() -> Close {
     Close::from(Close::ABNORMAL)
+}
+
+/// Calls `write` with this thread's write buffer, which is empty.
+fn with_output<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    WRITING.with_borrow_mut(|output| {
+        output.clear();
+        let written = write(output);
+        if output.capacity() > KEPT_BUFFER {
+            *output = Vec::new();
+        }
+        written
+    })
 }
 
 #[cfg(test)]

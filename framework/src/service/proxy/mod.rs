@@ -5,12 +5,10 @@
 //! | `headers.rs` | which headers pass, and which are added |
 //! | `failure.rs` | why a request failed |
 //! | `transfer.rs` | bodies whose progress is watched |
-//! | `tunnel.rs` | a WebSocket that is passed through |
 
 mod failure;
 mod headers;
 mod transfer;
-mod tunnel;
 
 use self::{
     failure::Failure,
@@ -20,7 +18,7 @@ use self::{
 use crate::{
     application::Application,
     error::Result,
-    protocol::{Body, ConnectionHandle, Exchange, Http, Upgrade, WebSocket},
+    protocol::{Body, ConnectionHandle, Exchange, Http, Upgrade, UpgradedStream, WebSocket},
     rejection::Rejection,
     scope::{OpensOverHttp, Scope},
     upstream::Upstream,
@@ -29,12 +27,20 @@ use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri, header, request,
     uri::{self, PathAndQuery, Scheme},
 };
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade::Upgraded};
+use hyper_util::rt::TokioIo;
 use std::{fmt, mem, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy, split},
+    time::timeout,
+};
 use tungstenite::handshake::client::generate_key;
 
 /// The default of [`Proxy::response_timeout`].
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long one side of a WebSocket may take to end after the other.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Passes requests to the HTTP server at this address: `http://127.0.0.1:8000`, or
 /// `unix:/run/site.sock` for a Unix socket.
@@ -300,8 +306,29 @@ impl Application<WebSocket> for Proxy {
         let upstream = hyper::upgrade::on(&mut response).await?;
         *upgrade.headers_mut() = headers::without_hop_by_hop(mem::take(response.headers_mut()));
         let client = upgrade.tunnel().await?;
-        tunnel::run(client, upstream).await;
+        tunnel(client, upstream).await;
         Ok(())
+    }
+}
+
+/// Copies between the client and the server until both have ended, or one has for 5 s.
+async fn tunnel(client: UpgradedStream, server: Upgraded) {
+    let (from_client, mut to_client) = split(client.io);
+    let (mut from_server, mut to_server) = split(TokioIo::new(server));
+    let mut from_client = client.early.chain(from_client);
+    // A stream that fails has ended: there is nobody to tell.
+    let upward = async {
+        _ = copy(&mut from_client, &mut to_server).await;
+        _ = to_server.shutdown().await;
+    };
+    let downward = async {
+        _ = copy(&mut from_server, &mut to_client).await;
+        _ = to_client.shutdown().await;
+    };
+    tokio::pin!(upward, downward);
+    tokio::select! {
+        () = &mut upward => { _ = timeout(CLOSING, downward).await; }
+        () = &mut downward => { _ = timeout(CLOSING, upward).await; }
     }
 }
 
