@@ -6,14 +6,15 @@
 //! empty in Python's eyes, unless the process cannot keep up.
 
 use super::{
+    addition::DROPPED,
     coding::{self, Coding, QueueEntry, since_epoch},
     names::{HostNames, Proxies},
     pending_gap::{Gap, Notice, PendingGap},
-    queue_sender::DROPPED,
+    pops::{Popped, Pops},
     readiness::{Readiness, Status},
     received::{Evidence, ReceivedLog},
     restart::{self, WireCommands},
-    script::Script,
+    restored::{Restored, Take},
     subscriptions::{Subscriptions, is_over},
 };
 use crate::{
@@ -21,30 +22,12 @@ use crate::{
     log_limit::log_limited,
     redis_link::{self, CommandFault, Link, LinkState, Up, are_two_runs, error_text},
 };
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use redis::{ErrorKind, PushKind, RedisError, RedisResult, Value, aio::MultiplexedConnection};
-use std::{
-    collections::VecDeque,
-    future::{Future, ready},
-    mem,
-    sync::{Arc, LazyLock},
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
-    task::unconstrained,
     time::{Instant, sleep},
 };
-
-/// The number of commands under way. Over a link with a round trip of 100 ms, Redis can hand out
-/// 4,500 events a second before they wait in the queue.
-const UNDER_WAY: usize = 512;
-
-/// The number of BZPOPMIN between two checks of how many events wait.
-const ROUND: usize = 8;
-
-/// The timeout of each BZPOPMIN in seconds: its reply is a sign of life on an idle connection.
-const BLOCK: u32 = 1;
 
 /// How long before the last sign of life of a connection a command was sent that Redis has
 /// certainly received: longer than a round trip.
@@ -53,23 +36,6 @@ const ROUND_TRIP: Duration = Duration::from_millis(500);
 /// The number of events after a reconnection among which there may be ones that this process has
 /// already: a sender sends again what it believes lost, and Redis may restore what it had stored.
 const REPEATED: u32 = 1024;
-
-/// Takes entries of a queue, with their scores, until there are none or they have so many bytes;
-/// returns first whether there may be more.
-static TAKE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "\
-local entries, room = {}, tonumber(ARGV[1])
-while room > 0 do
-  local entry = redis.call('ZPOPMIN', KEYS[1])
-  if #entry == 0 then return {0, entries} end
-  room = room - #entry[1] - 256
-  entries[#entries + 1] = entry[1]
-  entries[#entries + 1] = entry[2]
-end
-return {1, entries}",
-    )
-});
 
 /// The pause after Redis has refused a command.
 const RETRY: Duration = Duration::from_secs(1);
@@ -105,37 +71,6 @@ struct Past {
     newest: f64,
     /// Entries that Redis has restored after a restart, and that are still to be delivered.
     restored: Vec<Vec<u8>>,
-}
-
-/// Redis' reply to a command under way.
-enum Popped {
-    /// The number of events that wait.
-    Waiting(usize),
-    /// An entry, and its score.
-    Event(Vec<u8>, f64),
-    Nothing,
-}
-
-/// What an entry is that another run of Redis has restored from its data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Restored {
-    /// It waited when the data was saved, and has not been received.
-    Waiting,
-    /// It was received after the data was saved.
-    Received,
-    /// It was received long ago, or has been added late by a program whose clock is behind.
-    Unknown,
-}
-
-impl Restored {
-    /// `newest` is the highest score received so far: an entry with a lower one is received before.
-    fn of(evidence: Evidence, score: f64, newest: f64) -> Self {
-        match evidence {
-            Evidence::Received => Self::Received,
-            Evidence::NotReceived | Evidence::TooOld if score > newest => Self::Waiting,
-            Evidence::NotReceived | Evidence::TooOld => Self::Unknown,
-        }
-    }
 }
 
 impl QueueReader {
@@ -306,12 +241,9 @@ impl QueueReader {
         if !past.client.as_ref().is_some_and(is_other_run) {
             return Ok(());
         }
-        let mut take = TAKE.call(1);
-        take.arg(&self.queue);
-        take.arg(self.coding.max_batch());
+        let take = Take::new(&self.queue, self.coding.max_batch());
         loop {
-            let reply = take.query_async(connection).await?;
-            let (has_more, entries): (bool, Vec<(Vec<u8>, f64)>) = reply;
+            let (has_more, entries) = take.next(connection).await?;
             for (entry, score) in entries {
                 if entry == DROPPED {
                     past.gap.suspect();
@@ -353,38 +285,28 @@ impl QueueReader {
 
     /// Delivers events until a command fails; returns the error.
     async fn deliver_all(&self, connection: &MultiplexedConnection, past: &mut Past) -> RedisError {
-        let round = ROUND.min(self.capacity / 8).max(1);
-        // Checks are not quite as frequent as events: the queue was full at a check, or at most one
-        // round after.
-        let full = self.capacity.saturating_sub(round).max(1);
-        let mut replies = FuturesOrdered::<BoxFuture<'static, RedisResult<Popped>>>::new();
-        let mut sent_at = VecDeque::with_capacity(UNDER_WAY);
+        let mut pops = Pops::new(connection, &self.queue, self.capacity);
         let mut not_full_at = Instant::now();
         let mut last_reply = Instant::now();
         let mut maybe_repeated = REPEATED;
         loop {
-            while replies.len() + round < UNDER_WAY {
-                replies.push_back(self.count_waiting(connection));
-                (0..round).for_each(|_| replies.push_back(self.pop(connection)));
-                sent_at.resize(replies.len(), Instant::now());
-            }
-            let reply = replies.next().await.expect("commands are always under way");
-            let (now, sent_at) = (Instant::now(), sent_at.pop_front());
+            let (reply, sent_at) = pops.next().await;
+            let now = Instant::now();
             if now - last_reply >= self.coding.expiry {
                 self.notify_overflow(last_reply);
             }
             last_reply = now;
             match reply {
                 Err(error) => {
-                    past.unanswered = sent_at;
+                    past.unanswered = Some(sent_at);
                     return error;
                 }
                 Ok(Popped::Nothing) => {}
-                Ok(Popped::Waiting(waiting)) if waiting >= full => {
+                Ok(Popped::Waiting(waiting)) if waiting >= pops.full() => {
                     self.notify_overflow(not_full_at)
                 }
                 // Redis has counted some time after that.
-                Ok(Popped::Waiting(_)) => not_full_at = sent_at.unwrap_or(not_full_at),
+                Ok(Popped::Waiting(_)) => not_full_at = sent_at,
                 Ok(Popped::Event(event, score)) if event == DROPPED => {
                     // The score is the time of the first drop, by the clock of Redis.
                     let age = since_epoch().as_secs_f64() - score;
@@ -439,45 +361,6 @@ impl QueueReader {
             }
         }
     }
-
-    fn count_waiting(
-        &self,
-        connection: &MultiplexedConnection,
-    ) -> BoxFuture<'static, RedisResult<Popped>> {
-        let mut connection = connection.clone();
-        let mut count = redis::cmd("ZCARD");
-        count.arg(&self.queue);
-        sent(async move {
-            let waiting = count.query_async(&mut connection).await?;
-            Ok(Popped::Waiting(waiting))
-        })
-    }
-
-    fn pop(&self, connection: &MultiplexedConnection) -> BoxFuture<'static, RedisResult<Popped>> {
-        let mut connection = connection.clone();
-        let mut pop = redis::cmd("BZPOPMIN");
-        pop.arg(&self.queue).arg(BLOCK);
-        sent(async move {
-            let popped = pop.query_async(&mut connection).await?;
-            Ok(match popped_entry(popped)? {
-                Some((event, score)) => Popped::Event(event, score),
-                None => Popped::Nothing,
-            })
-        })
-    }
-}
-
-/// Sends a command now, and returns its reply: the order of events is that in which the commands
-/// were sent. There is room for all of them in the connection's pipeline, and unconstrained, so
-/// that the budget of this task does not delay one and send the next one before it.
-fn sent(
-    command: impl Future<Output = RedisResult<Popped>> + Send + 'static,
-) -> BoxFuture<'static, RedisResult<Popped>> {
-    let mut command: BoxFuture<'static, _> = Box::pin(unconstrained(command));
-    match command.as_mut().now_or_never() {
-        Some(reply) => Box::pin(ready(reply)),
-        None => command,
-    }
 }
 
 /// Ends a connection to Redis, if it still exists.
@@ -485,25 +368,6 @@ async fn kill(client: i64, connection: &mut MultiplexedConnection) -> RedisResul
     let mut kill = redis::cmd("CLIENT");
     kill.arg("KILL").arg("ID").arg(client);
     kill.query_async::<i64>(connection).await.map(drop)
-}
-
-/// Returns the entry and its score from a reply to BZPOPMIN, if there was one.
-///
-/// # Errors
-/// If it is a reply to another command.
-pub(super) fn popped_entry(reply: Value) -> RedisResult<Option<(Vec<u8>, f64)>> {
-    let parts = match reply {
-        Value::Nil => return Ok(None),
-        Value::Array(parts) => parts,
-        _ => Vec::new(),
-    };
-    match <[Value; 3]>::try_from(parts) {
-        Ok([_, Value::BulkString(entry), Value::Double(score)]) => Ok(Some((entry, score))),
-        _ => Err(RedisError::from((
-            ErrorKind::UnexpectedReturnType,
-            "a reply to BZPOPMIN is neither nil nor an entry",
-        ))),
-    }
 }
 
 /// The back-pressure of this process' mailboxes, for the connection that reads its queue.
@@ -518,29 +382,5 @@ impl redis_link::PushReceiver for Backpressure {
 
     fn has_room(&self) -> bool {
         self.0.has_room()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_entry_that_redis_restores_is_delivered_if_it_was_certainly_not_received() {
-        for (evidence, score, expected) in [
-            (Evidence::Received, 9.0, Restored::Received),
-            (Evidence::Received, 11.0, Restored::Received),
-            (Evidence::NotReceived, 11.0, Restored::Waiting),
-            (Evidence::TooOld, 11.0, Restored::Waiting),
-            (Evidence::NotReceived, 9.0, Restored::Unknown),
-            (Evidence::TooOld, 9.0, Restored::Unknown),
-            (Evidence::TooOld, 10.0, Restored::Unknown),
-        ] {
-            assert_eq!(
-                Restored::of(evidence, score, 10.0),
-                expected,
-                "{evidence:?}, {score}"
-            );
-        }
     }
 }

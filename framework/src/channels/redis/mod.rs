@@ -142,8 +142,10 @@
 //! | `restart.rs`, `received.rs` | detection of a plain restart of Redis; the last events received, as evidence |
 //! | `pubsub.rs`, `deliverer.rs`, `publish.rs` | receiving with the pub/sub format, and delivery of what was received; sending |
 //! | `queue.rs`, `memberships.rs`, `membership_check.rs` | the format of queues; memberships; whether Redis still has them |
-//! | `heartbeat.rs`, `inbox.rs` | the key that shows that this process lives; the reader of this process' queue |
-//! | `queue_sender.rs`, `group_send.rs`, `capacity.rs` | sending to queues and to groups of them; how many events they hold |
+//! | `heartbeat.rs` | the key that shows that this process lives |
+//! | `inbox.rs`, `pops.rs`, `restored.rs` | the reader of this process' queue; its commands under way; what a restart of Redis brings back |
+//! | `queue_sender.rs`, `addition.rs`, `queue_owners.rs` | sending to queues; the command that adds entries; the processes that read them |
+//! | `group_send.rs`, `capacity.rs` | sending to groups of queues; how many events queues hold |
 //! | `named.rs` | receiving from named channels |
 //! | `presence/` | who is connected |
 //! | `member_counts.rs` | how many members groups have in all processes |
@@ -152,6 +154,7 @@
 //! Redis 6 or later is needed (6.2 for permissions for channels): RESP3 allows commands and
 //! messages on one connection.
 
+mod addition;
 mod capacity;
 mod coding;
 mod config;
@@ -169,16 +172,19 @@ mod memberships;
 mod named;
 mod names;
 mod pending_gap;
+mod pops;
 mod presence;
 mod publish;
 mod publisher;
 mod pubsub;
 mod python_json;
 mod queue;
+mod queue_owners;
 mod queue_sender;
 mod readiness;
 mod received;
 mod restart;
+mod restored;
 mod script;
 mod subscription_table;
 mod subscriptions;

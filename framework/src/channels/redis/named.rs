@@ -2,8 +2,8 @@
 
 use super::{
     coding::{Coding, since_epoch},
-    inbox::popped_entry,
     names::HostNames,
+    pops::popped_entry,
     publisher::NOT_YET,
 };
 use crate::{
