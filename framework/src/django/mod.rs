@@ -23,7 +23,9 @@
 // | `recheck.rs` | checks of open connections, shared by those with the same cookie |
 // | `session.rs`, `sessions.rs` | the session of one client; the engines |
 // | `user.rs` | [`DjangoUser`], and its permissions and groups |
-// | `database.rs`, `dialect.rs`, `users.rs` | queries; the differences between databases; the user table |
+// | `database.rs` | [`DjangoDatabase`], and the queries for sessions |
+// | `users.rs`, `user_query.rs`, `grants.rs` | the user table; the query for a user; those for permissions and groups |
+// | `pool.rs`, `dialect.rs` | connections, and queries in time; the differences between databases |
 // | `cache.rs`, `pickle.rs` | sessions in Redis; a decoder for pickled data |
 // | `signing.rs` | secret keys: signed strings, session hashes |
 // | `data.rs` | the values of a session |
@@ -38,16 +40,19 @@ mod cookie;
 mod data;
 mod database;
 mod dialect;
+mod grants;
 #[cfg(feature = "axum")]
 mod handlers;
 #[cfg(feature = "redis")]
 mod pickle;
+mod pool;
 mod recheck;
 mod session;
 mod sessions;
 mod signing;
 mod source;
 mod user;
+mod user_query;
 mod users;
 #[cfg(test)]
 mod vectors;

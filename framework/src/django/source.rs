@@ -3,11 +3,12 @@
 use super::{
     cookie,
     data::{LogInData, SessionData},
-    database::{DjangoDatabase, UserRow},
+    database::DjangoDatabase,
     session::DjangoSession,
     sessions::DjangoSessions,
     signing::SecretKeys,
     user::DjangoUser,
+    user_query::UserRow,
     view::{DjangoView, KnownUser},
 };
 use crate::error::Result;

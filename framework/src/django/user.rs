@@ -1,7 +1,8 @@
 //! A user of the Django site, and the user's permissions and groups.
 
 use super::{
-    database::{DjangoDatabase, UserRow},
+    database::DjangoDatabase,
+    user_query::UserRow,
     view::{DjangoView, KnownUser},
 };
 use crate::error::Result;

@@ -1,0 +1,119 @@
+//! The connections to Django's database, and its queries, each within a time limit.
+
+use super::dialect::{Dialect, text};
+use crate::error::{Error, ErrorKind, Result};
+use sqlx::{
+    AnyPool, Error as SqlError,
+    any::{AnyPoolOptions, install_default_drivers},
+};
+use std::{collections::HashMap, future::Future, time::Duration};
+use tokio::time::timeout;
+
+/// The number of connections to the database; further queries wait for one of them.
+const CONNECTIONS: u32 = 10;
+/// The time limit of a query, including the wait for a connection.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit of the wait for a connection. It ends first, so that its error is reported.
+const CONNECTION_TIMEOUT: Duration = Duration::from_millis(4900);
+
+/// The connections to Django's database.
+pub(super) struct DatabasePool {
+    pub(super) connections: AnyPool,
+    pub(super) dialect: Dialect,
+}
+
+impl DatabasePool {
+    /// # Errors
+    /// [`ErrorKind::Session`] if the database does not respond.
+    pub(super) async fn connect(url: &str) -> Result<Self> {
+        let dialect = Dialect::of(url)?;
+        install_default_drivers();
+        let connecting = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(CONNECTION_TIMEOUT)
+            .connect(url);
+        let connections = connecting.await.map_err(|error| {
+            let message = match &error {
+                // The driver is missing: everything else in a URL was checked or has a default.
+                SqlError::Configuration(reason) if reason.to_string().contains("no driver") => {
+                    format!(
+                        "this program has no driver for Django's database: enable the feature \
+                         `{}` of seaway",
+                        dialect.feature()
+                    )
+                }
+                _ => "cannot connect to Django's database: check its URL, and that it runs"
+                    .to_owned(),
+            };
+            Error::new(ErrorKind::Session, message).with_source(explained(error))
+        })?;
+        Ok(Self {
+            connections,
+            dialect,
+        })
+    }
+
+    /// Returns the columns of a table with their types; none if there is no such table.
+    pub(super) async fn columns(&self, table: &str) -> Result<HashMap<String, String>> {
+        let query = sqlx::query(self.dialect.columns()).bind(table);
+        let running = query.fetch_all(&self.connections);
+        let rows = limited("read", "the columns of a table", running).await?;
+        let columns = rows.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?)));
+        let columns = columns.collect::<Result<_, SqlError>>();
+        columns.map_err(|error| failed("read", "the columns of a table", error))
+    }
+}
+
+/// Runs a query for at most [`QUERY_TIMEOUT`].
+pub(super) async fn limited<T>(
+    does: &str,
+    what: &str,
+    query: impl Future<Output = Result<T, SqlError>>,
+) -> Result<T> {
+    match timeout(QUERY_TIMEOUT, query).await {
+        Ok(outcome) => outcome.map_err(|error| failed(does, what, error)),
+        Err(_) => Err(Error::new(
+            ErrorKind::Session,
+            format!("cannot {does} {what} of Django's database: no result within 5 s"),
+        )),
+    }
+}
+
+pub(super) fn failed(does: &str, what: &str, error: SqlError) -> Error {
+    let message = format!("cannot {does} {what} of Django's database");
+    Error::new(ErrorKind::Session, message).with_source(explained(error))
+}
+
+/// Returns the error of a table without a column that is needed.
+pub(super) fn no_column(table: &str, column: &str, remedy: &str) -> Error {
+    let message =
+        format!("the table {table} of Django's database has no column {column}: {remedy}");
+    Error::new(ErrorKind::Session, message)
+}
+
+/// Returns the error with words for that of the pool, which does not name the database.
+fn explained(error: SqlError) -> Box<dyn std::error::Error + Send + Sync> {
+    match error {
+        SqlError::PoolTimedOut => {
+            "no connection within 5 s: it does not accept connections, or all 10 are in use".into()
+        }
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_without_a_free_connection_is_not_called_a_pool() {
+        let error = failed("read", "a session", SqlError::PoolTimedOut);
+
+        assert_eq!(
+            format!("{error:#}"),
+            "cannot read a session of Django's database: no connection within 5 s: it does not \
+             accept connections, or all 10 are in use"
+        );
+        assert_eq!(CONNECTIONS, 10);
+    }
+}
