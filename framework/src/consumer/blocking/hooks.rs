@@ -149,8 +149,11 @@ struct BlockingHooks<C: BlockingConsumer> {
     pool: BlockingPool,
     /// `None` while a hook runs.
     idle: Option<HookState<C>>,
-    running: Option<JoinHandle<(HookState<C>, thread::Result<crate::Result<()>>)>>,
+    running: Option<JoinHandle<(HookState<C>, HookOutcome)>>,
 }
+
+/// What a hook returns; the first `Err` is a panic.
+type HookOutcome = thread::Result<crate::Result<()>>;
 
 /// What a hook gets.
 struct HookState<C: BlockingConsumer> {

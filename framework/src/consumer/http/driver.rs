@@ -79,6 +79,10 @@ impl<C: HttpConsumer> HandlerDriver<C> {
 
     /// Serves the request until it ends. Returns the handler's error if the response head was
     /// already sent; an earlier error becomes a response and is logged.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the future of an `async fn` would hold the driver twice"
+    )]
     pub(super) fn serve(mut self) -> impl Future<Output = crate::Result<()>> + Send {
         async move {
             let Joined {
