@@ -15,9 +15,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 ///
 /// hyper writes for such an application in a task of its own, which does not notice its end while
 /// the client reads nothing.
-pub(super) struct StreamConnection(Arc<Opened>);
+pub(super) struct StreamConnection(Arc<OpenedStream>);
 
-struct Opened {
+struct OpenedStream {
     client: Arc<dyn ServerConnection>,
     ended: Signal,
 }
@@ -25,7 +25,7 @@ struct Opened {
 impl StreamConnection {
     pub(super) fn new(client: Arc<dyn ServerConnection>) -> Self {
         let ended = Signal::default();
-        Self(Arc::new(Opened { client, ended }))
+        Self(Arc::new(OpenedStream { client, ended }))
     }
 
     /// Returns the handle for the application.
@@ -39,13 +39,13 @@ impl StreamConnection {
     }
 }
 
-impl Drop for Opened {
+impl Drop for OpenedStream {
     fn drop(&mut self) {
         self.ended.set();
     }
 }
 
-impl ServerConnection for Opened {
+impl ServerConnection for OpenedStream {
     fn client(&self) -> Option<SocketAddr> {
         self.client.client()
     }

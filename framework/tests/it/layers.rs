@@ -153,6 +153,7 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
                 "request_head",
                 "shutdown_signal",
                 "socket",
+                "stream_connection",
                 "traffic",
                 "trusted_proxies",
             ],
