@@ -175,3 +175,59 @@ async fn a_response_waits_for_a_client_that_reads_nothing() {
     _ = reading.expect("the connection ends");
     assert!(received.len() > written, "{} of {written}", received.len());
 }
+
+/// Sends a request to a proxy, and returns what the server behind it gets up to this end.
+async fn passed(request: &str, end: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = before(listener.local_addr().unwrap()).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    client.write_all(request.as_bytes()).await.unwrap();
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_until(&mut stream, end).await
+}
+
+#[tokio::test]
+async fn a_get_or_head_of_unknown_length_keeps_its_body() {
+    for method in ["GET", "HEAD"] {
+        let request = format!(
+            "{method} / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+             5\r\nhello\r\n0\r\n\r\n"
+        );
+
+        let passed = passed(&request, "0\r\n\r\n").await;
+
+        assert!(
+            passed.contains("transfer-encoding: chunked\r\n"),
+            "{passed}"
+        );
+        assert!(
+            passed.ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+            "{passed}"
+        );
+    }
+    let without = passed("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\r\n\r\n").await;
+    assert!(!without.contains("transfer-encoding"), "{without}");
+}
+
+#[tokio::test]
+async fn a_get_over_http_2_keeps_its_body() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = before(listener.local_addr().unwrap()).await;
+    let tcp = TcpStream::connect(server.address).await.unwrap();
+    let (client, connection) = h2::client::handshake(tcp).await.unwrap();
+    tokio::spawn(connection);
+    let mut client = client.ready().await.unwrap();
+    let request = Request::get(format!("http://{}/", server.address));
+
+    let (_response, mut body) = client
+        .send_request(request.body(()).unwrap(), false)
+        .unwrap();
+    body.send_data(Bytes::from("hello"), true).unwrap();
+
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let passed = read_until(&mut stream, "0\r\n\r\n").await;
+    assert!(
+        passed.ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+        "{passed}"
+    );
+}

@@ -27,6 +27,7 @@ use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri, header, request,
     uri::{self, PathAndQuery, Scheme},
 };
+use http_body::Body as _;
 use hyper::{body::Incoming, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use std::{fmt, mem, net::SocketAddr, sync::Arc, time::Duration};
@@ -181,6 +182,10 @@ impl Proxy {
         uri.scheme = Some(Scheme::HTTP);
         uri.authority = Some(self.upstream.authority());
         uri.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+        // hyper sends a body of unknown length with these methods only if a header says so.
+        let is_chunked = matches!(head.method, Method::GET | Method::HEAD)
+            && !body.is_end_stream()
+            && body.size_hint().exact().is_none();
         let mut request = Request::new(body);
         *request.method_mut() = head.method.clone();
         *request.uri_mut() =
@@ -188,6 +193,11 @@ impl Proxy {
         *request.headers_mut() = headers::for_upstream(head, address, self.origin);
         if !request.headers().contains_key(header::HOST) {
             return Err(bad("the request has no Host header"));
+        }
+        if is_chunked {
+            let chunked = HeaderValue::from_static("chunked");
+            let headers = request.headers_mut();
+            headers.insert(header::TRANSFER_ENCODING, chunked);
         }
         Ok(request)
     }
