@@ -187,6 +187,26 @@ async fn passed(request: &str, end: &str) -> String {
 }
 
 #[tokio::test]
+async fn the_trailer_fields_of_a_request_are_dropped() {
+    for method in ["POST", "GET"] {
+        let request = format!(
+            "{method} / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\
+             Trailer: X-Forwarded-For, X-Real-IP, Cookie\r\n\r\n5\r\nhello\r\n0\r\n\
+             X-Forwarded-For: 6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\nCookie: a=1\r\n\r\n"
+        );
+
+        let passed = passed(&request, "\r\n0\r\n\r\n").await;
+
+        assert!(
+            passed.ends_with("\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+            "{passed}"
+        );
+        assert!(!passed.contains("trailer"), "{passed}");
+        assert!(!passed.contains("6.6.6.6"), "{passed}");
+    }
+}
+
+#[tokio::test]
 async fn a_get_or_head_of_unknown_length_keeps_its_body() {
     for method in ["GET", "HEAD"] {
         let request = format!(

@@ -43,7 +43,7 @@ pub(super) fn for_upstream(
         // WSGI reads `a_b` as `a-b`.
         let is_forged =
             text.contains('_') || (origin != RequestOrigin::OtherProxy && is_forwarding(text));
-        is_forged || *name == header::EXPECT
+        is_forged || *name == header::EXPECT || *name == header::TRAILER
     });
     join_cookies(&mut headers);
     // Over HTTP/2, the host is in the URI.
@@ -198,6 +198,7 @@ mod tests {
             ("forwarded", "for=10.0.0.1"),
             ("remote_user", "root"),
             ("expect", "100-continue"),
+            ("trailer", "x-real-ip"),
         ]);
 
         assert_eq!(

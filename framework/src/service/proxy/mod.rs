@@ -79,7 +79,9 @@ pub fn proxy(upstream: &str) -> Proxy {
 /// client gets its 100 from Seaway), and headers with an underscore in their name, which WSGI
 /// servers confuse with others. `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto` are
 /// set; those of the client are removed, with `X-Real-IP`, `Forwarded` and `Daphne-Root-Path`,
-/// unless another proxy is [in front](Self::behind_proxy). A request without `Host` gets 400.
+/// unless another proxy is [in front](Self::behind_proxy). A request without `Host` gets 400. The
+/// trailer fields of a request are removed with `Trailer`, since some servers merge them into the
+/// headers; those of a response pass.
 ///
 /// The client gets 502 if the server does not accept the connection or closes it without a
 /// response, and 504 if it takes more than 5 s to accept, or more than the [response

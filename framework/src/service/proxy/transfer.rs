@@ -110,6 +110,14 @@ fn body_error(error: BoxError) -> BoxError {
     }
 }
 
+/// Ends the body at its trailers: some servers, such as uvicorn with httptools, merge them into the
+/// headers, where a client could forge what the proxy has removed there.
+fn without_trailers(
+    frame: Option<Result<Frame<Bytes>, BoxError>>,
+) -> Option<Result<Frame<Bytes>, BoxError>> {
+    frame.filter(|frame| !frame.as_ref().is_ok_and(Frame::is_trailers))
+}
+
 impl http_body::Body for Transfer {
     type Data = Bytes;
     type Error = BoxError;
@@ -120,7 +128,10 @@ impl http_body::Body for Transfer {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self { body, watch } = &mut *self;
         let polled = match body {
-            BodySource::Request(body) => Pin::new(body).poll_frame(cx).map_err(body_error),
+            BodySource::Request(body) => {
+                let polled = Pin::new(body).poll_frame(cx).map_err(body_error);
+                polled.map(without_trailers)
+            }
             BodySource::Response(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         };
         match watch {
