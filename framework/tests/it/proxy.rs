@@ -188,6 +188,23 @@ async fn a_response_passes_with_its_status_and_headers() {
     );
 }
 
+#[test]
+fn a_wrong_address_panics_where_it_is_written() {
+    let (send, located) = std::sync::mpsc::channel();
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.to_string().contains("127.0.0.1:8480") {
+            _ = send.send(panic.location().unwrap().file().to_owned());
+        }
+        before(panic);
+    }));
+
+    let panicked = std::panic::catch_unwind(|| proxy("127.0.0.1:8480"));
+
+    assert!(panicked.is_err());
+    assert_eq!(located.recv().unwrap(), file!());
+}
+
 #[tokio::test]
 async fn a_range_is_passed_with_its_206() {
     let site = Server::start(site()).await;

@@ -59,14 +59,16 @@ const CLOSING: Duration = Duration::from_secs(5);
 /// If the address has another form.
 #[track_caller]
 pub fn proxy(upstream: &str) -> Proxy {
-    let upstream = Upstream::parse(upstream).unwrap_or_else(|mistake| {
-        panic!(
+    // Not `unwrap_or_else`: a panic inside its closure would be located here.
+    let parsed = match Upstream::parse(upstream) {
+        Ok(parsed) => parsed,
+        Err(mistake) => panic!(
             "{upstream:?} is not the address of an HTTP server: {mistake}; write \
              http://127.0.0.1:8000 or unix:/run/site.sock"
-        )
-    });
+        ),
+    };
     Proxy {
-        upstream: Arc::new(upstream),
+        upstream: Arc::new(parsed),
         response_timeout: RESPONSE_TIMEOUT,
         origin: RequestOrigin::Http,
     }
