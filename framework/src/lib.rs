@@ -8,6 +8,7 @@
 )]
 
 // Layers, lowest first: each uses those before it, never one after or beside it.
+mod byte_stream;
 mod connection_span;
 mod error;
 mod log_limit;

@@ -253,6 +253,15 @@ impl Close {
         Self::new(Self::RESTART, reason)
     }
 
+    /// Creates the close of a server that stops: that of a restart if clients are to reconnect after
+    /// a time.
+    pub(crate) fn going_away(retry_after: Option<Duration>) -> Self {
+        match retry_after {
+            Some(limit) => Self::restart(limit),
+            None => Self::new(Self::AWAY, "the server is going away"),
+        }
+    }
+
     /// Returns whether a close frame may contain this code (RFC 6455, 7.4.1 and 7.4.2).
     ///
     /// 1004, 1005, 1006 and 1015 are reserved and never sent.

@@ -38,6 +38,8 @@ pub use self::{
     websocket::{ConsumerApplication, WebSocketConsumer},
     worker::{WorkerContext, WorkerFn, worker_fn},
 };
+#[cfg(feature = "proxy")]
+pub(crate) use self::http::EVENT_STREAM_GRACE;
 
 use crate::channels::Event;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};

@@ -1,7 +1,7 @@
 //! The handle of a connection: what its server does for the applications that it runs.
 
 use super::signal::SignalWatch;
-use crate::error::Result;
+use crate::{byte_stream::ByteStream, error::Result};
 use bytes::Bytes;
 use http::Extensions;
 use hyper::upgrade::Upgraded;
@@ -15,7 +15,6 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The handle of a connection that `serve` accepted. On shutdown the server waits until all clones
 /// are dropped.
@@ -46,6 +45,9 @@ pub(crate) trait ServerConnection: Send + Sync {
     /// Returns how long clients are to wait before they reconnect after the server has stopped.
     fn retry_after(&self) -> Option<Duration>;
 
+    /// Returns how long a client may read nothing while bytes are waiting for it.
+    fn write_timeout(&self) -> Duration;
+
     /// Returns a signal that is set when the client closes its sending side (TCP FIN).
     fn half_close(&self) -> SignalWatch;
 
@@ -65,11 +67,6 @@ pub(crate) struct UpgradedStream {
     /// The bytes that were read after the request.
     pub(crate) early: Bytes,
 }
-
-/// A stream of bytes in both directions.
-pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
 impl ConnectionHandle {
     #[cfg(feature = "server")]
@@ -125,6 +122,18 @@ impl ConnectionHandle {
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         self.connection.retry_after()
+    }
+
+    /// Waits until the server stops, and returns the close for an open WebSocket.
+    #[cfg(feature = "proxy")]
+    pub(crate) async fn stopped(&self) -> crate::message::Close {
+        self.stopping().wait().await;
+        crate::message::Close::going_away(self.retry_after())
+    }
+
+    #[cfg_attr(not(feature = "proxy"), expect(dead_code))]
+    pub(crate) fn write_timeout(&self) -> Duration {
+        self.connection.write_timeout()
     }
 
     pub(crate) fn half_close(&self) -> SignalWatch {

@@ -19,6 +19,8 @@ mod worker;
 
 #[cfg(any(feature = "proxy", feature = "server"))]
 pub(crate) use self::connection_handle::UpgradedStream;
+#[cfg(feature = "proxy")]
+pub(crate) use self::websocket::close_frame;
 pub(crate) use self::{
     connection_handle::ConnectionHandle,
     http::{PackedHead, PipeBody, PipeEnd, PipeSender, ResponseReceiver, detached},
@@ -30,7 +32,7 @@ pub(crate) use self::{
 };
 #[cfg(feature = "server")]
 pub(crate) use self::{
-    connection_handle::{ByteStream, ServerConnection, WeakConnectionHandle},
+    connection_handle::{ServerConnection, WeakConnectionHandle},
     signal::Signal,
 };
 pub use self::{

@@ -41,11 +41,7 @@ impl Signal {
 
     /// Completes once the signal is set.
     pub(crate) fn wait(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut watch = self.watch();
-        poll_fn(move |cx| match watch.poll(cx) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        })
+        self.watch().wait()
     }
 
     /// Returns a receiver of the signal for one task.
@@ -69,6 +65,14 @@ pub(crate) struct SignalWatch {
 }
 
 impl SignalWatch {
+    /// Completes once the signal is set.
+    pub(crate) fn wait(mut self) -> impl Future<Output = ()> + Send + 'static {
+        poll_fn(move |cx| match self.poll(cx) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+    }
+
     /// Returns whether the signal is set; if not, the polling task is woken once it is.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         if self.signal.is_set.load(Ordering::Acquire) {

@@ -42,7 +42,7 @@ pub(super) async fn accept<S: ServedApp>(
     limits: ServerLimits,
     shutdown_signal: &mut ShutdownSignal,
 ) {
-    let drain = Drain::new(limits.retry_after);
+    let drain = Drain::new(limits.retry_after, limits.connection.write_timeout);
     let acceptor = Acceptor {
         permits: Arc::new(Semaphore::new(limits.connections)),
         addresses: Addresses::new(limits.per_address),

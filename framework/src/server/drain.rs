@@ -26,15 +26,17 @@ pub(super) struct Drain {
     connections: TaskTracker,
     /// How long WebSocket clients are asked to wait before they reconnect.
     retry_after: Option<Duration>,
+    write_timeout: Duration,
 }
 
 impl Drain {
-    pub(super) fn new(retry_after: Option<Duration>) -> Arc<Self> {
+    pub(super) fn new(retry_after: Option<Duration>, write_timeout: Duration) -> Arc<Self> {
         Arc::new(Self {
             stop: Signal::default(),
             abort: Signal::default(),
             connections: TaskTracker::new(),
             retry_after,
+            write_timeout,
         })
     }
 
@@ -163,6 +165,10 @@ impl ServerConnection for ConnectionPermits {
 
     fn retry_after(&self) -> Option<Duration> {
         self.drain.retry_after
+    }
+
+    fn write_timeout(&self) -> Duration {
+        self.drain.write_timeout
     }
 
     fn half_close(&self) -> SignalWatch {

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::{
     cell::Cell,
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -74,15 +74,11 @@ pub(super) fn upgrading() -> Option<SignalWatch> {
 /// the stream is reset.
 pub(super) async fn write_after_upgrade<F: Future>(
     writing: F,
-    mut ended: SignalWatch,
+    ended: SignalWatch,
     limit: Duration,
 ) {
     let overdue = async {
-        poll_fn(|cx| match ended.poll(cx) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        })
-        .await;
+        ended.wait().await;
         // Boxed, so that an open WebSocket has no memory for it.
         Box::pin(sleep(limit)).await;
     };

@@ -247,7 +247,8 @@ impl<S> Serve<S> {
     /// Progress is detected when the socket's send buffer has room again, which a slow client makes
     /// in steps of up to a third of the buffer. A response without bytes to send, such as a quiet
     /// event stream, is not affected, and neither are WebSockets: they have a
-    /// [heartbeat](crate::protocol::WebSocketConfig::heartbeat).
+    /// [heartbeat](crate::protocol::WebSocketConfig::heartbeat). A WebSocket that a `proxy` passes
+    /// through has none; it is cut if one side reads nothing for this time.
     pub fn write_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.write_timeout = limit;
         self

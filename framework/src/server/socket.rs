@@ -1,6 +1,6 @@
 //! The stream of an accepted connection: TCP, a Unix socket, or any other.
 
-use crate::protocol::ByteStream;
+use crate::byte_stream::ByteStream;
 use std::{
     future::{Future, pending},
     io::{self, IoSlice},

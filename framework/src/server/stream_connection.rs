@@ -58,6 +58,10 @@ impl ServerConnection for OpenedStream {
         self.client.retry_after()
     }
 
+    fn write_timeout(&self) -> Duration {
+        self.client.write_timeout()
+    }
+
     fn half_close(&self) -> SignalWatch {
         self.client.half_close()
     }

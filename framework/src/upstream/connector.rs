@@ -1,6 +1,11 @@
 //! How connections to the server are opened.
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use crate::byte_stream::ByteStream;
+use bytes::Bytes;
+use hyper::{
+    rt::{Read, ReadBufCursor, Write},
+    upgrade::Upgraded,
+};
 use hyper_util::{
     client::legacy::connect::{Connected, Connection},
     rt::TokioIo,
@@ -77,8 +82,8 @@ impl Service<http::Uri> for Unix {
 
 /// Unix sockets: the only part that differs between systems.
 #[cfg(unix)]
-mod unix {
-    pub(super) use tokio::net::UnixStream as Stream;
+pub(super) mod unix {
+    pub(in super::super) use tokio::net::UnixStream as Stream;
 
     pub(super) async fn connect(path: std::path::PathBuf) -> std::io::Result<Stream> {
         Stream::connect(path).await
@@ -88,8 +93,8 @@ mod unix {
 /// Systems without Unix sockets, where [`Upstream::parse`](super::Upstream::parse) accepts no
 /// address of one.
 #[cfg(not(unix))]
-mod unix {
-    pub(super) use tokio::net::TcpStream as Stream;
+pub(super) mod unix {
+    pub(in super::super) use tokio::net::TcpStream as Stream;
 
     pub(super) async fn connect(_: std::path::PathBuf) -> std::io::Result<Stream> {
         Err(std::io::ErrorKind::Unsupported.into())
@@ -104,6 +109,20 @@ async fn connected<S>(connecting: impl Future<Output = io::Result<S>>) -> io::Re
         }),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }
+}
+
+/// Returns the stream inside a connection that has switched protocols, and the bytes that were read
+/// after the head of the response.
+///
+/// # Errors
+/// The connection, if it is one over another stream.
+pub(super) fn released<S>(upgraded: Upgraded) -> Result<(Box<dyn ByteStream>, Bytes), Upgraded>
+where
+    S: ByteStream,
+    TokioIo<S>: Read + Write + Unpin,
+{
+    let parts = upgraded.downcast::<Stream<S>>()?;
+    Ok((Box::new(parts.io.io.into_inner()), parts.read_buf))
 }
 
 impl<S> Connection for Stream<S> {

@@ -2,14 +2,15 @@
 
 mod connector;
 
-use self::connector::{OpenedAt, Tcp, Unix};
-use crate::error::BoxError;
+use self::connector::{OpenedAt, Tcp, Unix, unix};
+use crate::{byte_stream::ByteStream, error::BoxError};
+use bytes::Bytes;
 use http::{Extensions, Request, Response, Uri, uri::Authority};
 use http_body::Body;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade::Upgraded};
 use hyper_util::{
     client::legacy::{self, Client},
-    rt::{TokioExecutor, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use std::{
     error::Error as StdError,
@@ -18,6 +19,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::net::TcpStream;
 
 /// How long a connection without a request is kept: less than gunicorn does (2 s), so that it
 /// seldom closes a connection on which a request is being sent.
@@ -101,6 +103,20 @@ where
 impl<B> fmt::Debug for Upstream<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)
+    }
+}
+
+/// Returns the stream of a connection that has switched protocols, and the bytes that were read
+/// after the head of the response: a bare socket where hyper has one.
+#[cfg(feature = "proxy")]
+pub(crate) fn switched(upgraded: Upgraded) -> (Box<dyn ByteStream>, Bytes) {
+    let upgraded = match connector::released::<TcpStream>(upgraded) {
+        Ok(released) => return released,
+        Err(upgraded) => upgraded,
+    };
+    match connector::released::<unix::Stream>(upgraded) {
+        Ok(released) => released,
+        Err(upgraded) => (Box::new(TokioIo::new(upgraded)), Bytes::new()),
     }
 }
 

@@ -10,7 +10,13 @@ use std::{
 /// The layers of the crate, the lowest first; modules of one layer do not use each other. No module
 /// uses the server.
 const LAYERS: &[&[&str]] = &[
-    &["connection_span", "error", "log_limit", "waker"],
+    &[
+        "byte_stream",
+        "connection_span",
+        "error",
+        "log_limit",
+        "waker",
+    ],
     &["metric"],
     &["rejection_log"],
     &[

@@ -58,6 +58,8 @@ mod proxy;
 mod proxy_bodies;
 #[cfg(all(feature = "axum", feature = "django", unix))]
 mod proxy_connections;
+#[cfg(all(feature = "axum", feature = "proxy", unix))]
+mod proxy_tunnels;
 mod public_api;
 #[cfg(feature = "sessions")]
 mod rate_limits;

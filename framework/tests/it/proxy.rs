@@ -375,7 +375,7 @@ async fn a_websocket_that_the_site_rejects_or_ends_is_rejected_or_ended() {
 }
 
 /// A handshake after whose rejection the connection ends.
-const HANDSHAKE: &str = "GET /python/chat/lobby HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+pub(crate) const HANDSHAKE: &str = "GET /python/chat/lobby HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
     Connection: Upgrade, close\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 

@@ -55,7 +55,7 @@ async fn configured(
 }
 
 /// Writes until nothing is taken for [`STALLED`], and returns how much was, at most [`LARGE`].
-async fn write_until_stalled(stream: &mut TcpStream) -> usize {
+pub(crate) async fn write_until_stalled(stream: &mut TcpStream) -> usize {
     let (piece, mut written) = (vec![b'x'; 64 * 1024], 0);
     while written < LARGE {
         match timeout(STALLED, stream.write(&piece)).await {

@@ -18,7 +18,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 /// How long a stream of server-sent events may remain open once the server stops: its client
 /// reconnects by itself. Everything else may finish, for as long as the server waits.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const EVENT_STREAM_GRACE: Duration = Duration::from_secs(5);
 
 /// How long starting the watch over a waiting or streaming handler may take.
 const WATCH_LIMIT: Duration = Duration::from_secs(10);
@@ -173,7 +173,9 @@ impl Interrupts {
         {
             pipe.push(sse::retry(spread(limit)));
         }
-        let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
+        let grace = self
+            .grace
+            .get_or_insert_with(|| Box::pin(sleep(EVENT_STREAM_GRACE)));
         grace.as_mut().poll(cx)
     }
 }

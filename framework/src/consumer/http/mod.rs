@@ -28,6 +28,9 @@ mod reply;
 pub(super) mod sse;
 mod sse_event;
 
+#[cfg(feature = "proxy")]
+pub(crate) use self::interrupts::EVENT_STREAM_GRACE;
+
 pub use self::{
     body_sender::BodySender,
     consumer::{HttpConsumer, HttpConsumerApplication},

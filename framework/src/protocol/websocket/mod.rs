@@ -34,6 +34,8 @@ mod transport;
 mod upgrade;
 mod writer;
 
+#[cfg(feature = "proxy")]
+pub(crate) use self::writer::close_frame;
 pub use self::{
     config::{Compression, WebSocketConfig},
     origin::AllowedOrigins,

@@ -159,13 +159,9 @@ impl Socket {
     pub async fn close(mut self, close: impl Into<Close>) -> Close {
         if self.left.is_none() {
             let stopping = poll_fn(|cx| Poll::Ready(self.is_stopping(cx))).await;
-            let close = if stopping {
-                match self.retry_after {
-                    Some(limit) => Close::restart(limit),
-                    None => Close::new(Close::AWAY, "the server is going away"),
-                }
-            } else {
-                close.into()
+            let close = match stopping {
+                true => Close::going_away(self.retry_after),
+                false => close.into(),
             };
             // If this side was closing before, that close is kept; a code that must not be sent is
             // our own failure.

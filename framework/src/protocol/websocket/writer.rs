@@ -85,10 +85,7 @@ impl Writer {
 
     /// Queues a close frame for a reason of this side.
     pub(super) fn close(&mut self, close: &Close) {
-        let mut payload = Vec::with_capacity(2 + close.reason.len());
-        payload.extend_from_slice(&close.code.to_be_bytes());
-        payload.extend_from_slice(close.reason.as_bytes());
-        self.queue_close(payload.into());
+        self.queue_close(close_payload(close).into());
     }
 
     /// Responds to the client's close frame with its own code (RFC 6455, 5.5.1).
@@ -276,6 +273,21 @@ fn frames(queue: &mut SendQueue, output: &mut Vec<u8>) -> Frames {
         output.extend_from_slice(payload);
     }
     Frames::Batch
+}
+
+/// Returns the close frame of a server.
+#[cfg(feature = "proxy")]
+pub(crate) fn close_frame(close: &Close) -> Vec<u8> {
+    let mut frame = Vec::new();
+    control_frame(Control::Close, &close_payload(close), &mut frame);
+    frame
+}
+
+fn close_payload(close: &Close) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(2 + close.reason.len());
+    payload.extend_from_slice(&close.code.to_be_bytes());
+    payload.extend_from_slice(close.reason.as_bytes());
+    payload
 }
 
 fn control_frame(control: Control, payload: &[u8], output: &mut Vec<u8>) {

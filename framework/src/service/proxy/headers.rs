@@ -98,6 +98,13 @@ pub(super) fn without_hop_by_hop(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
+/// Returns whether the body of a response is a stream of server-sent events.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let media_type = value.and_then(|value| value.as_bytes().split(|byte| *byte == b';').next());
+    media_type.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+}
+
 /// Removes the headers with these names. A search for each name, most of which are absent, would
 /// take longer.
 fn remove(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
@@ -241,6 +248,20 @@ mod tests {
         let headers = for_upstream(&mut head.clone(), proxy, RequestOrigin::OtherProxy);
 
         assert_eq!(headers["x-forwarded-for"], "10.0.0.2, 192.0.2.7, 10.0.0.2");
+    }
+
+    #[test]
+    fn an_event_stream_is_known_by_its_media_type() {
+        for (value, expected) in [
+            ("text/event-stream", true),
+            ("Text/Event-Stream ; charset=utf-8", true),
+            ("text/event-streams", false),
+            ("text/html", false),
+        ] {
+            let head = head(&[("content-type", value)]);
+            assert_eq!(is_event_stream(&head.headers), expected, "{value}");
+        }
+        assert!(!is_event_stream(&HeaderMap::new()));
     }
 
     #[test]

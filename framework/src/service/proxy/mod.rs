@@ -5,43 +5,45 @@
 //! | `headers.rs` | which headers pass, and which are added |
 //! | `failure.rs` | why a request failed |
 //! | `transfer.rs` | bodies whose progress is watched |
+//! | `tunnel.rs` | a WebSocket that is passed through |
+//! | `frames.rs` | where its frames end |
 
 mod failure;
+mod frames;
 mod headers;
 mod transfer;
+mod tunnel;
 
 use self::{
     failure::Failure,
     headers::RequestOrigin,
     transfer::{Progress, Transfer},
+    tunnel::TunnelLimits,
 };
 use crate::{
     application::Application,
     error::Result,
+    message::Close,
     protocol::{Body, ConnectionHandle, Exchange, Http, Upgrade, UpgradedStream, WebSocket},
     rejection::Rejection,
     scope::{OpensOverHttp, Scope},
-    upstream::Upstream,
+    upstream::{Upstream, switched},
 };
 use http::{
     HeaderValue, Method, Request, Response, StatusCode, Uri, header, request,
     uri::{self, PathAndQuery, Scheme},
 };
 use http_body::Body as _;
-use hyper::{body::Incoming, upgrade::Upgraded};
-use hyper_util::rt::TokioIo;
-use std::{fmt, mem, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy, split},
-    time::timeout,
-};
+use hyper::body::Incoming;
+use std::{fmt, future::pending, mem, net::SocketAddr, sync::Arc, time::Duration};
 use tungstenite::handshake::client::generate_key;
 
 /// The default of [`Proxy::response_timeout`].
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long one side of a WebSocket may take to end after the other.
-const CLOSING: Duration = Duration::from_secs(5);
+/// How long the sides of a WebSocket may read nothing under another server than Seaway's, which
+/// does not tell its write timeout.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Passes requests to the HTTP server at this address: `http://127.0.0.1:8000`, or
 /// `unix:/run/site.sock` for a Unix socket.
@@ -97,8 +99,35 @@ pub fn proxy(upstream: &str) -> Proxy {
 /// A WebSocket is passed through byte by byte: limits, heartbeat and origin check are those of the
 /// server behind. A rejected handshake has the status, headers and body of the server's response;
 /// one that it answers with a page (2xx) gets 502. An open WebSocket ends with either side, at the
-/// latest 5 s after it, and is cut at the end of [`drain_timeout`](crate::Serve::drain_timeout)
-/// during shutdown.
+/// latest 5 s after it. It is cut if one side reads nothing for the server's
+/// [`write_timeout`](crate::Serve::write_timeout) (under another server than Seaway's, for 30 s) of
+/// what the other has sent; if that other is known to have left, for 5 s.
+///
+/// When Seaway's server stops, the client of an open WebSocket gets a close frame with 1001, or 1012
+/// and a time with [`retry_after`](crate::Serve::retry_after), after the frame that is under way;
+/// its own close frame is passed to the server behind. The WebSocket is cut
+/// [`close_timeout`](crate::protocol::WebSocketConfig::close_timeout) after the stop. A response with
+/// server-sent events ends 5 s after the stop; any other one may end within
+/// [`drain_timeout`](crate::Serve::drain_timeout).
+///
+/// hyper limits the headers of a response to 100; one with more gives 502.
+///
+/// As it serves two protocols, middleware around it alone has to name one:
+///
+/// ```
+/// use seaway::{
+///     ApplicationExt,
+///     protocol::{WebSocket, WebSocketConfig},
+///     proxy,
+///     routing::PathRouter,
+/// };
+/// use std::time::Duration;
+///
+/// let site = proxy("http://127.0.0.1:8000");
+/// let limits = WebSocketConfig::new().close_timeout(Duration::from_secs(2));
+/// let chat = ApplicationExt::<WebSocket>::with(site, limits);
+/// let sockets = PathRouter::new().route("/ws/chat", chat);
+/// ```
 #[derive(Clone)]
 #[must_use = "an application does nothing until it is routed or served"]
 pub struct Proxy {
@@ -219,9 +248,19 @@ impl Proxy {
     }
 
     /// Returns the response for the client.
-    fn response(&self, response: Response<Incoming>) -> Response<Body> {
+    fn response(
+        &self,
+        response: Response<Incoming>,
+        handle: Option<&ConnectionHandle>,
+    ) -> Response<Body> {
         let (head, body) = response.into_parts();
-        let body = Body::new(Transfer::limited(body, self.response_timeout));
+        let mut body = Transfer::limited(body, self.response_timeout);
+        if let Some(handle) = handle
+            && headers::is_event_stream(&head.headers)
+        {
+            body.end_after(handle.stopping());
+        }
+        let body = Body::new(body);
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
         *response.headers_mut() = headers::without_hop_by_hop(head.headers);
@@ -233,6 +272,7 @@ impl Proxy {
         &self,
         request: Request<Transfer>,
         progress: &Progress,
+        handle: Option<&ConnectionHandle>,
     ) -> Result<Response<Body>, Failure> {
         let response = self.send(request, progress).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -240,7 +280,7 @@ impl Proxy {
                 "it has switched protocols, which the request did not ask for",
             ));
         }
-        Ok(self.response(response))
+        Ok(self.response(response, handle))
     }
 
     /// Returns the response of the server to the handshake of a WebSocket: a 101, or a rejection.
@@ -267,13 +307,21 @@ impl Proxy {
     }
 }
 
+/// Waits for the end of an open WebSocket that neither side has asked for: the server stops.
+async fn closing(handle: Option<ConnectionHandle>) -> Close {
+    match handle {
+        Some(handle) => handle.stopped().await,
+        None => pending().await,
+    }
+}
+
 impl Application<Http> for Proxy {
     async fn call(&self, mut scope: Scope<Http>, mut exchange: Exchange) -> crate::Result<()> {
         let progress = Progress::new();
         let body = Transfer::watched(exchange.take_body(), progress.clone());
         let address = self.forwarded_for(scope.client, exchange.handle());
         let responding = match self.request(&mut scope.head, address, body) {
-            Ok(request) => self.respond(request, &progress).await,
+            Ok(request) => self.respond(request, &progress, exchange.handle()).await,
             Err(rejection) => return Ok(Http::reject(exchange, rejection).await?),
         };
         match responding {
@@ -315,34 +363,23 @@ impl Application<WebSocket> for Proxy {
             }
         };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(upgrade.reject_with(self.response(response)).await?);
+            let response = self.response(response, upgrade.handle());
+            return Ok(upgrade.reject_with(response).await?);
         }
-        let upstream = hyper::upgrade::on(&mut response).await?;
+        let (io, early) = switched(hyper::upgrade::on(&mut response).await?);
+        let upstream = UpgradedStream { io, early };
         *upgrade.headers_mut() = headers::without_hop_by_hop(mem::take(response.headers_mut()));
+        let handle = upgrade.handle().cloned();
+        let limits = TunnelLimits {
+            write_timeout: handle
+                .as_ref()
+                .map_or(WRITE_TIMEOUT, ConnectionHandle::write_timeout),
+            close_timeout: upgrade.config().close_timeout,
+        };
         let client = upgrade.tunnel().await?;
-        tunnel(client, upstream).await;
+        let closing = closing(handle);
+        tunnel::run(client, upstream, limits, closing).await;
         Ok(())
-    }
-}
-
-/// Copies between the client and the server until both have ended, or one has for 5 s.
-async fn tunnel(client: UpgradedStream, server: Upgraded) {
-    let (from_client, mut to_client) = split(client.io);
-    let (mut from_server, mut to_server) = split(TokioIo::new(server));
-    let mut from_client = client.early.chain(from_client);
-    // A stream that fails has ended: there is nobody to tell.
-    let upward = async {
-        _ = copy(&mut from_client, &mut to_server).await;
-        _ = to_server.shutdown().await;
-    };
-    let downward = async {
-        _ = copy(&mut from_server, &mut to_client).await;
-        _ = to_client.shutdown().await;
-    };
-    tokio::pin!(upward, downward);
-    tokio::select! {
-        () = &mut upward => { _ = timeout(CLOSING, downward).await; }
-        () = &mut downward => { _ = timeout(CLOSING, upward).await; }
     }
 }
 

@@ -1,13 +1,15 @@
 //! Bodies that pass a proxy, whose progress is watched.
 
 use crate::{
+    consumer::EVENT_STREAM_GRACE,
     error::{BodyError, BoxError, Error},
-    protocol::Body,
+    protocol::{Body, SignalWatch},
 };
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use std::{
+    future::Future,
     io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
@@ -20,6 +22,14 @@ use tokio::time::{Instant, Sleep, sleep};
 pub(super) struct Transfer {
     body: BodySource,
     watch: Watch,
+    /// Only of an event stream.
+    end: Option<Box<StreamEnd>>,
+}
+
+/// The end of an event stream once the server stops: its client reconnects by itself.
+struct StreamEnd {
+    stop: SignalWatch,
+    grace: Option<Pin<Box<Sleep>>>,
 }
 
 enum BodySource {
@@ -78,6 +88,7 @@ impl Transfer {
         Self {
             body: BodySource::Request(body),
             watch: Watch::Progress(Some(progress)),
+            end: None,
         }
     }
 
@@ -86,7 +97,23 @@ impl Transfer {
         Self {
             body: BodySource::Response(body),
             watch: Watch::Limit { limit, alarm: None },
+            end: None,
         }
+    }
+
+    /// Ends the body some time after this signal that the server stops.
+    pub(super) fn end_after(&mut self, stop: SignalWatch) {
+        self.end = Some(Box::new(StreamEnd { stop, grace: None }));
+    }
+}
+
+impl StreamEnd {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.stop.poll(cx) {
+            return Poll::Pending;
+        }
+        let grace = || Box::pin(sleep(EVENT_STREAM_GRACE));
+        self.grace.get_or_insert_with(grace).as_mut().poll(cx)
     }
 }
 
@@ -96,6 +123,7 @@ impl Default for Transfer {
         Self {
             body: BodySource::Request(Body::empty()),
             watch: Watch::Progress(None),
+            end: None,
         }
     }
 }
@@ -126,7 +154,10 @@ impl http_body::Body for Transfer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { body, watch } = &mut *self;
+        let Self { body, watch, end } = &mut *self;
+        if end.as_mut().is_some_and(|end| end.poll(cx).is_ready()) {
+            return Poll::Ready(None);
+        }
         let polled = match body {
             BodySource::Request(body) => {
                 let polled = Pin::new(body).poll_frame(cx).map_err(body_error);

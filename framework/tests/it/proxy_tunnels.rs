@@ -1,0 +1,284 @@
+//! Tests of WebSockets that are passed through, and of the ends that neither side asks for.
+
+use crate::{
+    proxy::{HANDSHAKE, passing_to},
+    proxy_bodies::write_until_stalled,
+    server::raw,
+    support::{PATIENCE, Recorder, Server, eventually, next_close, read_until, try_connect},
+};
+use axum::{Router, routing::get};
+use bytes::Bytes;
+use http::{Method, Request};
+use seaway::{
+    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Proxy, Rejection,
+    Result, Serve, WebSocketConsumer, from_service,
+    middleware::Provide,
+    protocol::{WebSocket, WebSocketConfig},
+    proxy,
+    routing::ProtocolTypeRouter,
+};
+use std::{io, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+
+/// A consumer behind a proxy that records the code with which its connection ended.
+struct Behind(Recorder);
+
+impl WebSocketConsumer for Behind {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
+        Ok(Self(handshake.state::<Recorder>()?.clone()))
+    }
+
+    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+        Ok(())
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.0.record(close.code.to_string());
+    }
+}
+
+/// Starts a server of [`Behind`].
+async fn site(recorder: &Recorder) -> Server {
+    let behind = Behind::application(&Channels::in_memory()).with(Provide(recorder.clone()));
+    Server::start(ProtocolTypeRouter::new().websocket(behind)).await
+}
+
+/// A proxy with its server behind, which a test plays.
+struct Played {
+    server: Server,
+    listener: TcpListener,
+}
+
+impl Played {
+    async fn configured(
+        configure: impl FnOnce(Serve<ProtocolTypeRouter>) -> Serve<ProtocolTypeRouter>,
+    ) -> Self {
+        Self::with_websockets(
+            |proxy| ProtocolTypeRouter::new().websocket(proxy),
+            configure,
+        )
+        .await
+    }
+
+    async fn with_websockets(
+        app: impl FnOnce(Proxy) -> ProtocolTypeRouter,
+        configure: impl FnOnce(Serve<ProtocolTypeRouter>) -> Serve<ProtocolTypeRouter>,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = proxy(&format!("http://{}", listener.local_addr().unwrap()));
+        let pages = from_service(Router::new().route("/page", get(async || "a page")));
+        let server = Server::configured(app(proxy).http(pages), configure).await;
+        Self { server, listener }
+    }
+
+    /// Opens a WebSocket; returns its two ends.
+    async fn open(&self) -> (TcpStream, TcpStream) {
+        let mut client = TcpStream::connect(self.server.address).await.unwrap();
+        client.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+        let behind = self.accept().await;
+        read_until(&mut client, "\r\n\r\n").await;
+        (client, behind)
+    }
+
+    /// Accepts a WebSocket behind the proxy.
+    async fn accept(&self) -> TcpStream {
+        let (mut behind, _) = self.listener.accept().await.unwrap();
+        read_until(&mut behind, "\r\n\r\n").await;
+        let response = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+            Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        behind.write_all(response.as_bytes()).await.unwrap();
+        behind
+    }
+}
+
+/// Writes until the other end has gone.
+async fn write_until_gone(stream: &mut TcpStream) -> io::Error {
+    let writing = async {
+        loop {
+            if let Err(error) = stream.write_all(&[0; 1024]).await {
+                return error;
+            }
+        }
+    };
+    timeout(PATIENCE, writing).await.expect("it ends")
+}
+
+#[tokio::test]
+async fn a_side_that_reads_nothing_ends_a_passed_websocket() {
+    for is_client_silent in [true, false] {
+        let played =
+            Played::configured(|server| server.write_timeout(Duration::from_secs(1))).await;
+        let (client, behind) = played.open().await;
+        let (mut writer, _silent) = match is_client_silent {
+            true => (behind, client),
+            false => (client, behind),
+        };
+
+        write_until_stalled(&mut writer).await;
+
+        write_until_gone(&mut writer).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_never_opens_its_window_ends_a_passed_websocket() {
+    let played = Played::configured(|server| server.write_timeout(Duration::from_secs(1))).await;
+    let tcp = TcpStream::connect(played.server.address).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    let (client, connection) = builder
+        .initial_window_size(0)
+        .handshake::<_, Bytes>(tcp)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    eventually(|| client.is_extended_connect_protocol_enabled().then_some(())).await;
+    let mut client = client.ready().await.unwrap();
+    let request = Request::builder()
+        .method(Method::CONNECT)
+        .uri("http://localhost/")
+        .header("sec-websocket-version", "13")
+        .extension(h2::ext::Protocol::from_static("websocket"))
+        .body(())
+        .unwrap();
+    let (response, _send) = client.send_request(request, false).unwrap();
+    let mut behind = played.accept().await;
+    assert_eq!(response.await.unwrap().status(), 200);
+
+    write_until_stalled(&mut behind).await;
+
+    write_until_gone(&mut behind).await;
+}
+
+/// The end of the source is behind bytes that nobody reads.
+#[tokio::test]
+async fn a_side_that_resets_a_blocked_websocket_ends_it_at_once() {
+    for is_client_silent in [true, false] {
+        // The write timeout is 60 s.
+        let played = Played::configured(|server| server.max_connections(1)).await;
+        let (client, behind) = played.open().await;
+        let (mut writer, _silent) = match is_client_silent {
+            true => (behind, client),
+            false => (client, behind),
+        };
+        write_until_stalled(&mut writer).await;
+
+        writer.set_zero_linger().unwrap();
+        drop(writer);
+
+        // There is room for another client again.
+        let page = b"GET /page HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let response = timeout(PATIENCE, raw(played.server.address, page)).await;
+        assert!(response.expect("room").ends_with("a page"));
+    }
+}
+
+#[tokio::test]
+async fn a_stop_closes_a_passed_websocket_on_both_sides() {
+    for (retry_after, code, reason) in [
+        (None, 1001, "the server is going away"),
+        (Some(Duration::from_secs(9)), 1012, "retry_after="),
+    ] {
+        let recorder = Recorder::default();
+        let site = site(&recorder).await;
+        let proxy = proxy(&format!("http://{}", site.address));
+        let app = ProtocolTypeRouter::new().websocket(proxy);
+        let server = Server::configured(app, |server| match retry_after {
+            Some(limit) => server.retry_after(limit),
+            None => server,
+        })
+        .await;
+        let mut client = try_connect(server.address, "/", &[]).await.unwrap();
+
+        let stopped = server.stop();
+
+        let close = next_close(&mut client).await;
+        assert_eq!(close.code, code);
+        assert!(close.reason.starts_with(reason), "{close:?}");
+        // The client has answered, and the site gets that.
+        assert!(futures_util::StreamExt::next(&mut client).await.is_none());
+        assert_eq!(recorder.wait_for(1).await, [code.to_string()]);
+        timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stop_completes_the_frame_that_is_under_way() {
+    let played = Played::configured(|server| server).await;
+    let (mut client, mut behind) = played.open().await;
+    let mut received = Vec::new();
+    behind.write_all(b"\x81\x0ahello").await.unwrap();
+    while received.len() < 7 {
+        client.read_buf(&mut received).await.unwrap();
+    }
+
+    let stopped = played.server.stop();
+    behind.write_all(b"world\x81\x03one").await.unwrap();
+    while !String::from_utf8_lossy(&received).contains("going away") {
+        let count = timeout(PATIENCE, client.read_buf(&mut received)).await;
+        assert!(count.unwrap().unwrap() > 0, "{received:?}");
+    }
+    drop(client);
+
+    let rest = received.strip_prefix(b"\x81\x0ahelloworld").unwrap();
+    // The stop may take effect before this frame, or after it.
+    let close = rest.strip_prefix(b"\x81\x03one").unwrap_or(rest);
+    assert!(
+        close.starts_with(b"\x88\x1a\x03\xe9the server"),
+        "{close:?}"
+    );
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_cuts_a_passed_websocket_whose_client_does_not_answer() {
+    let limits = WebSocketConfig::new().close_timeout(Duration::from_millis(200));
+    let app = |proxy| {
+        let proxy = ApplicationExt::<WebSocket>::with(proxy, limits);
+        ProtocolTypeRouter::new().websocket(proxy)
+    };
+    let played = Played::with_websockets(app, |server| server).await;
+    let (_client, mut behind) = played.open().await;
+
+    let stopped = played.server.stop();
+
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    assert_eq!(behind.read(&mut [0]).await.unwrap(), 0);
+}
+
+/// Its client reconnects by itself; that of a download does not.
+#[tokio::test]
+async fn a_stop_ends_a_passed_event_stream_and_waits_for_a_download() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let server = passing_to(proxy(&upstream)).await;
+    let mut opened = Vec::new();
+    for media_type in ["text/event-stream; charset=utf-8", "application/zip"] {
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write_all(request.as_bytes()).await.unwrap();
+        let (mut behind, _) = listener.accept().await.unwrap();
+        read_until(&mut behind, "\r\n\r\n").await;
+        let response = format!("HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\n\r\none\n\n");
+        behind.write_all(response.as_bytes()).await.unwrap();
+        read_until(&mut client, "one\n\n").await;
+        opened.push((client, behind));
+    }
+    let (mut download, mut file) = opened.pop().unwrap();
+    let (mut events, mut source) = opened.pop().unwrap();
+
+    let stopped = server.stop();
+
+    read_until(&mut events, "0\r\n\r\n").await;
+    assert_eq!(source.read(&mut [0]).await.unwrap_or(0), 0);
+    file.write_all(b"rest").await.unwrap();
+    drop(file);
+    read_until(&mut download, "rest\r\n0\r\n\r\n").await;
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+}
