@@ -6,11 +6,11 @@ use super::{
     hooks::Hooks,
     joined::{GroupMember, Joined},
     ticks::Ticks,
-    watch::ConditionWatch,
+    watch::{ConditionWatch, poll_end},
 };
 use crate::{
     catch_panic::catch_panic,
-    channels::{Channels, Departure, Envelope, Mailbox, MailboxSignal, Missed},
+    channels::{Channels, Departure, Envelope, Mailbox, Missed},
     error::Error,
     log_limit::log_limited,
     message::{Close, Message},
@@ -370,31 +370,13 @@ impl ConnectionState {
         if self.is_revoked {
             return true;
         }
-        let Poll::Ready(close) = self.poll_end(cx) else {
+        let watch = self.watch.as_deref_mut();
+        let Poll::Ready(close) = poll_end(&self.mailbox, watch, cx) else {
             return false;
         };
         // A connection that is already closing needs no second close frame.
         _ = self.socket.sender().close(close);
         self.is_revoked = true;
         true
-    }
-
-    fn poll_end(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Close> {
-        while let Poll::Ready(signal) = self.mailbox.poll_signal(cx) {
-            match signal {
-                MailboxSignal::Disconnect(end) => {
-                    return Poll::Ready(end.disconnects().unwrap_or(Close::from(Close::POLICY)));
-                }
-                MailboxSignal::Interrupted => {
-                    if let Some(watch) = &self.watch {
-                        watch.recheck();
-                    }
-                }
-            }
-        }
-        match &mut self.watch {
-            Some(watch) => watch.poll(cx),
-            None => Poll::Pending,
-        }
     }
 }

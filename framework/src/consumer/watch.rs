@@ -3,7 +3,7 @@
 use super::address::ConsumerAddress;
 use crate::{
     catch_panic::catch_panic,
-    channels::Channels,
+    channels::{Channels, Mailbox, MailboxSignal},
     error::{Error, Result},
     log_limit::log_limited,
     message::Close,
@@ -17,6 +17,8 @@ use std::{
     time::Duration,
 };
 use tokio::time::sleep;
+#[cfg(feature = "proxy")]
+use {std::future::poll_fn, tokio::time::timeout};
 
 /// Repeated checks of one connection's conditions: periodically, when one is new, and after an
 /// interruption of the channel layer.
@@ -26,9 +28,9 @@ pub(super) struct ConditionWatch {
 }
 
 impl ConditionWatch {
-    /// Opens the mailbox, joins the groups where the loss of a condition is announced, and then checks each condition
-    /// once, so that a loss in between is not missed. For a WebSocket it is called after the
-    /// handshake response, which may have created a session or given it a new id.
+    /// Opens the mailbox, joins the groups where the loss of a condition is announced, and then
+    /// checks each condition once, so that a loss in between is not missed. For a WebSocket it is
+    /// called after the handshake response, which may have created a session or given it a new id.
     ///
     /// # Errors
     /// The close for the connection, if a condition is already lost or cannot be watched.
@@ -38,10 +40,19 @@ impl ConditionWatch {
     ) -> Result<Box<Self>, Close> {
         let mailbox = address.open().await;
         let mailbox = mailbox.map_err(|_| Close::from(Close::TRY_AGAIN))?;
+        let announced = (address.channels.clone(), mailbox.name().clone());
+        Self::start(revocations, Some(announced)).await
+    }
+
+    /// Checks the conditions, at first and then repeatedly: every 10 s without announcements, unless
+    /// one of them is checked in another period.
+    async fn start(
+        revocations: &Revocations,
+        announced: Option<(Channels, ChannelName)>,
+    ) -> Result<Box<Self>, Close> {
         let mut checks = Checks {
             revocations: revocations.clone(),
-            channels: address.channels.clone(),
-            channel: mailbox.name().clone(),
+            announced,
             joined: Vec::new(),
         };
         let first = checks.check_all().await?;
@@ -67,10 +78,77 @@ impl ConditionWatch {
 /// that a store does not get all queries at once.
 const SPREAD: Duration = Duration::from_secs(1);
 
+/// How often conditions are checked whose loss is not announced.
+const UNANNOUNCED: Duration = Duration::from_secs(10);
+
+/// How long starting a watch may take.
+#[cfg(feature = "proxy")]
+const START: Duration = Duration::from_secs(10);
+
+/// Polls for the close of a connection from outside: by a disconnect request in its mailbox, or a
+/// lost condition.
+pub(super) fn poll_end(
+    mailbox: &Mailbox,
+    watch: Option<&mut ConditionWatch>,
+    cx: &mut Context<'_>,
+) -> Poll<Close> {
+    while let Poll::Ready(signal) = mailbox.poll_signal(cx) {
+        match signal {
+            MailboxSignal::Disconnect(end) => {
+                return Poll::Ready(end.disconnects().unwrap_or(Close::from(Close::POLICY)));
+            }
+            MailboxSignal::Interrupted => {
+                if let Some(watch) = &watch {
+                    watch.recheck();
+                }
+            }
+        }
+    }
+    match watch {
+        Some(watch) => watch.poll(cx),
+        None => Poll::Pending,
+    }
+}
+
+/// Waits until a condition of a connection without a consumer is lost, and returns the close for
+/// it. Without channels no loss is announced, but conditions are checked repeatedly.
+#[cfg(feature = "proxy")]
+pub(crate) async fn revoked(revocations: &Revocations, channels: Option<&Channels>) -> Close {
+    while revocations
+        .iter()
+        .all(|revocation| revocation.group().is_none())
+    {
+        // Nothing has read the session or the user, so nothing depends on them.
+        revocations.changed().await;
+    }
+    let address = channels.map(|channels| ConsumerAddress::new(channels.clone()));
+    let starting = async {
+        match &address {
+            Some(address) => ConditionWatch::over(revocations, address).await,
+            None => ConditionWatch::start(revocations, None).await,
+        }
+    };
+    let mut watch = match timeout(START, starting).await {
+        Ok(Ok(watch)) => watch,
+        Ok(Err(close)) => return close,
+        Err(_) => return Close::from(Close::TRY_AGAIN),
+    };
+    let mailbox = address.as_ref().and_then(ConsumerAddress::mailbox);
+    poll_fn(|cx| match mailbox {
+        Some(mailbox) => {
+            // Of events, which are for others, the mailbox must not become full.
+            while mailbox.poll_event(cx).is_ready() {}
+            poll_end(mailbox, Some(&mut watch), cx)
+        }
+        None => watch.poll(cx),
+    })
+    .await
+}
+
 struct Checks {
     revocations: Revocations,
-    channels: Channels,
-    channel: ChannelName,
+    /// The channel to which losses are announced.
+    announced: Option<(Channels, ChannelName)>,
     /// The announcement groups joined so far.
     joined: Vec<GroupName>,
 }
@@ -100,15 +178,9 @@ impl Checks {
     /// Checks every condition; returns when to check again.
     async fn check_all(&mut self) -> Result<Option<Duration>, Close> {
         let mut every: Option<Duration> = None;
+        let announced = self.announced.as_ref();
         for revocation in self.revocations.iter() {
-            let checking = catch_panic(|| {
-                check(
-                    &**revocation,
-                    &self.channels,
-                    &self.channel,
-                    &mut self.joined,
-                )
-            });
+            let checking = catch_panic(|| check(&**revocation, announced, &mut self.joined));
             let period = match checking.await {
                 Ok(checked) => checked?,
                 Err(panic) => {
@@ -118,21 +190,25 @@ impl Checks {
             };
             every = [every, period].into_iter().flatten().min();
         }
-        Ok(every)
+        Ok(match announced {
+            Some(_) => every,
+            None => every.or(Some(UNANNOUNCED)),
+        })
     }
 }
 
 /// Checks one condition; returns when to check again. May run the user's code.
 async fn check(
     revocation: &dyn Revocation,
-    channels: &Channels,
-    channel: &ChannelName,
+    announced: Option<&(Channels, ChannelName)>,
     joined: &mut Vec<GroupName>,
 ) -> Result<Option<Duration>, Close> {
     let Some(group) = revocation.group() else {
         return Ok(None);
     };
-    if !joined.contains(&group) {
+    if let Some((channels, channel)) = announced
+        && !joined.contains(&group)
+    {
         let joining = channels.group_add(&group, channel).await;
         joining.map_err(|error: Error| {
             tracing::debug!(error = %format_args!("{error:#}"), "cannot watch the session or user of a connection");
@@ -143,5 +219,76 @@ async fn check(
     match revocation.broken().await {
         Some(close) => Err(close),
         None => Ok(revocation.every()),
+    }
+}
+
+#[cfg(all(test, feature = "proxy", feature = "sessions"))]
+mod tests {
+    use super::*;
+    use crate::channels::Event;
+    use async_trait::async_trait;
+    use serde::{Deserialize, Serialize};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+    use tokio::time::Instant;
+
+    /// A condition whose loss is announced, and which is not checked periodically.
+    struct AnnouncedLoss(Arc<AtomicBool>);
+
+    #[async_trait]
+    impl Revocation for AnnouncedLoss {
+        fn group(&self) -> Option<GroupName> {
+            GroupName::new("users").ok()
+        }
+
+        async fn broken(&self) -> Option<Close> {
+            let is_lost = self.0.load(Ordering::Relaxed);
+            is_lost.then(|| Close::from(Close::UNAUTHORIZED))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_condition_whose_loss_is_not_announced_is_checked_again() {
+        let (is_lost, began) = (Arc::new(AtomicBool::new(false)), Instant::now());
+        let mut revocations = Revocations::default();
+        revocations.add(Arc::new(AnnouncedLoss(is_lost.clone())));
+        let watching = tokio::spawn(async move { revoked(&revocations, None).await });
+        sleep(Duration::from_secs(1)).await;
+
+        is_lost.store(true, Ordering::Relaxed);
+
+        assert_eq!(watching.await.unwrap().code, Close::UNAUTHORIZED);
+        assert_eq!(began.elapsed(), UNANNOUNCED);
+    }
+
+    /// An event that a condition's group is not for.
+    #[derive(Deserialize, Serialize)]
+    #[serde(tag = "type", rename = "news")]
+    struct News {}
+
+    impl Event for News {}
+
+    #[tokio::test(start_paused = true)]
+    async fn the_events_of_others_do_not_fill_the_mailbox_of_a_watch() {
+        let (channels, is_lost) = (Channels::in_memory(), Arc::default());
+        let mut revocations = Revocations::default();
+        revocations.add(Arc::new(AnnouncedLoss(is_lost)));
+        let watching = tokio::spawn({
+            let channels = channels.clone();
+            async move { revoked(&revocations, Some(&channels)).await }
+        });
+        sleep(Duration::from_secs(1)).await;
+        let users = channels.group::<News>("users").unwrap();
+
+        for _ in 0..3000 {
+            users.send(&News {}).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+
+        assert_eq!(channels.dropped(), 0);
+        users.disconnect(4000).await.unwrap();
+        assert_eq!(watching.await.unwrap().code, 4000);
     }
 }

@@ -58,7 +58,7 @@ mod proxy;
 mod proxy_bodies;
 #[cfg(all(feature = "axum", feature = "django", unix))]
 mod proxy_connections;
-#[cfg(all(feature = "axum", feature = "proxy", unix))]
+#[cfg(all(feature = "axum", feature = "proxy", feature = "sessions", unix))]
 mod proxy_tunnels;
 mod public_api;
 #[cfg(feature = "sessions")]

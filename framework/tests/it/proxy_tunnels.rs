@@ -1,23 +1,25 @@
 //! Tests of WebSockets that are passed through, and of the ends that neither side asks for.
 
 use crate::{
+    auth_app::Accounts,
     proxy::{HANDSHAKE, passing_to},
     proxy_bodies::write_until_stalled,
     server::raw,
     support::{PATIENCE, Recorder, Server, eventually, next_close, read_until, try_connect},
 };
-use axum::{Router, routing::get};
+use axum::{Router, extract::State, routing::get};
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{Method, Request, header};
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Proxy, Rejection,
+    ApplicationExt, AuthSession, Channels, Close, Context, Handshake, NoEvent, Proxy, Rejection,
     Result, Serve, WebSocketConsumer, from_service,
-    middleware::Provide,
+    middleware::{Auth, Provide, RequireUser, Sessions},
     protocol::{WebSocket, WebSocketConfig},
     proxy,
     routing::ProtocolTypeRouter,
+    session::MemoryStore,
 };
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -281,4 +283,108 @@ async fn a_stop_ends_a_passed_event_stream_and_waits_for_a_download() {
     drop(file);
     read_until(&mut download, "rest\r\n0\r\n\r\n").await;
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+}
+
+/// Members of a site in front of another one.
+struct Members {
+    accounts: Accounts,
+    channels: Channels,
+    recorder: Recorder,
+    server: Server,
+    _site: Server,
+}
+
+impl Members {
+    async fn new(auth: impl FnOnce(Auth<Accounts>) -> Auth<Accounts>, is_announced: bool) -> Self {
+        let (accounts, channels) = (Accounts::of(&["ana", "bo"]), Channels::in_memory());
+        let recorder = Recorder::default();
+        let site = site(&recorder).await;
+        let mut proxy = proxy(&format!("http://{}", site.address));
+        if is_announced {
+            proxy = proxy.channels(&channels);
+        }
+        let pages = Router::new()
+            .route("/login", get(log_in))
+            .route("/logout", get(log_out))
+            .with_state(accounts.clone());
+        let auth = auth(Auth::new(accounts.clone()));
+        let app = ProtocolTypeRouter::new()
+            .http(from_service(pages))
+            .websocket(ApplicationExt::<WebSocket>::with(
+                proxy,
+                RequireUser::<crate::auth_app::Account>::new(),
+            ))
+            .with(auth)
+            .with(Sessions::new(MemoryStore::default(), &channels));
+        Self {
+            accounts,
+            channels,
+            recorder,
+            server: Server::start(app).await,
+            _site: site,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// Logs in, and returns the cookie.
+    async fn log_in(&self, name: &str) -> String {
+        let response = self.get(&format!("/login?{name}"), "").await;
+        let cookie = response.split("set-cookie: ").nth(1).expect(&response);
+        cookie.split(';').next().unwrap().to_owned()
+    }
+
+    async fn get(&self, path: &str, cookie: &str) -> String {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+        );
+        raw(self.address(), request.as_bytes()).await
+    }
+
+    async fn open(&self, cookie: &str) -> crate::support::Client {
+        let headers = [(header::COOKIE.as_str(), cookie)];
+        let opened = try_connect(self.address(), "/", &headers).await;
+        opened.expect("a member")
+    }
+}
+
+async fn log_in(
+    State(accounts): State<Accounts>,
+    auth: AuthSession<Accounts>,
+    axum::extract::RawQuery(name): axum::extract::RawQuery,
+) -> Result<()> {
+    Ok(auth.log_in(&accounts.get(&name.unwrap())).await?)
+}
+
+async fn log_out(auth: AuthSession<Accounts>) -> Result<()> {
+    Ok(auth.log_out().await?)
+}
+
+#[tokio::test]
+async fn a_passed_websocket_ends_with_its_session() {
+    let members = Members::new(|auth| auth, true).await;
+    let (ana, bo) = (members.log_in("ana").await, members.log_in("bo").await);
+    let mut client = members.open(&ana).await;
+    let mut other = members.open(&bo).await;
+
+    members.get("/logout", &ana).await;
+
+    assert_eq!(next_close(&mut client).await.code, 4401);
+    assert!(futures_util::StreamExt::next(&mut client).await.is_none());
+    assert_eq!(members.recorder.wait_for(1).await, ["4401"]);
+    members.channels.disconnect_user("bo").await.unwrap();
+    assert_eq!(next_close(&mut other).await.code, 4401);
+}
+
+#[tokio::test]
+async fn a_passed_websocket_is_checked_again_without_channels() {
+    let recheck = |auth: Auth<Accounts>| auth.recheck(Duration::from_millis(100));
+    let members = Members::new(recheck, false).await;
+    let mut client = members.open(&members.log_in("ana").await).await;
+
+    members.accounts.ban("ana");
+
+    assert_eq!(next_close(&mut client).await.code, 4401);
 }

@@ -22,10 +22,13 @@ use self::{
 };
 use crate::{
     application::Application,
+    channels::Channels,
+    consumer::revoked,
     error::Result,
     message::Close,
     protocol::{Body, ConnectionHandle, Exchange, Http, Upgrade, UpgradedStream, WebSocket},
     rejection::Rejection,
+    revocation::Revocations,
     scope::{OpensOverHttp, Scope},
     upstream::{Upstream, switched},
 };
@@ -73,6 +76,7 @@ pub fn proxy(upstream: &str) -> Proxy {
         upstream: Arc::new(parsed),
         response_timeout: RESPONSE_TIMEOUT,
         origin: RequestOrigin::Http,
+        channels: None,
     }
 }
 
@@ -106,7 +110,9 @@ pub fn proxy(upstream: &str) -> Proxy {
 /// When Seaway's server stops, the client of an open WebSocket gets a close frame with 1001, or 1012
 /// and a time with [`retry_after`](crate::Serve::retry_after), after the frame that is under way;
 /// its own close frame is passed to the server behind. The WebSocket is cut
-/// [`close_timeout`](crate::protocol::WebSocketConfig::close_timeout) after the stop. A response with
+/// [`close_timeout`](crate::protocol::WebSocketConfig::close_timeout) after the stop. It is closed
+/// in the same way, with 4401, if a [`RequireUser`](crate::middleware::RequireUser) is around the
+/// proxy and the user is no longer allowed: see [`channels`](Self::channels). A response with
 /// server-sent events ends 5 s after the stop; any other one may end within
 /// [`drain_timeout`](crate::Serve::drain_timeout).
 ///
@@ -134,6 +140,7 @@ pub struct Proxy {
     upstream: Arc<Upstream<Transfer>>,
     response_timeout: Duration,
     origin: RequestOrigin,
+    channels: Option<Channels>,
 }
 
 impl Proxy {
@@ -180,6 +187,26 @@ impl Proxy {
     /// ```
     pub fn behind_proxy(mut self) -> Self {
         self.origin = RequestOrigin::OtherProxy;
+        self
+    }
+
+    /// Closes an open WebSocket at once when the user of a [`RequireUser`] around this proxy logs out,
+    /// or is [disconnected](Channels::disconnect_user), through these channels.
+    ///
+    /// By default the session and the user are only checked repeatedly: in the period of
+    /// [`Auth::recheck`](crate::middleware::Auth::recheck) or
+    /// [`DjangoAuth::recheck`](crate::django::DjangoAuth::recheck), and without one every 10 s.
+    ///
+    /// ```
+    /// use seaway::{Channels, proxy};
+    ///
+    /// let channels = Channels::in_memory();
+    /// let members = proxy("http://127.0.0.1:8000").channels(&channels);
+    /// ```
+    ///
+    /// [`RequireUser`]: crate::middleware::RequireUser
+    pub fn channels(mut self, channels: &Channels) -> Self {
+        self.channels = Some(channels.clone());
         self
     }
 
@@ -283,6 +310,31 @@ impl Proxy {
         Ok(self.response(response, handle))
     }
 
+    /// Waits for the end of an open WebSocket that neither side has asked for: the server stops, or
+    /// the client's session or user is no longer allowed.
+    async fn closing(
+        &self,
+        handle: Option<ConnectionHandle>,
+        revocations: Option<Revocations>,
+    ) -> Close {
+        let stopped = async {
+            match &handle {
+                Some(handle) => handle.stopped().await,
+                None => pending().await,
+            }
+        };
+        let revoked = async {
+            match &revocations {
+                Some(revocations) => revoked(revocations, self.channels.as_ref()).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            close = stopped => close,
+            close = revoked => close,
+        }
+    }
+
     /// Returns the response of the server to the handshake of a WebSocket: a 101, or a rejection.
     async fn handshake(
         &self,
@@ -304,14 +356,6 @@ impl Proxy {
             )),
             _ => Ok(response),
         }
-    }
-}
-
-/// Waits for the end of an open WebSocket that neither side has asked for: the server stops.
-async fn closing(handle: Option<ConnectionHandle>) -> Close {
-    match handle {
-        Some(handle) => handle.stopped().await,
-        None => pending().await,
     }
 }
 
@@ -376,8 +420,9 @@ impl Application<WebSocket> for Proxy {
                 .map_or(WRITE_TIMEOUT, ConnectionHandle::write_timeout),
             close_timeout: upgrade.config().close_timeout,
         };
+        let revocations = scope.extensions.remove::<Revocations>();
         let client = upgrade.tunnel().await?;
-        let closing = closing(handle);
+        let closing = self.closing(handle, revocations);
         tunnel::run(client, upstream, limits, closing).await;
         Ok(())
     }
@@ -389,6 +434,6 @@ impl fmt::Debug for Proxy {
             .field("upstream", &self.upstream)
             .field("response_timeout", &self.response_timeout)
             .field("origin", &self.origin)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
