@@ -44,8 +44,8 @@ impl ConditionWatch {
         Self::start(revocations, Some(announced)).await
     }
 
-    /// Checks the conditions, at first and then repeatedly: every 10 s without announcements, unless
-    /// one of them is checked in another period.
+    /// Checks the conditions, at first and then repeatedly: each that has no
+    /// period of its own every 10 s if there are no announcements.
     async fn start(
         revocations: &Revocations,
         announced: Option<(Channels, ChannelName)>,
@@ -80,6 +80,10 @@ const SPREAD: Duration = Duration::from_secs(1);
 
 /// How often conditions are checked whose loss is not announced.
 const UNANNOUNCED: Duration = Duration::from_secs(10);
+
+/// How many events are dropped in a row, before other tasks run.
+#[cfg(feature = "proxy")]
+const AT_ONCE: usize = 64;
 
 /// How long starting a watch may take.
 #[cfg(feature = "proxy")]
@@ -136,9 +140,14 @@ pub(crate) async fn revoked(revocations: &Revocations, channels: Option<&Channel
     let mailbox = address.as_ref().and_then(ConsumerAddress::mailbox);
     poll_fn(|cx| match mailbox {
         Some(mailbox) => {
+            if let Poll::Ready(close) = poll_end(mailbox, Some(&mut watch), cx) {
+                return Poll::Ready(close);
+            }
             // Of events, which are for others, the mailbox must not become full.
-            while mailbox.poll_event(cx).is_ready() {}
-            poll_end(mailbox, Some(&mut watch), cx)
+            if (0..AT_ONCE).all(|_| mailbox.poll_event(cx).is_ready()) {
+                cx.waker().wake_by_ref();
+            }
+            Poll::Pending
         }
         None => watch.poll(cx),
     })
@@ -190,10 +199,7 @@ impl Checks {
             };
             every = [every, period].into_iter().flatten().min();
         }
-        Ok(match announced {
-            Some(_) => every,
-            None => every.or(Some(UNANNOUNCED)),
-        })
+        Ok(every)
     }
 }
 
@@ -218,7 +224,10 @@ async fn check(
     }
     match revocation.broken().await {
         Some(close) => Err(close),
-        None => Ok(revocation.every()),
+        None => {
+            let unannounced = announced.is_none().then_some(UNANNOUNCED);
+            Ok(revocation.every().or(unannounced))
+        }
     }
 }
 

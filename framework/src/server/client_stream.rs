@@ -28,6 +28,8 @@ pub(super) struct ClientStream {
     /// `None` over HTTP/2, where the end of the stream ends the connection.
     framing: Option<RequestFraming>,
     traffic: Arc<Traffic>,
+    /// An error behind bytes that were returned: it is returned next.
+    failed: Option<io::Error>,
 }
 
 /// The sides of the connection that are open.
@@ -46,6 +48,7 @@ impl ClientStream {
             preface,
             framing,
             traffic,
+            failed: None,
         }
     }
 
@@ -113,6 +116,9 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
         let before = buffer.filled().len();
         if !self.preface.is_empty() {
             self.preface.replay(buffer);
@@ -120,10 +126,11 @@ impl AsyncRead for ClientStream {
         if let Side::Both(socket) = &mut self.side
             && buffer.remaining() > 0
         {
-            let received = Pin::new(socket).poll_read(cx, buffer)?;
-            // Something was replayed otherwise.
+            let received = Pin::new(socket).poll_read(cx, buffer);
             if buffer.filled().len() == before {
-                ready!(received);
+                ready!(received)?;
+            } else if let Poll::Ready(Err(error)) = received {
+                self.failed = Some(error);
             }
         }
         let read = &buffer.filled()[before..];

@@ -110,6 +110,8 @@ impl fmt::Display for Stalled {
 impl Error for Stalled {}
 
 const NOT_READ: Stalled = Stalled("the client read nothing of the response for `write_timeout`");
+const LAST_NOT_READ: Stalled =
+    Stalled("the client has not read the last messages of a WebSocket that has ended");
 const HALF_CLOSED: Stalled =
     Stalled("the client closed its sending side, and nothing was written for `half_close_timeout`");
 const IDLE: &str =
@@ -290,7 +292,7 @@ struct RequestService<S> {
     app: S,
     handle: WeakConnectionHandle,
     limits: ConnectionLimits,
-    /// Those that the peer is one of.
+    /// The trusted proxies; `None` if the peer is not one of them.
     proxies: Option<TrustedProxies>,
 }
 
@@ -402,16 +404,18 @@ where
 {
     fn execute(&self, stream: F) {
         let open = self.streams.open();
+        let client = self.connection.client();
         if let Some(ended) = http2_stream::upgrading() {
             let limit = self.write_timeout.min(LAST_BYTES);
             let writing = http2_stream::write_after_upgrade(stream, ended, limit);
             return self.connection.spawn(async move {
-                writing.await;
+                if !writing.await {
+                    log_stall(client, &LAST_NOT_READ);
+                }
                 drop(open);
             });
         }
         let serving = http2_stream::serve(stream, self.write_timeout);
-        let client = self.connection.client();
         self.connection.spawn(async move {
             if serving.await.is_none() {
                 log_stall(client, &NOT_READ);

@@ -70,21 +70,21 @@ pub(super) fn upgrading() -> Option<SignalWatch> {
     STREAM.try_with(|stream| stream.upgrade.take()).ok()?
 }
 
-/// Writes what a WebSocket sends; if its client has not read the rest within `limit` of its end,
-/// the stream is reset.
+/// Writes what a WebSocket sends. If its client has not read the rest within `limit` of its end,
+/// returns `false`, and the stream is reset.
 pub(super) async fn write_after_upgrade<F: Future>(
     writing: F,
     ended: SignalWatch,
     limit: Duration,
-) {
+) -> bool {
     let overdue = async {
         ended.wait().await;
         // Boxed, so that an open WebSocket has no memory for it.
         Box::pin(sleep(limit)).await;
     };
     tokio::select! {
-        _ = writing => {}
-        () = overdue => {}
+        _ = writing => true,
+        () = overdue => false,
     }
 }
 

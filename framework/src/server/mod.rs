@@ -20,6 +20,7 @@
 //! | `forwarded.rs` | the client that a proxy states in `X-Forwarded-For` |
 //! | `reuse_port.rs` | a listener whose port several processes share |
 //! | `socket.rs` | the stream of an accepted connection |
+//! | `stream_connection.rs` | the connection of an application that an HTTP/2 stream has opened |
 //! | `connection.rs` | one connection |
 //! | `client_stream.rs` | the byte stream between a client and hyper |
 //! | `preface.rs` | its first bytes, which distinguish HTTP/1 and HTTP/2 |

@@ -15,7 +15,7 @@ use tokio::{io::AsyncReadExt, time::timeout};
 /// balancers.
 ///
 /// A connection from a trusted proxy must begin with the header; without a valid one within 5 s it
-/// is closed; meanwhile it counts to [`max_connections`](crate::Serve::max_connections). All other connections are served as they are, with the address that they come from. A
+/// is closed. Until then it counts towards [`max_connections`](crate::Serve::max_connections). All other connections are served as they are, with the address that they come from. A
 /// health check of a proxy (`LOCAL`, `UNKNOWN`) has the proxy's address.
 ///
 /// ```no_run

@@ -248,7 +248,9 @@ impl<S> Serve<S> {
     /// in steps of up to a third of the buffer. A response without bytes to send, such as a quiet
     /// event stream, is not affected, and neither are WebSockets: they have a
     /// [heartbeat](crate::protocol::WebSocketConfig::heartbeat). A WebSocket that a `proxy` passes
-    /// through has none; it is cut if one side reads nothing for this time.
+    /// through has none; it is closed if one side reads nothing for this time. What a WebSocket
+    /// over HTTP/2 has sent last must be read within 5 s of its end, or within this time if that is
+    /// shorter.
     pub fn write_timeout(mut self, limit: Duration) -> Self {
         self.limits.connection.write_timeout = limit;
         self

@@ -8,7 +8,14 @@ use crate::{
     },
 };
 use hyper::upgrade::Upgraded;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// The connection that the application of an extended CONNECT gets: that of its client, and a
 /// signal of its own end.
@@ -19,13 +26,19 @@ pub(super) struct StreamConnection(Arc<OpenedStream>);
 
 struct OpenedStream {
     client: Arc<dyn ServerConnection>,
+    /// Whether the application writes to the stream. It keeps this connection until it has ended;
+    /// a service that takes hyper's `OnUpgrade` itself, such as axum's, does not.
+    is_taken: AtomicBool,
     ended: Signal,
 }
 
 impl StreamConnection {
     pub(super) fn new(client: Arc<dyn ServerConnection>) -> Self {
-        let ended = Signal::default();
-        Self(Arc::new(OpenedStream { client, ended }))
+        Self(Arc::new(OpenedStream {
+            client,
+            is_taken: AtomicBool::new(false),
+            ended: Signal::default(),
+        }))
     }
 
     /// Returns the handle for the application.
@@ -33,7 +46,8 @@ impl StreamConnection {
         ConnectionHandle::new(self.0.clone()).downgrade()
     }
 
-    /// Returns a signal that is set once nothing of the application is left.
+    /// Returns a signal that is set once nothing is left of an application that wrote to the
+    /// stream.
     pub(super) fn ended(&self) -> SignalWatch {
         self.0.ended.watch()
     }
@@ -41,7 +55,9 @@ impl StreamConnection {
 
 impl Drop for OpenedStream {
     fn drop(&mut self) {
-        self.ended.set();
+        if *self.is_taken.get_mut() {
+            self.ended.set();
+        }
     }
 }
 
@@ -71,6 +87,7 @@ impl ServerConnection for OpenedStream {
     }
 
     fn upgraded_stream(&self, upgraded: Upgraded) -> Result<UpgradedStream> {
+        self.is_taken.store(true, Ordering::Relaxed);
         self.client.upgraded_stream(upgraded)
     }
 }

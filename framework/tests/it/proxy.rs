@@ -201,6 +201,8 @@ fn a_wrong_address_panics_where_it_is_written() {
 
     let panicked = std::panic::catch_unwind(|| proxy("127.0.0.1:8480"));
 
+    // The hook of the test harness again.
+    _ = std::panic::take_hook();
     assert!(panicked.is_err());
     assert_eq!(located.recv().unwrap(), file!());
 }

@@ -5,13 +5,20 @@ use axum::{Router, routing::get};
 use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, client::SendRequest, ext::Protocol};
 use http::{Method, Request, Response, Version};
+use hyper_util::rt::TokioIo;
 use seaway::{
     ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result, Serve,
     WebSocketConsumer, from_service,
+    protocol::Body,
     routing::{PathRouter, ProtocolTypeRouter},
 };
-use std::{future::poll_fn, net::SocketAddr, time::Duration};
-use tokio::{net::TcpStream, time::timeout};
+use std::{convert::Infallible, future::poll_fn, net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tower::service_fn;
 
 /// A consumer that records the code with which its connection ended.
 struct Ending(Recorder);
@@ -228,6 +235,32 @@ async fn a_web_socket_that_has_ended_is_reset_if_its_client_reads_nothing() {
     // Nothing of it delays the end of the server.
     let stopped = server.stop();
     timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_a_service_upgrades_itself_stays_open() {
+    let service = service_fn(async |mut request: Request<Body>| {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut stream = TokioIo::new(upgrade.await.unwrap());
+            // A read of the client's first byte, which comes after all limits.
+            let byte = stream.read_u8().await.unwrap();
+            stream.write_all(&[byte]).await.unwrap();
+            stream.flush().await.unwrap();
+        });
+        Ok::<_, Infallible>(Response::new(Body::empty()))
+    });
+    let limit = Duration::from_millis(50);
+    let configure = |server: Serve<_>| server.write_timeout(limit);
+    let server = Server::configured(service, configure).await;
+    let mut connection = Connection::new(server.address).await;
+    let mut socket = connection.open("/").await;
+
+    let reset = poll_fn(|cx| socket.send.poll_reset(cx));
+    assert!(timeout(10 * limit, reset).await.is_err());
+    socket.send.send_data("a".into(), false).unwrap();
+    socket.fill(1).await;
+    assert_eq!(socket.read, "a");
 }
 
 #[tokio::test]

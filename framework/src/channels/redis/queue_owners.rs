@@ -41,7 +41,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// The processes that read the queues of one host.
 pub(super) struct QueueOwners {
     publisher: Arc<Publisher>,
-    /// That of events.
+    /// How long events are kept.
     expiry: Duration,
     /// By the names of their queues.
     owners: Mutex<HashMap<String, Owner>>,

@@ -103,13 +103,13 @@ pub fn proxy(upstream: &str) -> Proxy {
 /// A WebSocket is passed through byte by byte: limits, heartbeat and origin check are those of the
 /// server behind. A rejected handshake has the status, headers and body of the server's response;
 /// one that it answers with a page (2xx) gets 502. An open WebSocket ends with either side, at the
-/// latest 5 s after it. It is cut if one side reads nothing for the server's
+/// latest 5 s after it. It is closed if one side reads nothing for the server's
 /// [`write_timeout`](crate::Serve::write_timeout) (under another server than Seaway's, for 30 s) of
 /// what the other has sent; if that other is known to have left, for 5 s.
 ///
 /// When Seaway's server stops, the client of an open WebSocket gets a close frame with 1001, or 1012
 /// and a time with [`retry_after`](crate::Serve::retry_after), after the frame that is under way;
-/// its own close frame is passed to the server behind. The WebSocket is cut
+/// the server behind gets it, too. Both are disconnected
 /// [`close_timeout`](crate::protocol::WebSocketConfig::close_timeout) after the stop. It is closed
 /// in the same way, with 4401, if a [`RequireUser`](crate::middleware::RequireUser) is around the
 /// proxy and the user is no longer allowed: see [`channels`](Self::channels). A response with
@@ -147,7 +147,7 @@ impl Proxy {
     /// Sets how long the server may take to continue: to read more of the request, to begin its
     /// response, or to send more of it (default: 60 s).
     ///
-    /// At the bound, the client gets 504, or the response is cut if it has begun. The time in which
+    /// At the bound, the client gets 504, or the response is aborted if it has begun. The time in which
     /// the server waits for more of the request does not count.
     ///
     /// ```

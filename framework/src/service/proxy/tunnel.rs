@@ -38,8 +38,8 @@ pub(super) struct TunnelLimits {
 /// Copies between the client and the server until both have ended, one has for 5 s, or one has read
 /// nothing for too long of what the other has sent.
 ///
-/// Once `closing` has completed, the client gets this close after the frame that is under way. The
-/// server gets what the client sends then: usually its half of the closing handshake.
+/// Once `closing` has completed, both get this close after the frame that is under way, and nothing
+/// that the other has sent later.
 pub(super) async fn run(
     client: UpgradedStream,
     server: UpgradedStream,
@@ -47,15 +47,16 @@ pub(super) async fn run(
     closing: impl Future<Output = Close>,
 ) {
     let mut closing = pin!(closing);
-    let mut upward = Direction::new(&client, None);
-    let mut downward = Direction::new(&server, Some(Gate::default()));
+    let mut upward = Direction::new(&client);
+    let mut downward = Direction::new(&server);
     let (mut client, mut server) = (client.io, server.io);
     let mut is_closing = false;
     let mut end: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         if !is_closing && let Poll::Ready(close) = closing.as_mut().poll(cx) {
             is_closing = true;
-            downward.close(&close);
+            downward.close(close_frame(&close));
+            upward.close(masked(close_frame(&close)));
             end.get_or_insert_with(|| Box::pin(sleep(limits.close_timeout)));
         }
         let stall = limits.write_timeout;
@@ -89,8 +90,7 @@ struct Direction {
     /// Whether a sink that buffers (TLS, HTTP/2) must still be flushed.
     is_unflushed: bool,
     stall: Option<Box<SinkWait>>,
-    /// Only in the direction in which a close frame may be inserted.
-    gate: Option<Gate>,
+    gate: Gate,
 }
 
 #[derive(Clone, Copy)]
@@ -135,7 +135,7 @@ struct Gate {
 }
 
 impl Direction {
-    fn new(source: &UpgradedStream, gate: Option<Gate>) -> Self {
+    fn new(source: &UpgradedStream) -> Self {
         let mut buffer = source.early.to_vec();
         let rest = 0..buffer.len();
         buffer.resize(BUFFER.max(rest.end), 0);
@@ -145,15 +145,13 @@ impl Direction {
             stage: Stage::Copying,
             is_unflushed: false,
             stall: None,
-            gate,
+            gate: Gate::default(),
         }
     }
 
     /// Inserts a close frame at the next end of a frame.
-    fn close(&mut self, close: &Close) {
-        if let Some(gate) = &mut self.gate {
-            gate.close = Some(close_frame(close));
-        }
+    fn close(&mut self, frame: Vec<u8>) {
+        self.gate.close = Some(frame);
     }
 
     fn poll(
@@ -209,8 +207,8 @@ impl Direction {
 
     /// Replaces what is not written yet by a close frame, if one is due and no frame is under way.
     fn insert_close(&mut self) {
-        if let Some(gate) = &mut self.gate
-            && gate.position.is_between_frames()
+        let gate = &mut self.gate;
+        if gate.position.is_between_frames()
             && let Some(close) = gate.close.take()
         {
             gate.is_shut = true;
@@ -232,8 +230,7 @@ impl Direction {
         let mut buffer = ReadBuf::new(&mut self.buffer);
         match Pin::new(source).poll_read(cx, &mut buffer) {
             Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                let is_discarded = self.gate.as_ref().is_some_and(|gate| gate.is_shut);
-                if !is_discarded {
+                if !self.gate.is_shut {
                     self.rest = 0..buffer.filled().len();
                 }
                 CopyStep::Progress
@@ -254,17 +251,13 @@ impl Direction {
     /// Writes what was read: no further than the frame that is under way, if a close frame is due.
     fn write(&mut self, sink: &mut dyn ByteStream, cx: &mut Context<'_>) -> CopyStep {
         let mut bytes = &self.buffer[self.rest.clone()];
-        if let Some(gate) = &self.gate
-            && gate.close.is_some()
-        {
-            bytes = &bytes[..gate.position.rest_of_frame(bytes)];
+        if self.gate.close.is_some() {
+            bytes = &bytes[..self.gate.position.rest_of_frame(bytes)];
         }
         match Pin::new(sink).poll_write(cx, bytes) {
             Poll::Ready(Ok(count @ 1..)) => {
-                if let Some(gate) = &mut self.gate
-                    && !gate.is_shut
-                {
-                    gate.position.pass(&bytes[..count]);
+                if !self.gate.is_shut {
+                    self.gate.position.pass(&bytes[..count]);
                 }
                 self.rest.start += count;
                 self.is_unflushed = true;
@@ -298,6 +291,15 @@ impl Direction {
         }
         Poll::Pending
     }
+}
+
+/// Masks a close frame, as clients have to (RFC 6455, 5.3).
+fn masked(frame: Vec<u8>) -> Vec<u8> {
+    let key = fastrand::u32(..).to_be_bytes();
+    let payload = frame[2..].iter().zip(key.iter().cycle());
+    let payload = payload.map(|(byte, key)| byte ^ key);
+    let header = [frame[0], frame[1] | 0x80];
+    header.into_iter().chain(key).chain(payload).collect()
 }
 
 #[cfg(test)]
@@ -371,9 +373,16 @@ mod tests {
         ends.server.write_all(b"cd\x82\x02ef").await.unwrap();
 
         assert_eq!(read(&mut ends.client, 9).await, b"cd\x88\x05\x0f\xa0bye");
-        // The client's half of the closing handshake is the server's.
-        ends.client.write_all(b"its half").await.unwrap();
-        assert_eq!(read(&mut ends.server, 8).await, b"its half");
+        let mut close = read(&mut ends.server, 11).await;
+        assert_eq!(close[..2], [0x88, 0x85]);
+        let key = [close[2], close[3], close[4], close[5]];
+        let payload = close[6..].iter_mut().zip(key.iter().cycle());
+        payload.for_each(|(byte, key)| *byte ^= key);
+        assert_eq!(close[6..], *b"\x0f\xa0bye");
+        // Nor does the server get anything else of the client.
+        ends.client.write_all(b"\x81\x80abcd").await.unwrap();
+        ends.client.shutdown().await.unwrap();
+        assert_eq!(ends.server.read(&mut [0]).await.unwrap(), 0);
         ends.server.write_all(b"\x88\x00").await.unwrap();
         drop(ends.server);
         assert_eq!(ends.client.read(&mut [0]).await.unwrap(), 0);

@@ -13,9 +13,10 @@ use seaway::{
 
 #[tokio::test(start_paused = true)]
 async fn a_database_that_refuses_connections_is_not_called_a_pool() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    drop(taken);
+    // It is bound, so that no other test gets the port, and does not listen.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = bound.local_addr().unwrap();
 
     let connecting = DjangoDatabase::connect(&format!("postgres://django@{address}/site")).await;
 
