@@ -86,7 +86,7 @@ struct Direction {
     buffer: Box<[u8]>,
     /// What of the buffer is not written yet.
     rest: Range<usize>,
-    stage: Stage,
+    stage: CopyStage,
     /// Whether a sink that buffers (TLS, HTTP/2) must still be flushed.
     is_unflushed: bool,
     stall: Option<Box<SinkWait>>,
@@ -94,7 +94,7 @@ struct Direction {
 }
 
 #[derive(Clone, Copy)]
-enum Stage {
+enum CopyStage {
     Copying,
     /// The source has ended, or has failed: there is nobody to tell.
     ShuttingDown,
@@ -142,7 +142,7 @@ impl Direction {
         Self {
             buffer: buffer.into(),
             rest,
-            stage: Stage::Copying,
+            stage: CopyStage::Copying,
             is_unflushed: false,
             stall: None,
             gate: Gate::default(),
@@ -185,22 +185,22 @@ impl Direction {
         cx: &mut Context<'_>,
     ) -> CopyStep {
         match self.stage {
-            Stage::Copying => {
+            CopyStage::Copying => {
                 self.insert_close();
                 match self.rest.is_empty() {
                     true => self.read(source, sink, cx),
                     false => self.write(sink, cx),
                 }
             }
-            Stage::ShuttingDown => match Pin::new(sink).poll_shutdown(cx) {
-                Poll::Ready(_) => self.advance_to(Stage::Done),
+            CopyStage::ShuttingDown => match Pin::new(sink).poll_shutdown(cx) {
+                Poll::Ready(_) => self.advance_to(CopyStage::Done),
                 Poll::Pending => CopyStep::WaitsForSink,
             },
-            Stage::Done => CopyStep::Done,
+            CopyStage::Done => CopyStep::Done,
         }
     }
 
-    fn advance_to(&mut self, stage: Stage) -> CopyStep {
+    fn advance_to(&mut self, stage: CopyStage) -> CopyStep {
         self.stage = stage;
         CopyStep::Progress
     }
@@ -235,14 +235,14 @@ impl Direction {
                 }
                 CopyStep::Progress
             }
-            Poll::Ready(_) => self.advance_to(Stage::ShuttingDown),
+            Poll::Ready(_) => self.advance_to(CopyStage::ShuttingDown),
             Poll::Pending if !self.is_unflushed => CopyStep::WaitsForSource,
             Poll::Pending => match Pin::new(sink).poll_flush(cx) {
                 Poll::Ready(Ok(())) => {
                     self.is_unflushed = false;
                     CopyStep::WaitsForSource
                 }
-                Poll::Ready(Err(_)) => self.advance_to(Stage::Done),
+                Poll::Ready(Err(_)) => self.advance_to(CopyStage::Done),
                 Poll::Pending => CopyStep::WaitsForSink,
             },
         }
@@ -263,7 +263,7 @@ impl Direction {
                 self.is_unflushed = true;
                 CopyStep::Progress
             }
-            Poll::Ready(_) => self.advance_to(Stage::Done),
+            Poll::Ready(_) => self.advance_to(CopyStage::Done),
             Poll::Pending => CopyStep::WaitsForSink,
         }
     }
