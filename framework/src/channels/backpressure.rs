@@ -243,6 +243,22 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_that_takes_an_envelope_now_and_then_has_not_stalled() {
+        timed(async {
+            let (local, group, mut mailbox) = room();
+            fill(&local, &group, CAPACITY);
+            for _ in 0..3 {
+                assert!(!local.has_room());
+                sleep(super::STALLED_AFTER * 3 / 4).await;
+                take(&mut mailbox, 1).await;
+            }
+            assert!(!local.has_room());
+
+            assert_eq!(wait(&local).await, super::STALLED_AFTER);
+        });
+    }
+
+    #[test]
     fn one_slow_owner_among_many_stops_a_wire_for_a_fifth_of_the_time_at_most() {
         timed(async {
             let (local, group, mut slow) = room();

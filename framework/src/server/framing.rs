@@ -259,6 +259,30 @@ mod tests {
     }
 
     #[test]
+    fn the_zeros_at_the_end_of_a_chunk_size_count_wherever_the_bytes_are_split() {
+        let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let content = format!("\r\n{BOTH}{}", "x".repeat(0x100 - 2 - BOTH.len()));
+        let text = format!("{head}100\r\n{content}\r\n0\r\n\r\n");
+
+        for cut in 0..text.len() {
+            let (start, end) = text.as_bytes().split_at(cut);
+            let framing = fed(&[start, end]);
+            assert_eq!(framing.ambiguous(), None, "{cut}");
+            assert!(framing.is_between_requests(), "{cut}");
+        }
+    }
+
+    #[test]
+    fn an_empty_chunk_size_is_not_zero_wherever_the_bytes_are_split() {
+        let text = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\r\n\r\n";
+
+        for cut in 0..text.len() {
+            let (start, end) = text.as_bytes().split_at(cut);
+            assert!(!fed(&[start, end]).is_between_requests(), "{cut}");
+        }
+    }
+
+    #[test]
     fn the_content_of_a_body_is_not_taken_for_a_head() {
         let body = BOTH.len();
         let smuggled = format!("POST / HTTP/1.1\r\nContent-Length: {body}\r\n\r\n{BOTH}");
@@ -325,6 +349,7 @@ mod tests {
             format!("Content-Length: {zeros}5\r\n"),
             format!("Content-Length: 5\r\nTransfer-Encoding:{spaces}chunked\r\n"),
             format!("Content-Length: {zeros}5\r\n{coding}"),
+            format!("Transfer-Encoding:{spaces}chunked\r\n"),
         ] {
             let request = format!("POST / HTTP/1.1\r\n{lines}\r\n").into_bytes();
             let bytewise: Vec<_> = request.chunks(1).collect();

@@ -4,10 +4,11 @@ use super::*;
 use crate::{
     channels::Channels,
     error::{ErrorKind, Result},
-    revocation::ChangeNotifier,
+    revocation::{ChangeNotifier, Revocations},
     session::time::Duration,
 };
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
@@ -318,6 +319,8 @@ async fn a_value_that_changes_during_a_save_is_written_by_the_next_one() {
 struct LoggedOutMeanwhile {
     store: MemoryStore,
     ends: Arc<Mutex<Option<Id>>>,
+    /// The sessions that began with a user.
+    with_user: Arc<Mutex<Vec<Id>>>,
 }
 
 #[async_trait]
@@ -327,7 +330,11 @@ impl SessionStore for LoggedOutMeanwhile {
         if ends.is_some() {
             session(&self.store, ends).flush().await.unwrap();
         }
-        self.store.create(record).await
+        self.store.create(record).await?;
+        if record.data.contains_key("user") {
+            self.with_user.lock().unwrap().push(record.id);
+        }
+        Ok(())
     }
     async fn save(&self, record: &Record) -> session_store::Result<()> {
         self.store.save(record).await
@@ -356,6 +363,88 @@ async fn a_log_out_while_a_session_gets_a_new_id_is_not_undone() {
         keys(&racing.store, here.id().unwrap()).await.unwrap(),
         ["b"]
     );
+    let with_user = racing.with_user.lock().unwrap().clone();
+    assert_eq!(with_user.len(), 1, "it began before the log-out was seen");
+    assert_eq!(keys(&racing.store, with_user[0]).await, None);
+}
+
+#[tokio::test]
+async fn a_value_that_was_saved_is_not_written_again_by_the_next_save() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["a"]).await;
+    let (here, there) = (session(&store, Some(id)), session(&store, Some(id)));
+    here.insert("a", "here").await.unwrap();
+    here.save().await.unwrap();
+
+    there.insert("a", "there").await.unwrap();
+    there.save().await.unwrap();
+    here.insert("b", 1).await.unwrap();
+    here.save().await.unwrap();
+
+    let now = session(&store, Some(id));
+    let value: Option<String> = now.get("a").await.unwrap();
+    assert_eq!(value.unwrap(), "there");
+}
+
+#[tokio::test]
+async fn a_saved_expiry_is_that_of_the_session_and_of_its_cookie() {
+    let store = MemoryStore::default();
+    let brief = Expiry::OnInactivity(Duration::minutes(10));
+    for cookie in [None, Some(stored(&store, &["a"]).await)] {
+        let here = session(&store, cookie);
+        here.insert("b", 1).await.unwrap();
+        here.set_expiry(Some(brief));
+
+        here.save().await.unwrap();
+
+        assert_eq!(here.expiry(), Some(brief));
+        let CookieChange::Set { max_age, .. } = here.conclude(false).await.unwrap() else {
+            panic!("the cookie is not set");
+        };
+        let max_age = max_age.unwrap();
+        assert!(max_age > Duration::minutes(9), "{max_age}");
+        assert!(max_age <= Duration::minutes(10), "{max_age}");
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_that_began_with_the_session_is_not_set_again_by_the_next_save() {
+    let store = MemoryStore::default();
+    let here = session(&store, None);
+    here.set_expiry(Some(Expiry::OnInactivity(Duration::days(90))));
+    here.insert("a", 1).await.unwrap();
+    here.save().await.unwrap();
+
+    let there = session(&store, here.id());
+    there.set_expiry(None);
+    there.insert("b", 1).await.unwrap();
+    there.save().await.unwrap();
+    here.insert("c", 1).await.unwrap();
+    here.save().await.unwrap();
+
+    assert_eq!(here.expiry(), None);
+}
+
+#[tokio::test]
+async fn a_session_after_a_log_out_has_not_the_expiry_of_the_one_before() {
+    let store = MemoryStore::default();
+    let here = session(&store, Some(stored(&store, &["a"]).await));
+    here.set_expiry(Some(Expiry::OnSessionEnd));
+
+    here.flush().await.unwrap();
+
+    assert_eq!(here.expiry(), None);
+}
+
+#[tokio::test]
+async fn an_empty_session_that_is_saved_gets_its_cookie() {
+    let store = MemoryStore::default();
+    let here = session(&store, None);
+
+    here.save().await.unwrap();
+
+    assert_eq!(responds(&here).await.unwrap(), "set");
+    assert!(keys(&store, here.id().unwrap()).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -392,4 +481,78 @@ async fn a_log_out_that_is_dropped_half_way_is_completed() {
     while keys(&store, id).await.is_some() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn an_open_connection_depends_on_its_session_from_the_first_read_on() {
+    let store = MemoryStore::default();
+    for (cookie, depends) in [(stored(&store, &["a"]).await, true), (Id::default(), false)] {
+        let revocations = Revocations::default();
+        let has_changed = || revocations.changed().now_or_never().is_some();
+        let backend = SessionBackend::new(store.clone(), &Channels::in_memory(), PERIOD);
+        let here = Session::new(Some(cookie), backend, revocations.change_notifier());
+        responds(&here).await.unwrap();
+        assert!(!has_changed());
+
+        here.get_value("a").await.unwrap();
+        assert_eq!(has_changed(), depends);
+        here.load().await.unwrap();
+
+        assert!(!has_changed());
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_the_request_has_read_changes_nothing_for_its_connection() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["a"]).await;
+    let revocations = Revocations::default();
+    let backend = SessionBackend::new(store.clone(), &Channels::in_memory(), PERIOD);
+    let here = Session::new(Some(id), backend, revocations.change_notifier());
+
+    here.get_value("a").await.unwrap();
+    responds(&here).await.unwrap();
+
+    assert!(revocations.changed().now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_out_is_announced_even_if_the_request_is_dropped_before_its_response() {
+    let (store, channels) = (MemoryStore::default(), Channels::in_memory());
+    let id = stored(&store, &["a"]).await;
+    let mut socket = channels.open().await.unwrap();
+    let group = announcement::group(&id);
+    channels.group_add(&group, socket.name()).await.unwrap();
+    let backend = SessionBackend::new(store, &channels, PERIOD);
+    let here = Session::new(Some(id), backend, ChangeNotifier::default());
+    here.flush().await.unwrap();
+
+    drop(here);
+
+    let receiving = tokio::time::timeout(std::time::Duration::from_secs(1), socket.receive());
+    receiving.await.expect("the end is announced").unwrap();
+}
+
+#[tokio::test]
+async fn an_expiry_that_was_not_saved_is_discarded_with_the_other_changes() {
+    let store = MemoryStore::default();
+    let here = session(&store, Some(stored(&store, &["a"]).await));
+    here.set_expiry(Some(Expiry::OnSessionEnd));
+
+    here.load().await.unwrap();
+
+    assert_eq!(here.expiry(), None);
+}
+
+#[tokio::test]
+async fn a_session_that_was_cleared_unread_is_saved_under_its_id() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["a"]).await;
+    let here = session(&store, Some(id));
+
+    here.clear().await;
+    here.save().await.unwrap();
+
+    assert_eq!(here.id(), Some(id));
+    assert!(keys(&store, id).await.unwrap().is_empty());
 }

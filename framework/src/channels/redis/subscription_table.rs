@@ -306,4 +306,105 @@ mod tests {
         assert!(table.add_stale(&lobby), "Redis has it");
         assert_eq!(table.plan(|_| false).unsubscribe, [lobby]);
     }
+
+    #[test]
+    fn all_confirmed_subscriptions_are_listed_and_refreshed() {
+        let (lobby, kitchen, mut table) = (
+            group("lobby"),
+            group("kitchen"),
+            SubscriptionTable::default(),
+        );
+        let mut refreshed = table.wait_for(&lobby).expect("there is no subscription");
+        table.plan(|_| true);
+        table.subscribed(vec![lobby.clone()]);
+        assert_eq!(refreshed.try_recv(), Ok(Ok(())));
+        assert!(table.wait_for(&lobby).is_none(), "it is confirmed");
+        assert_eq!(table.plan(|_| true), Plan::default());
+        _ = table.wait_for(&kitchen);
+
+        assert_eq!(table.active(), [(lobby.clone(), 1)]);
+        assert_eq!(table.activation(&kitchen), None);
+        table.refresh();
+
+        assert_eq!(table.plan(|group| *group == lobby).subscribe, [lobby]);
+    }
+
+    #[test]
+    fn a_process_without_a_connection_forgets_the_groups_that_nobody_wants() {
+        let (lobby, kitchen, hall) = (group("lobby"), group("kitchen"), group("hall"));
+        let mut table = SubscriptionTable::default();
+        table.reset(vec![lobby.clone(), kitchen.clone()]);
+        let _waiting = table.wait_for(&hall);
+
+        table.prune(|group| *group == lobby);
+
+        assert!(!table.check(&kitchen));
+        assert!(table.check(&lobby));
+        assert!(table.check(&hall), "a member waits for it");
+        assert_eq!(table.plan(|_| true).subscribe.len(), 2);
+    }
+
+    #[test]
+    fn members_whose_deadline_has_passed_are_not_kept_among_those_who_wait() {
+        let (lobby, mut table) = (group("lobby"), SubscriptionTable::default());
+        let waiting = [table.wait_for(&lobby), table.wait_for(&lobby)];
+
+        for _ in 0..1000 {
+            drop(table.wait_for(&lobby));
+        }
+
+        let kept = table.waiting(&lobby);
+        assert!((2..=8).contains(&kept), "{kept}");
+        table.plan(|_| true);
+        assert_eq!(table.waiting(&lobby), waiting.len());
+        assert_eq!(table.waiting(&group("kitchen")), 0);
+        table.subscribed(vec![lobby]);
+        for confirmed in waiting {
+            assert_eq!(confirmed.unwrap().try_recv(), Ok(Ok(())));
+        }
+    }
+
+    #[test]
+    fn a_group_that_redis_does_not_have_is_subscribed_again_when_it_is_due() {
+        for reason in [None, Some("NOPERM".into())] {
+            let (lobby, mut table) = (group("lobby"), SubscriptionTable::default());
+            let mut confirmed = table.wait_for(&lobby).expect("there is no subscription");
+            table.plan(|_| true);
+
+            table.refused(vec![lobby.clone()], reason.clone());
+            assert_eq!(confirmed.try_recv().is_ok(), reason.is_some());
+            assert!(table.check(&lobby));
+
+            assert_eq!(table.plan(|_| true).subscribe, [lobby]);
+        }
+    }
+
+    #[test]
+    fn a_new_connection_has_no_subscription_yet() {
+        let (lobby, mut table) = (group("lobby"), SubscriptionTable::default());
+        table.reset(vec![lobby.clone()]);
+        table.plan(|_| true);
+        table.subscribed(vec![lobby.clone()]);
+
+        table.reset(vec![lobby.clone()]);
+
+        assert_eq!(table.activation(&lobby), None);
+        assert_eq!(table.plan(|_| true).subscribe, [lobby]);
+    }
+
+    #[test]
+    fn a_group_that_is_joined_while_it_is_unsubscribed_waits_for_the_response() {
+        let (lobby, mut table) = (group("lobby"), SubscriptionTable::default());
+        table.reset(vec![lobby.clone()]);
+        table.plan(|_| true);
+        table.subscribed(vec![lobby.clone()]);
+        assert_eq!(table.plan(|_| false).unsubscribe, slice::from_ref(&lobby));
+
+        let joined = table.wait_for(&lobby);
+        assert!(joined.is_some(), "the subscription is about to end");
+        assert_eq!(table.plan(|_| true), Plan::default());
+        table.unsubscribed(vec![lobby.clone()]);
+
+        assert_eq!(table.plan(|_| true).subscribe, [lobby]);
+    }
 }

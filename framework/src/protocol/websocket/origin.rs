@@ -504,6 +504,9 @@ mod tests {
             ("http://a:1@a:2", "a:2", true),
             ("http://[0:0:0:0:0:0:0:1]", "[::1]", true),
             ("http://[zz]", "[zz]", false),
+            ("https://a.example/", "a.example", true),
+            ("https://a.example/page", "a.example", false),
+            ("https://a.example/?page", "a.example", false),
         ] {
             assert_eq!(
                 rule.admits(&from(origin, host)),

@@ -404,4 +404,83 @@ mod tests {
 
         assert_eq!(queue.dropped(), 90);
     }
+
+    #[test]
+    fn a_message_of_another_key_replaces_nothing() {
+        let mut queue = SendQueue::default();
+        _ = offer(&mut queue, "EUR 1", Importance::latest("EUR"), WAIT);
+
+        let sent = offer(&mut queue, "USD 1", Importance::latest("USD"), WAIT);
+
+        assert_eq!(sent, Some(Sent::Queued));
+        let sent = offer(&mut queue, "EUR 2", Importance::latest("EUR"), WAIT);
+        assert_eq!(sent, Some(Sent::Replaced));
+        assert_eq!(drain(queue), ["EUR 2", "USD 1"]);
+    }
+
+    #[test]
+    fn a_cleared_queue_is_empty_and_has_room() {
+        let mut queue = SendQueue::default();
+        for text in ["1", "2"] {
+            _ = offer(&mut queue, text, Importance::Normal, SlowClient::Close);
+        }
+
+        assert_eq!(queue.clear(), 2);
+
+        assert_eq!(queue.bytes, 0);
+        let sent = offer(&mut queue, "3", Importance::Normal, SlowClient::Close);
+        assert_eq!(sent, Some(Sent::Queued));
+        queue.count_dropped();
+        assert_eq!(queue.dropped(), 1);
+        assert_eq!(drain(queue), ["3"]);
+    }
+
+    #[test]
+    fn an_empty_queue_keeps_no_memory_of_its_peak() {
+        let mut queue = SendQueue::default();
+        let bounds = Bounds {
+            messages: usize::MAX,
+            ..bounds(WAIT)
+        };
+        let offer = |queue: &mut SendQueue| {
+            let message = Outbound::Plain(Message::text("x"));
+            _ = queue.offer(message, Importance::Normal, bounds);
+        };
+        offer(&mut queue);
+        assert_eq!(queue.messages.capacity(), 1);
+        for _ in 0..100 {
+            offer(&mut queue);
+        }
+
+        while queue.pop().is_some() {}
+
+        assert_eq!(queue.messages.capacity(), 0);
+    }
+
+    #[test]
+    fn a_message_replaces_the_older_one_of_its_key_once_volatile_messages_made_room() {
+        let mut queue = SendQueue::default();
+        let volatile = "x".repeat(1000);
+        let bounds = Bounds {
+            bytes: volatile.len() + MESSAGE_COST,
+            messages: usize::MAX,
+            policy: WAIT,
+        };
+        let mut offer = |text: &str, importance| match queue.offer(
+            Outbound::Plain(Message::text(text)),
+            importance,
+            bounds,
+        ) {
+            Offer::Done(sent) => Some(sent),
+            Offer::Full(..) | Offer::Close => None,
+        };
+        _ = offer("price 9", Importance::Latest(7));
+        _ = offer(&volatile, Importance::Volatile);
+
+        let sent = offer("price 10", Importance::Latest(7));
+
+        assert_eq!(sent, Some(Sent::Replaced));
+        assert_eq!(queue.dropped(), 2);
+        assert_eq!(drain(queue), ["price 10"]);
+    }
 }

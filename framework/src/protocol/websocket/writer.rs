@@ -333,6 +333,7 @@ mod tests {
         received: Vec<u8>,
         /// Where the bytes were that were written last.
         last: *const u8,
+        flushes: usize,
     }
 
     impl Narrow {
@@ -342,6 +343,7 @@ mod tests {
                 is_full: false,
                 received: Vec::new(),
                 last: std::ptr::null(),
+                flushes: 0,
             }
         }
     }
@@ -375,7 +377,8 @@ mod tests {
             Poll::Ready(Ok(self.received.len() - before))
         }
 
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushes += 1;
             Poll::Ready(Ok(()))
         }
 
@@ -430,5 +433,109 @@ mod tests {
 
         let end = payload.as_ptr_range().end;
         assert!(payload.as_ptr_range().contains(&io.last) && io.last < end);
+    }
+
+    #[tokio::test]
+    async fn what_follows_a_batch_of_exactly_the_largest_size_is_written_too() {
+        const HEADER: usize = 4;
+        let config = WebSocketConfig::new().send_buffer(2 * BATCH);
+        let sender = Sender::new(config.into(), None);
+        let (mut writer, mut io) = (Writer::default(), Narrow::new(usize::MAX / 2));
+        let frames = BATCH / (SHARED / 2);
+        for _ in 0..frames {
+            let payload = vec![7; SHARED / 2 - HEADER];
+            sender.send(Message::from(payload)).await.unwrap();
+        }
+        sender.send(Message::from(vec![7])).await.unwrap();
+
+        write(&mut writer, &sender, &mut io).await;
+
+        assert_eq!(io.received.len(), BATCH + 3);
+    }
+
+    #[tokio::test]
+    async fn the_control_frames_of_the_rfc_are_written_byte_for_byte() {
+        let sender = Sender::new(WebSocketConfig::shared(), None);
+        let (mut writer, mut io) = (Writer::default(), Narrow::new(usize::MAX / 2));
+        assert!(!writer.has_controls());
+        writer.pong(Bytes::from_static(b"Hello"));
+        writer.pong(Bytes::new());
+        assert!(writer.has_controls());
+        writer.close(&Close::new(Close::AWAY, "bye"));
+
+        write(&mut writer, &sender, &mut io).await;
+        assert!(!writer.has_controls());
+        writer.ping();
+        assert!(writer.has_controls());
+        writer.close(&Close::NORMAL.into());
+        write(&mut writer, &sender, &mut io).await;
+
+        // Nothing follows a close frame.
+        assert_eq!(io.received, b"\x8a\x05Hello\x8a\x00\x88\x05\x03\xe9bye");
+    }
+
+    #[tokio::test]
+    async fn a_close_frame_is_answered_with_its_code_alone() {
+        for (code, expected) in [
+            (1001, &b"\x88\x02\x03\xe9"[..]),
+            (Close::NO_STATUS, b"\x88\x00"),
+        ] {
+            let sender = Sender::new(WebSocketConfig::shared(), None);
+            let (mut writer, mut io) = (Writer::default(), Narrow::new(usize::MAX / 2));
+            writer.reply_close(&Close::new(code, "bye"));
+
+            write(&mut writer, &sender, &mut io).await;
+
+            assert_eq!(io.received, expected, "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_pings_without_reading_gets_a_response_to_its_newest_pings() {
+        let sender = Sender::new(WebSocketConfig::shared(), None);
+        let (mut writer, mut io) = (Writer::default(), Narrow::new(usize::MAX / 2));
+        for number in 0..=PONGS {
+            writer.pong(Bytes::from(vec![number as u8]));
+        }
+
+        write(&mut writer, &sender, &mut io).await;
+
+        assert_eq!(io.received, [0x8a, 1, PONGS as u8]);
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_flushed_after_output_and_only_then() {
+        let sender = Sender::new(WebSocketConfig::shared(), None);
+        let (mut writer, mut io) = (Writer::default(), Narrow::new(3));
+
+        write(&mut writer, &sender, &mut io).await;
+        assert_eq!(io.flushes, 0);
+        sender.send(Message::text("hello")).await.unwrap();
+        write(&mut writer, &sender, &mut io).await;
+        assert_eq!(io.flushes, 1);
+        write(&mut writer, &sender, &mut io).await;
+        assert_eq!(io.flushes, 1);
+    }
+
+    #[tokio::test]
+    async fn a_writer_is_stuck_while_its_client_accepts_nothing() {
+        let sender = Sender::new(WebSocketConfig::shared(), None);
+        let (mut writer, mut io) = (Writer::default(), Narrow::new(3));
+        let mut poll = |writer: &mut Writer| {
+            let cx = &mut Context::from_waker(std::task::Waker::noop());
+            writer.poll_write(&mut io, Some(&sender), cx).is_pending()
+        };
+        assert!(!poll(&mut writer));
+        assert!(!writer.is_stuck(), "it has nothing to write");
+        sender.send(Message::text("hello")).await.unwrap();
+
+        // The client accepts three bytes of seven, then another three, and then the last one.
+        for _ in 0..2 {
+            assert!(poll(&mut writer));
+            assert!(!writer.is_stuck());
+            assert!(writer.is_stuck());
+        }
+        assert!(!poll(&mut writer));
+        assert!(!writer.is_stuck());
     }
 }

@@ -47,6 +47,31 @@ fn the_rfcs_own_masked_hello_is_read() {
 }
 
 #[test]
+fn each_frame_is_counted_once() {
+    let mut reader = Reader::new(1000, false);
+    reader.feed(&[frame(0x01, b"a"), frame(0x89, b""), frame(0x80, b"b")].concat());
+
+    while reader.next().unwrap().is_some() {}
+
+    assert_eq!((reader.take_frames(), reader.take_frames()), (3, 0));
+}
+
+#[test]
+fn the_start_of_a_header_does_not_keep_the_memory_of_a_whole_read() {
+    let mut reader = Reader::new(100_000, false);
+    reader.feed(&[frame(0x82, &[7; 60_000]), vec![0x82]].concat());
+
+    assert!(reader.next().unwrap().is_some());
+    assert_eq!(reader.next().unwrap(), None);
+
+    assert!(
+        reader.buffer.capacity() < 100,
+        "{}",
+        reader.buffer.capacity()
+    );
+}
+
+#[test]
 fn a_message_may_come_byte_by_byte_and_in_fragments() {
     let bytes = [
         frame(0x01, "caf\u{e9}".as_bytes().split_at(4).0),
