@@ -159,6 +159,7 @@ impl Accepted {
     }
 
     /// Returns the connection with another stream around its own.
+    #[cfg(feature = "tls")]
     pub(super) fn map(
         self,
         wrap: impl FnOnce(AcceptedStream) -> AcceptedStream + Send + 'static,
