@@ -1,6 +1,6 @@
 //! Back-pressure: the mailboxes so full that they would overflow if a backend continued to read.
 
-use super::mailbox::{Pressure, Slot};
+use super::mailbox::Slot;
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
@@ -128,7 +128,7 @@ enum MailboxProgress {
 
 impl FullMailbox {
     fn look(&mut self, now: Instant) -> MailboxProgress {
-        if self.slot.pressure() == Pressure::None {
+        if !self.slot.is_under_pressure() {
             return MailboxProgress::Emptied;
         }
         let taken = self.slot.taken();
@@ -139,7 +139,6 @@ impl FullMailbox {
         if !is_stalled {
             return MailboxProgress::Waiting;
         }
-        self.slot.note_stalled();
         MailboxProgress::Stalled
     }
 }
