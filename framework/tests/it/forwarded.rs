@@ -1,6 +1,6 @@
 //! Tests of clients behind proxies: `X-Forwarded-For` and the PROXY protocol.
 
-use crate::support::{PATIENCE, Server, echo};
+use crate::support::{PATIENCE, Server, connect, echo, next_close};
 use axum::{Router, routing::get};
 use futures_util::StreamExt;
 use seaway::{
@@ -17,6 +17,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_tungstenite::client_async;
+use tower::{ServiceExt, service_fn};
 
 /// A consumer that sends the address of its client.
 struct Whoami(String);
@@ -110,6 +111,26 @@ async fn a_client_that_is_no_trusted_proxy_cannot_choose_its_address() {
         let response = page(server.address, b"", forwarded).await;
         assert!(response.contains("\r\n\r\n127.0.0.1:"), "{response}");
     }
+}
+
+/// As under tower's `Buffer`.
+#[tokio::test]
+async fn a_service_in_a_task_of_its_own_sees_the_client_and_the_stop() {
+    let app = app();
+    let service = service_fn(move |request| {
+        let answering = tokio::spawn(app.clone().oneshot(request));
+        async { answering.await.expect("no panic") }
+    });
+    let server = Server::start(service).await;
+
+    let response = page(server.address, b"", "").await;
+    assert!(response.contains("\r\n\r\n127.0.0.1:"), "{response}");
+
+    let mut client = connect(server.address, "/echo").await;
+    let stopped = server.stop();
+    assert_eq!(next_close(&mut client).await.code, 1001);
+    drop(client);
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
 }
 
 /// Starts a server behind the PROXY protocol.

@@ -5,14 +5,15 @@ use crate::{
     proxy::{HANDSHAKE, passing_to},
     proxy_bodies::write_until_stalled,
     server::raw,
-    support::{PATIENCE, Recorder, Server, eventually, next_close, read_until, try_connect},
+    support::{
+        CloseRecorder, PATIENCE, Recorder, Server, eventually, next_close, read_until, try_connect,
+    },
 };
 use axum::{Router, extract::State, routing::get};
 use bytes::Bytes;
 use http::{Method, Request, header};
 use seaway::{
-    ApplicationExt, AuthSession, Channels, Close, Context, Handshake, NoEvent, Proxy, Rejection,
-    Result, Serve, WebSocketConsumer, from_service,
+    ApplicationExt, AuthSession, Channels, Proxy, Result, Serve, WebSocketConsumer, from_service,
     middleware::{Auth, Provide, RequireUser, Sessions},
     protocol::{WebSocket, WebSocketConfig},
     proxy,
@@ -26,29 +27,9 @@ use tokio::{
     time::timeout,
 };
 
-/// A consumer behind a proxy that records the code with which its connection ended.
-struct Behind(Recorder);
-
-impl WebSocketConsumer for Behind {
-    type Input = String;
-    type Event = NoEvent;
-
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
-        Ok(Self(handshake.state::<Recorder>()?.clone()))
-    }
-
-    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
-        Ok(())
-    }
-
-    async fn disconnect(self, close: Close) {
-        self.0.record(close.code.to_string());
-    }
-}
-
-/// Starts a server of [`Behind`].
+/// Starts a server of [`CloseRecorder`].
 async fn site(recorder: &Recorder) -> Server {
-    let behind = Behind::application(&Channels::in_memory()).with(Provide(recorder.clone()));
+    let behind = CloseRecorder::application(&Channels::in_memory()).with(Provide(recorder.clone()));
     Server::start(ProtocolTypeRouter::new().websocket(behind)).await
 }
 

@@ -72,6 +72,27 @@ impl Recorder {
     }
 }
 
+/// A consumer that records the code with which its connection ended, in the [`Recorder`] of its
+/// state.
+pub(crate) struct CloseRecorder(Recorder);
+
+impl WebSocketConsumer for CloseRecorder {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
+        Ok(Self(handshake.state::<Recorder>()?.clone()))
+    }
+
+    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+        Ok(())
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.0.record(close.code.to_string());
+    }
+}
+
 /// Polls `ask` until it returns a value, for at most [`PATIENCE`].
 pub(crate) async fn eventually<T>(mut ask: impl FnMut() -> Option<T>) -> T {
     let asking = async {

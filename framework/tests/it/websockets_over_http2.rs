@@ -1,14 +1,13 @@
 //! Tests of WebSockets over HTTP/2 (RFC 8441).
 
-use crate::support::{PATIENCE, Recorder, Server, echo, eventually};
+use crate::support::{CloseRecorder, PATIENCE, Recorder, Server, echo, eventually};
 use axum::{Router, routing::get};
 use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, client::SendRequest, ext::Protocol};
 use http::{Method, Request, Response, Version};
 use hyper_util::rt::TokioIo;
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result, Serve,
-    WebSocketConsumer, from_service,
+    ApplicationExt, Channels, Serve, WebSocketConsumer, from_service,
     protocol::Body,
     routing::{PathRouter, ProtocolTypeRouter},
 };
@@ -20,28 +19,8 @@ use tokio::{
 };
 use tower::service_fn;
 
-/// A consumer that records the code with which its connection ended.
-struct Ending(Recorder);
-
-impl WebSocketConsumer for Ending {
-    type Input = String;
-    type Event = NoEvent;
-
-    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
-        Ok(Self(handshake.state::<Recorder>()?.clone()))
-    }
-
-    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
-        Ok(())
-    }
-
-    async fn disconnect(self, close: Close) {
-        self.0.record(close.code.to_string());
-    }
-}
-
 fn app(recorder: &Recorder) -> ProtocolTypeRouter {
-    let ending = Ending::application(&Channels::in_memory());
+    let ending = CloseRecorder::application(&Channels::in_memory());
     let sockets = PathRouter::new()
         .route("/echo", echo())
         .route("/ending", ending)
