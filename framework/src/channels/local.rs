@@ -85,11 +85,26 @@ type Members = HashMap<ChannelName, Arc<Slot>>;
 /// One channel of this process.
 struct Member {
     slot: Arc<Slot>,
-    /// Lists without duplicates: most channels are in a few groups, for which a set would take
-    /// twice the memory.
-    groups: Vec<GroupName>,
-    /// The groups that it is present in.
+    /// Boxed, since the map of all channels has more places than it has members.
+    groups: Option<Box<GroupsOfMember>>,
+}
+
+/// Lists without duplicates: most channels are in a few groups, for which a set would take twice the
+/// memory.
+#[derive(Default)]
+struct GroupsOfMember {
+    joined: Vec<GroupName>,
     present_in: Vec<GroupName>,
+}
+
+impl Member {
+    fn groups(&self) -> Option<&GroupsOfMember> {
+        self.groups.as_deref()
+    }
+
+    fn groups_mut(&mut self) -> Option<&mut GroupsOfMember> {
+        self.groups.as_deref_mut()
+    }
 }
 
 /// The effect of a join on the subscriptions of this process.
@@ -148,8 +163,7 @@ impl LocalChannels {
         let slot = Arc::new(Slot::new(name.clone(), number, self.0.capacity));
         let member = Member {
             slot: slot.clone(),
-            groups: Vec::new(),
-            present_in: Vec::new(),
+            groups: None,
         };
         self.0.channels(&name).insert(name, member);
         self.0.memberships.opened();
@@ -259,24 +273,30 @@ impl LocalChannels {
         let Some(member) = channels.get_mut(channel) else {
             return false;
         };
-        if !member.present_in.contains(group) {
-            member.present_in.push(group.clone());
+        let present_in = &mut member.groups.get_or_insert_default().present_in;
+        if !present_in.contains(group) {
+            present_in.push(group.clone());
         }
         true
     }
 
     /// Records that a channel is not present in a group any more.
     pub(super) fn unattend(&self, group: &GroupName, channel: &ChannelName) {
-        if let Some(member) = self.0.channels(channel).get_mut(channel) {
-            member.present_in.retain(|one| one != group);
+        if let Some(groups) = self
+            .0
+            .channels(channel)
+            .get_mut(channel)
+            .and_then(Member::groups_mut)
+        {
+            groups.present_in.retain(|one| one != group);
         }
     }
 
     /// Returns the groups that a channel is present in.
     pub(super) fn attended(&self, channel: &ChannelName) -> Vec<GroupName> {
         let channels = self.0.channels(channel);
-        let member = channels.get(channel);
-        member.map_or_else(Vec::new, |member| member.present_in.clone())
+        let groups = channels.get(channel).and_then(Member::groups);
+        groups.map_or_else(Vec::new, |groups| groups.present_in.clone())
     }
 
     /// Notifies the owner of every mailbox that it may have missed events while the transport was
@@ -387,11 +407,12 @@ impl LocalChannels {
         let is_first = members.is_empty();
         let before = members.insert(channel.clone(), member.slot.clone());
         if before.is_none() {
-            if member.groups.is_empty() {
+            let joined = &mut member.groups.get_or_insert_default().joined;
+            if joined.is_empty() {
                 // Most channels have no second one, and it would allocate four.
-                member.groups.reserve_exact(1);
+                joined.reserve_exact(1);
             }
-            member.groups.push(group.clone());
+            joined.push(group.clone());
             self.0.memberships.joined();
             self.0.count(group);
         }
@@ -409,14 +430,16 @@ impl LocalChannels {
     /// Returns whether a channel of this process is a member of a group.
     pub(super) fn is_member(&self, group: &GroupName, channel: &ChannelName) -> bool {
         let channels = self.0.channels(channel);
-        let member = channels.get(channel);
-        member.is_some_and(|member| member.groups.contains(group))
+        let groups = channels.get(channel).and_then(Member::groups);
+        groups.is_some_and(|groups| groups.joined.contains(group))
     }
 
     /// Removes a channel from a group, if it is a member.
     pub fn leave(&self, group: &GroupName, channel: &ChannelName) {
         let slot = self.0.channels(channel).get_mut(channel).map(|member| {
-            member.groups.retain(|one| one != group);
+            if let Some(groups) = member.groups_mut() {
+                groups.joined.retain(|one| one != group);
+            }
             member.slot.clone()
         });
         self.0.leave(group, channel);
@@ -505,11 +528,14 @@ impl Registry {
         let Some(member) = self.channels(channel).remove(channel) else {
             return;
         };
-        for group in member.groups {
-            self.leave(&group, channel);
+        let Some(groups) = member.groups else {
+            return;
+        };
+        for group in &groups.joined {
+            self.leave(group, channel);
         }
         if let Some(departed) = self.departed.get() {
-            member
+            groups
                 .present_in
                 .iter()
                 .for_each(|group| departed(group, channel));

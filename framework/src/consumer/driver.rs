@@ -110,10 +110,15 @@ impl<H: Hooks> Driver<H> {
     }
 
     /// Serves the client until the connection ends. Returns the error that a hook failed with.
-    pub(super) async fn run(mut self: Box<Self>) -> crate::Result<()> {
-        let outcome = self.run_hooks().await;
-        // Boxed, so that an open connection does not hold the memory of its end.
-        Box::pin(self.end(outcome)).await
+    ///
+    /// An async block, which stores the driver once; an `async fn` stores its arguments twice.
+    #[expect(clippy::manual_async_fn)]
+    pub(super) fn run(mut self: Box<Self>) -> impl Future<Output = crate::Result<()>> + Send {
+        async move {
+            let outcome = self.run_hooks().await;
+            // Boxed, so that an open connection does not hold the memory of its end.
+            Box::pin(self.end(outcome)).await
+        }
     }
 
     async fn end(self: Box<Self>, outcome: crate::Result<()>) -> crate::Result<()> {

@@ -140,17 +140,14 @@ impl<S: ServedApp> Acceptor<S> {
     }
 
     fn serve_client(&self, client: AcceptedClient, permit: OwnedSemaphorePermit) {
-        let AcceptedClient {
-            socket,
-            address: client,
-        } = client;
-        let (address, too_many) = match client {
-            Some(client) => self.addresses.open(client.ip()),
+        let AcceptedClient { socket, address } = client;
+        let (client, too_many) = match address.map(|address| self.addresses.open(address)) {
+            Some((client, too_many)) => (Some(client), too_many),
             None => (None, None),
         };
-        let connection = self.drain.open(client, permit, address);
+        let connection = self.drain.open(client, permit);
         if let Some(too_many) = too_many {
-            log_too_many(client, &too_many);
+            log_too_many(address, &too_many);
             if too_many == TooMany::Response {
                 connection.spawn(addresses::respond(socket));
             }
@@ -162,7 +159,7 @@ impl<S: ServedApp> Acceptor<S> {
             let _open = metric::OpenConnection::new();
             let serving = connection::serve(socket, app, connection, limits, proxies);
             if let Err(error) = serving.await {
-                log_end(client, &error);
+                log_end(address, &error);
             }
         });
     }

@@ -4,7 +4,7 @@ use super::socket::AcceptedStream;
 use std::{
     collections::HashMap,
     io,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -14,13 +14,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[derive(Clone)]
 pub(super) struct Addresses {
     limit: usize,
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    open: Arc<OpenConnections>,
 }
 
-/// One connection of an address, until it is dropped.
-pub(super) struct AddressPermit {
-    addresses: Addresses,
-    address: IpAddr,
+/// The number of open connections of each address that has any.
+#[derive(Default)]
+struct OpenConnections(Mutex<HashMap<IpAddr, usize>>);
+
+/// The client of one connection, which is counted until this is dropped.
+pub(super) struct CountedClient {
+    address: SocketAddr,
+    /// `None` if there is no limit, so that nothing is counted.
+    counted: Option<Arc<OpenConnections>>,
 }
 
 /// What an address that has reached its limit gets.
@@ -41,15 +46,15 @@ impl Addresses {
         }
     }
 
-    /// Adds a connection. The second value says that it is one too many; its permit counts it
+    /// Adds a connection. The second value says that it is one too many; it is counted
     /// nevertheless.
-    pub(super) fn open(&self, client: IpAddr) -> (Option<AddressPermit>, Option<TooMany>) {
+    pub(super) fn open(&self, address: SocketAddr) -> (CountedClient, Option<TooMany>) {
         if self.limit == usize::MAX {
-            return (None, None);
+            let counted = None;
+            return (CountedClient { address, counted }, None);
         }
-        let address = network(client);
-        let mut open = self.lock();
-        let count = open.entry(address).or_default();
+        let mut open = self.open.lock();
+        let count = open.entry(network(address.ip())).or_default();
         *count += 1;
         let too_many = match *count {
             count if count <= self.limit => None,
@@ -57,23 +62,35 @@ impl Addresses {
             _ => Some(TooMany::Disconnect),
         };
         drop(open);
-        let addresses = self.clone();
-        (Some(AddressPermit { addresses, address }), too_many)
+        let counted = Some(self.open.clone());
+        (CountedClient { address, counted }, too_many)
     }
+}
 
+impl OpenConnections {
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        let open = self.open.lock();
+        let open = self.0.lock();
         open.expect("no code panics while it holds this lock")
     }
 }
 
-impl Drop for AddressPermit {
+impl CountedClient {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for CountedClient {
     fn drop(&mut self) {
-        let mut open = self.addresses.lock();
-        if let Some(count) = open.get_mut(&self.address) {
+        let Some(counted) = &self.counted else {
+            return;
+        };
+        let address = network(self.address.ip());
+        let mut open = counted.lock();
+        if let Some(count) = open.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.address);
+                open.remove(&address);
             }
         }
     }
@@ -122,10 +139,14 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn client(text: &str) -> SocketAddr {
+        SocketAddr::new(ip(text), 49152)
+    }
+
     #[test]
     fn an_address_has_places_up_to_its_limit_and_others_are_not_affected() {
         let addresses = Addresses::new(2);
-        let (here, there) = (ip("192.0.2.1"), ip("192.0.2.2"));
+        let (here, there) = (client("192.0.2.1"), client("192.0.2.2"));
 
         let first = addresses.open(here);
         let second = addresses.open(here);
@@ -141,7 +162,9 @@ mod tests {
     #[test]
     fn of_many_rejected_connections_only_as_many_as_the_limit_get_a_response() {
         let addresses = Addresses::new(2);
-        let opened: Vec<_> = (0..5).map(|_| addresses.open(ip("192.0.2.1"))).collect();
+        let opened: Vec<_> = (0..5)
+            .map(|_| addresses.open(client("192.0.2.1")))
+            .collect();
 
         let outcomes: Vec<_> = opened.iter().map(|(_, too_many)| too_many).collect();
 
@@ -153,9 +176,9 @@ mod tests {
     fn an_address_without_connections_is_forgotten() {
         let addresses = Addresses::new(1);
 
-        drop(addresses.open(ip("192.0.2.1")));
+        drop(addresses.open(client("192.0.2.1")));
 
-        assert!(addresses.lock().is_empty());
+        assert!(addresses.open.lock().is_empty());
     }
 
     #[test]

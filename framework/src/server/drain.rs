@@ -1,6 +1,6 @@
 //! The open connections of a server, and their shutdown.
 
-use super::{addresses::AddressPermit, client_stream::ClientStream};
+use super::{addresses::CountedClient, client_stream::ClientStream};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{ConnectionHandle, ServerConnection, Signal, SignalWatch, UpgradedStream},
@@ -76,12 +76,11 @@ impl Drain {
         self.connections.spawn(task);
     }
 
-    /// Adds a connection, with its permits.
+    /// Adds a connection, with its permit.
     pub(super) fn open(
         self: &Arc<Self>,
-        client: Option<SocketAddr>,
+        client: Option<CountedClient>,
         permit: OwnedSemaphorePermit,
-        address: Option<AddressPermit>,
     ) -> Connection {
         Connection(Arc::new(ConnectionPermits {
             client,
@@ -89,29 +88,28 @@ impl Drain {
             half_close: OnceLock::new(),
             _present: self.connections.token(),
             _permit: permit,
-            _address: address,
         }))
     }
 }
 
-/// An open connection. When the last clone is dropped, its permits are released.
+/// An open connection. When the last clone is dropped, its place in all limits is free again.
 #[derive(Clone)]
 pub(super) struct Connection(Arc<ConnectionPermits>);
 
 struct ConnectionPermits {
-    client: Option<SocketAddr>,
+    /// `None` if the client has no address.
+    client: Option<CountedClient>,
     drain: Arc<Drain>,
     /// Created when it is first needed: few connections need one.
     half_close: OnceLock<Signal>,
     _present: TaskTrackerToken,
     _permit: OwnedSemaphorePermit,
-    _address: Option<AddressPermit>,
 }
 
 impl Connection {
     /// Returns the address of the client, if it has one.
     pub(super) fn client(&self) -> Option<SocketAddr> {
-        self.0.client
+        self.0.client()
     }
 
     /// Completes as [`Drain::first_bytes_overdue`] does.
@@ -156,7 +154,7 @@ impl ConnectionPermits {
 
 impl ServerConnection for ConnectionPermits {
     fn client(&self) -> Option<SocketAddr> {
-        self.client
+        self.client.as_ref().map(CountedClient::address)
     }
 
     fn stopping(&self) -> SignalWatch {

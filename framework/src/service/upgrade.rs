@@ -14,6 +14,7 @@ use crate::{
 };
 use http::{HeaderValue, Response, StatusCode, header, request};
 use hyper::upgrade::OnUpgrade;
+use std::future::poll_fn;
 use tracing::Instrument;
 
 /// Responds to a handshake. The application runs in a task of its own: it outlives the request.
@@ -74,8 +75,9 @@ async fn respond(
         Box::new(|| Box::pin(open(upgrading, handle)) as _)
     };
     let (upgrade, response) = Upgrade::new(origin, offer, peer.clone(), handle.clone(), open);
-    let running = application.start(scope, upgrade);
-    let running = async move { log_outcome::<WebSocket>(running.await) };
+    let mut running = application.start(scope, upgrade);
+    // Not an async block, which would store the future twice for as long as the socket is open.
+    let running = poll_fn(move |cx| running.as_mut().poll(cx).map(log_outcome::<WebSocket>));
     ConnectionHandle::spawn(handle.as_ref(), running.instrument(span.clone()));
     let Ok(response) = response.await else {
         let status = StatusCode::INTERNAL_SERVER_ERROR;

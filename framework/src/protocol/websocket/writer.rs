@@ -44,7 +44,10 @@ pub(super) struct Writer {
     rest: Option<Box<Batch<Vec<u8>>>>,
     ping: bool,
     pongs: Vec<Bytes>,
-    close_frame: CloseFrame,
+    /// The close frame that is to be written; boxed, since it is the last.
+    close: Option<Box<Close>>,
+    /// Whether the close frame is written: nothing follows it (RFC 6455, 5.5.1).
+    has_closed: bool,
     /// Whether the socket has accepted bytes since the last call of `is_stuck`.
     has_written: bool,
     /// Whether a stream that buffers (TLS, HTTP/2) must still be flushed.
@@ -57,16 +60,6 @@ struct Batch<H> {
     /// Number of bytes of the head that are written.
     written: usize,
     tail: Bytes,
-}
-
-#[derive(Default)]
-enum CloseFrame {
-    #[default]
-    Unsent,
-    /// The payload of a close frame, to be written once.
-    Queued(Box<[u8]>),
-    /// Nothing follows a close frame (RFC 6455, 5.5.1).
-    Sent,
 }
 
 impl Writer {
@@ -85,21 +78,12 @@ impl Writer {
 
     /// Queues a close frame for a reason of this side.
     pub(super) fn close(&mut self, close: &Close) {
-        self.queue_close(close_payload(close).into());
+        self.close.get_or_insert_with(|| Box::new(close.clone()));
     }
 
     /// Responds to the client's close frame with its own code (RFC 6455, 5.5.1).
     pub(super) fn reply_close(&mut self, close: &Close) {
-        match close.code {
-            Close::NO_STATUS => self.queue_close(Box::default()),
-            code => self.close(&Close::from(code)),
-        }
-    }
-
-    fn queue_close(&mut self, payload: Box<[u8]>) {
-        if matches!(self.close_frame, CloseFrame::Unsent) {
-            self.close_frame = CloseFrame::Queued(payload);
-        }
+        self.close(&Close::from(close.code));
     }
 
     /// Returns whether a ping or pong is to be written.
@@ -171,7 +155,7 @@ impl Writer {
 
     /// Encodes the next output; returns the payload that follows it.
     fn gather(&mut self, sender: Option<&Sender>, output: &mut Vec<u8>, cx: &Context<'_>) -> Bytes {
-        if matches!(self.close_frame, CloseFrame::Sent) {
+        if self.has_closed {
             return Bytes::new();
         }
         for payload in std::mem::take(&mut self.pongs) {
@@ -192,9 +176,9 @@ impl Writer {
                 }
             }
         }
-        if let CloseFrame::Queued(payload) = &self.close_frame {
-            control_frame(Control::Close, payload, output);
-            self.close_frame = CloseFrame::Sent;
+        if let Some(close) = &self.close {
+            control_frame(Control::Close, &close_payload(close), output);
+            self.has_closed = true;
         }
         Bytes::new()
     }
@@ -283,7 +267,11 @@ pub(crate) fn close_frame(close: &Close) -> Vec<u8> {
     frame
 }
 
+/// Returns the payload of a close frame: nothing for a close without a code.
 fn close_payload(close: &Close) -> Vec<u8> {
+    if close.code == Close::NO_STATUS {
+        return Vec::new();
+    }
     let mut payload = Vec::with_capacity(2 + close.reason.len());
     payload.extend_from_slice(&close.code.to_be_bytes());
     payload.extend_from_slice(close.reason.as_bytes());
