@@ -105,18 +105,16 @@ struct Acceptor<S> {
 impl<S: ServedApp> Acceptor<S> {
     /// Accepts connections, and serves each in a task of its own.
     async fn accept_from(self, mut listener: Box<dyn ErasedListener>) -> Infallible {
+        let (permits, limit) = (self.permits.clone(), self.limits.connections);
         loop {
-            if self.permits.available_permits() == 0 {
-                log_limited!(
-                    warn,
-                    connections = self.limits.connections,
-                    "reached `max_connections`; new clients wait until a connection ends"
-                );
-            }
-            let permit = self.permits.clone().acquire_owned().await;
-            let permit = permit.expect("the semaphore is never closed");
+            // Clients wait in the listener's queue, not here. The permit is given back, because one
+            // that an idle listener held would be missing at the others.
+            drop(permit(&permits, limit).await);
             match listener.accept().await {
-                Ok(accepted) => self.serve(accepted, permit),
+                Ok(accepted) => {
+                    let permit = permit(&permits, limit).await;
+                    self.serve(accepted, permit);
+                }
                 Err(error) => accept_failed(&error).await,
             }
         }
@@ -163,6 +161,19 @@ impl<S: ServedApp> Acceptor<S> {
             }
         });
     }
+}
+
+/// Waits until there are fewer connections than `max_connections`.
+async fn permit(permits: &Arc<Semaphore>, limit: usize) -> OwnedSemaphorePermit {
+    if permits.available_permits() == 0 {
+        log_limited!(
+            warn,
+            connections = limit,
+            "reached `max_connections`; new clients wait until a connection ends"
+        );
+    }
+    let permit = permits.clone().acquire_owned().await;
+    permit.expect("the semaphore is never closed")
 }
 
 /// Logs that a client has more connections than `max_connections_per_address`.

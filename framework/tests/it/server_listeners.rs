@@ -2,11 +2,11 @@
 
 use crate::{
     log::Log,
-    support::{PATIENCE, echo},
+    support::{PATIENCE, echo, eventually},
 };
 use axum::{Router, routing::get};
 use seaway::{
-    Accepted, ClientAddr, Listener, Result, from_service, routing::ProtocolTypeRouter, serve,
+    Accepted, ClientAddr, Listener, Result, Serve, from_service, routing::ProtocolTypeRouter, serve,
 };
 use std::{future::IntoFuture, io, net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::{
@@ -42,8 +42,12 @@ struct Running {
 }
 
 fn start(listener: impl Listener) -> Running {
+    run(serve(listener, app()))
+}
+
+fn run(server: Serve<ProtocolTypeRouter>) -> Running {
     let (stop, stopped) = oneshot::channel();
-    let serving = serve(listener, app()).stop_on(async { _ = stopped.await });
+    let serving = server.stop_on(async { _ = stopped.await });
     let task = tokio::spawn(serving.into_future());
     Running { stop, task }
 }
@@ -119,6 +123,32 @@ async fn a_unix_socket_serves_pages_and_websockets_of_clients_without_an_address
         let line = log.line(line);
         assert!(line.contains(path.0.to_str().unwrap()), "{line}");
     }
+}
+
+#[tokio::test]
+async fn max_connections_counts_the_connections_of_all_listeners_and_not_the_listeners() {
+    let log = Log::listen();
+    let paths = [Path::new("first"), Path::new("second")];
+    let [first, second] = [0, 1].map(|index: usize| UnixListener::bind(&paths[index].0).unwrap());
+    let server = run(serve(first, app()).listen(second).max_connections(1));
+    for path in &paths {
+        let page = ask(UnixStream::connect(&path.0).await.unwrap(), "/").await;
+        assert!(page.starts_with("HTTP/1.1 200 OK"), "{page}");
+    }
+    log.clear();
+    let open = UnixStream::connect(&paths[0].0).await.unwrap();
+    let (open, _) = client_async("ws://a/", open).await.unwrap();
+
+    let waiting = UnixStream::connect(&paths[1].0).await.unwrap();
+    let waiting = tokio::spawn(async { ask(waiting, "/").await });
+    // One line of each listener.
+    eventually(|| (log.lines("reached `max_connections`").len() == 2).then_some(())).await;
+    assert!(!waiting.is_finished());
+    drop(open);
+
+    let page = waiting.await.unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 OK"), "{page}");
+    server.stop().await;
 }
 
 #[tokio::test]
