@@ -6,6 +6,7 @@ use crate::{
 };
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+use std::borrow::Cow;
 
 /// A type that can be decoded from a message: the `Input` of a consumer.
 ///
@@ -192,9 +193,27 @@ impl IntoMessage for &str {
     }
 }
 
+impl IntoMessage for &String {
+    fn into_message(self) -> crate::Result<Message> {
+        Ok(Message::text(self.as_str()))
+    }
+}
+
+impl IntoMessage for Cow<'_, str> {
+    fn into_message(self) -> crate::Result<Message> {
+        Ok(Message::text(self.into_owned()))
+    }
+}
+
 impl IntoMessage for Bytes {
     fn into_message(self) -> crate::Result<Message> {
         Ok(Message::Binary(self))
+    }
+}
+
+impl IntoMessage for &[u8] {
+    fn into_message(self) -> crate::Result<Message> {
+        Ok(Message::binary(self.to_vec()))
     }
 }
 

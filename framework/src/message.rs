@@ -34,6 +34,21 @@ impl Message {
         Self::Binary(bytes.into())
     }
 
+    /// Returns the text; `None` if the message is binary.
+    ///
+    /// ```
+    /// use seaway::Message;
+    ///
+    /// assert_eq!(Message::text("ahoy").as_text(), Some("ahoy"));
+    /// assert_eq!(Message::binary(b"ahoy".to_vec()).as_text(), None);
+    /// ```
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text.as_str()),
+            Self::Binary(_) => None,
+        }
+    }
+
     /// Returns the payload, of either kind.
     pub fn payload(&self) -> &[u8] {
         match self {

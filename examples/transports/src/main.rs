@@ -64,8 +64,7 @@ async fn main() -> Result<()> {
         .route("/wait", Wait::application(&channels))
         .route("/events", Stream::application(&channels))
         .route("/ws", sockets.clone().with(SseFallback::new(&channels)))
-        .route("/", pages.clone())
-        .route("/{*page}", pages);
+        .fallback(pages);
     let app = ProtocolTypeRouter::new()
         .http(pages)
         .websocket(sockets)

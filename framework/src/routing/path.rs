@@ -16,7 +16,8 @@ use std::{fmt, future::Future, mem, sync::Arc};
 ///
 /// The syntax of paths is axum's: `/rooms/{room}` matches one segment, `/files/{*rest}` all that
 /// follow; a parameter is never empty. A literal segment wins over a parameter and over `{*rest}`.
-/// A path without a route gets 404. `/rooms` and `/rooms/` are two paths.
+/// A path without a route gets 404, or goes to the [fallback](PathRouter::fallback). `/rooms` and
+/// `/rooms/` are two paths.
 ///
 /// ```
 /// use seaway::{Scope, application_fn, protocol::{Body, Exchange, Http}, routing::PathRouter};
@@ -37,13 +38,11 @@ use std::{fmt, future::Future, mem, sync::Arc};
 ///
 /// A `PathRouter` is a tower service, for HTTP or for WebSockets: serve it, or mount it in axum,
 /// `axum::Router::new().nest_service("/ws", sockets)`.
-///
-/// A tower service gets all other paths with `.route("/", web.clone()).route("/{*path}", web)`,
-/// where `web` is the result of [`from_service`](crate::from_service).
 #[must_use = "a router does nothing until it is served"]
 pub struct PathRouter<P: OpensOverHttp> {
     /// Clones share the routes: a tower service is cloned for each request.
     routes: Arc<matchit::Router<PathRoute<P>>>,
+    fallback: Option<BoxApplication<P>>,
     /// What the applications of all routes need.
     required: Arc<RequiredState>,
 }
@@ -76,6 +75,7 @@ impl<P: OpensOverHttp> Clone for PathRouter<P> {
     fn clone(&self) -> Self {
         Self {
             routes: self.routes.clone(),
+            fallback: self.fallback.clone(),
             required: self.required.clone(),
         }
     }
@@ -85,6 +85,7 @@ impl<P: OpensOverHttp> Default for PathRouter<P> {
     fn default() -> Self {
         Self {
             routes: Arc::default(),
+            fallback: None,
             required: Arc::default(),
         }
     }
@@ -129,6 +130,36 @@ impl<P: OpensOverHttp> PathRouter<P> {
         ] {
             self.insert(&path, application.clone(), true);
         }
+        self
+    }
+
+    /// Sets the application of all paths without a route (default: they get 404).
+    ///
+    /// ```
+    /// use seaway::{from_service, protocol::Http, routing::PathRouter};
+    /// # use seaway::Application;
+    ///
+    /// # fn app(events: impl Application<Http>) -> PathRouter<Http> {
+    /// let pages = axum::Router::new().route("/about", axum::routing::get(|| async { "about" }));
+    /// PathRouter::<Http>::new()
+    ///     .route("/events", events)
+    ///     .fallback(from_service(pages))
+    /// # }
+    /// ```
+    ///
+    /// It sees the whole path, also one whose percent-encoding is malformed. A nested router uses
+    /// its own fallback, not that of the router around it.
+    ///
+    /// # Panics
+    /// If the router has a fallback already.
+    #[track_caller]
+    pub fn fallback(mut self, application: impl Application<P>) -> Self {
+        assert!(
+            self.fallback.is_none(),
+            "cannot set a second fallback: a router has one for all paths without a route"
+        );
+        self.require("the fallback", &application);
+        self.fallback = Some(application.boxed());
         self
     }
 
@@ -230,9 +261,11 @@ impl<P: OpensOverHttp> Application<P> for PathRouter<P> {
         connection: P::Connection,
     ) -> impl Future<Output = crate::Result<()>> + Send {
         // This future, which lives as long as the selected application's, is no larger than a box.
-        match self.pick(&mut scope) {
-            Ok(application) => application.call_boxed(scope, connection),
-            Err(reject) => Box::pin(async { Ok(P::reject(connection, reject).await?) }),
+        match (self.pick(&mut scope), &self.fallback) {
+            (Ok(application), _) | (Err(_), Some(application)) => {
+                application.call_boxed(scope, connection)
+            }
+            (Err(reject), None) => Box::pin(async { Ok(P::reject(connection, reject).await?) }),
         }
     }
 

@@ -17,7 +17,7 @@ use rustls::{
 };
 use std::{
     fmt,
-    future::Future,
+    future::{Future, pending},
     io::{self, IoSlice},
     path::{Path, PathBuf},
     pin::Pin,
@@ -51,10 +51,14 @@ use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 /// serve(tls, app).await?;
 /// # Ok(()) }
 /// ```
+///
+/// For client certificates, several certificates, or keys that are not in files, see
+/// [`with_config`](TlsListener::with_config).
 pub struct TlsListener {
     inner: Box<dyn ErasedListener>,
     acceptor: TlsAcceptor,
-    renewal: CertificateReload,
+    /// `None` if the certificate is not read from files.
+    renewal: Option<CertificateReload>,
 }
 
 /// How often the files are checked for changes.
@@ -79,13 +83,37 @@ impl TlsListener {
         Ok(Self {
             inner: Box::new(listener),
             acceptor: files.load()?,
-            renewal: CertificateReload {
+            renewal: Some(CertificateReload {
                 files: Arc::new(files),
                 modified,
                 checked: Instant::now(),
                 check: None,
-            },
+            }),
         })
+    }
+
+    /// Creates a listener with a configuration of your own, as for client certificates or for a
+    /// certificate per server name.
+    ///
+    /// It offers the protocols of `alpn_protocols`: without `h2` there, no client uses HTTP/2. The
+    /// configuration is not read from files, so it is not reloaded; a
+    /// [`ResolvesServerCert`](rustls::server::ResolvesServerCert) of your own can do that.
+    ///
+    /// ```
+    /// use seaway::{Listener, TlsListener};
+    /// use std::sync::Arc;
+    ///
+    /// fn with_http_2(tcp: impl Listener, mut config: rustls::ServerConfig) -> TlsListener {
+    ///     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    ///     TlsListener::with_config(tcp, Arc::new(config))
+    /// }
+    /// ```
+    pub fn with_config(listener: impl Listener, config: Arc<ServerConfig>) -> Self {
+        Self {
+            inner: Box::new(listener),
+            acceptor: TlsAcceptor::from(config),
+            renewal: None,
+        }
     }
 }
 
@@ -98,9 +126,15 @@ impl Listener for TlsListener {
         } = self;
         let mut accepting = inner.accept();
         let accepted = loop {
+            let renewed = async {
+                match renewal {
+                    Some(renewal) => renewal.renewed().await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 accepted = &mut accepting => break accepted?,
-                renewed = renewal.renewed() => *acceptor = renewed,
+                renewed = renewed => *acceptor = renewed,
             }
         };
         let acceptor = acceptor.clone();
@@ -119,8 +153,9 @@ impl Listener for TlsListener {
 
 impl fmt::Debug for TlsListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = self.renewal.as_ref().map(|renewal| &renewal.files);
         f.debug_struct("TlsListener")
-            .field("certificate", &self.renewal.files.certificate)
+            .field("certificate", &files.map(|files| &files.certificate))
             .finish_non_exhaustive()
     }
 }

@@ -77,6 +77,42 @@ async fn paths_are_matched_and_parameters_decoded() {
 }
 
 #[tokio::test]
+async fn a_fallback_gets_the_paths_without_a_route_and_a_nested_router_has_its_own() {
+    let shop = PathRouter::new()
+        .route("/cart", page("cart"))
+        .fallback(page("no such shop"));
+    let app = PathRouter::new()
+        .route("/about", page("about"))
+        .nest("/shop", shop)
+        .nest("/empty", PathRouter::new())
+        .fallback(page("fallback"))
+        .boxed();
+
+    for (path, response) in [
+        ("/about", "about"),
+        ("/", "fallback"),
+        ("/about/", "fallback"),
+        ("/a/b?c=d", "fallback"),
+        ("/%zz", "fallback"),
+        ("/shop/cart", "cart"),
+        ("/shop", "no such shop"),
+        ("/shop/a/b", "no such shop"),
+    ] {
+        let expected = (StatusCode::OK, response.to_owned());
+        assert_eq!(get(&app, path).await, expected, "{path}");
+    }
+    assert_eq!(get(&app, "/empty/a").await.0, StatusCode::NOT_FOUND);
+}
+
+#[test]
+#[should_panic(expected = "a router has one for all paths without a route")]
+fn a_second_fallback_is_rejected() {
+    _ = PathRouter::new()
+        .fallback(page("one"))
+        .fallback(page("two"));
+}
+
+#[tokio::test]
 async fn a_route_matches_every_spelling_of_its_path() {
     let rooms = PathRouter::new()
         .route("/b\u{fc}ro/{x}", page("office"))

@@ -29,9 +29,10 @@ use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{
-        ClientConfig, RootCertStore,
+        ClientConfig, RootCertStore, ServerConfig,
         crypto::ring,
-        pki_types::{CertificateDer, ServerName, pem::PemObject},
+        pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+        server::WebPkiClientVerifier,
     },
 };
 use tokio_tungstenite::{client_async, tungstenite::Message};
@@ -68,14 +69,28 @@ impl Files {
 
     /// Returns a client that trusts the certificate as it is now.
     fn client(&self, protocols: &[&[u8]]) -> TlsConnector {
+        self.client_with(protocols, None)
+    }
+
+    /// As [`client`](Files::client), one with the certificate of these other files.
+    fn client_with(&self, protocols: &[&[u8]], own: Option<&Self>) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         let certificate = CertificateDer::from_pem_file(self.certificate()).unwrap();
         roots.add(certificate).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut config = match own {
+            Some(own) => {
+                let certificate = CertificateDer::from_pem_file(own.certificate()).unwrap();
+                let key = PrivateKeyDer::from_pem_file(own.key()).unwrap();
+                config
+                    .with_client_auth_cert(vec![certificate], key)
+                    .unwrap()
+            }
+            None => config.with_no_client_auth(),
+        };
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         TlsConnector::from(Arc::new(config))
     }
@@ -117,6 +132,10 @@ impl Server {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let listener = TlsListener::new(tcp, files.certificate(), files.key()).unwrap();
+        Self::serve(address, listener)
+    }
+
+    fn serve(address: SocketAddr, listener: TlsListener) -> Self {
         let page = async |ClientAddr(client): ClientAddr| client.ip().to_string();
         let app = ProtocolTypeRouter::new()
             .http(from_service(Router::new().route("/", get(page))))
@@ -131,6 +150,48 @@ impl Server {
             _task: tokio::spawn(serving.into_future()),
         }
     }
+}
+
+/// Returns a configuration that demands the client certificate of these files.
+fn demanding(files: &Files, clients: &Files) -> ServerConfig {
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(clients.certificate()).unwrap())
+        .unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(
+            vec![CertificateDer::from_pem_file(files.certificate()).unwrap()],
+            PrivateKeyDer::from_pem_file(files.key()).unwrap(),
+        )
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_configuration_of_ones_own_can_demand_a_client_certificate() {
+    let (files, clients) = (Files::new("own"), Files::new("own-clients"));
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let config = Arc::new(demanding(&files, &clients));
+    let server = Server::serve(address, TlsListener::with_config(tcp, config));
+    let request = async |client: &TlsConnector| -> std::io::Result<String> {
+        let mut stream = connect_as(client, server.address).await?;
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await?;
+        let mut response = String::new();
+        let read = timeout(PATIENCE, stream.read_to_string(&mut response)).await;
+        read.expect("a response").map(|_| response)
+    };
+
+    let known = files.client_with(&[], Some(&clients));
+    let response = request(&known).await.unwrap();
+    assert!(response.ends_with("127.0.0.1"), "{response}");
+    // With TLS 1.3 the client learns of it when it reads.
+    assert!(request(&files.client(&[])).await.is_err());
 }
 
 async fn page(stream: &mut TlsStream<TcpStream>) -> String {
