@@ -18,11 +18,15 @@ use crate::{
 };
 use std::{
     future::{Future, poll_fn},
+    mem,
     ops::ControlFlow,
     pin::{Pin, pin},
     task::{Poll, ready},
 };
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    task::{coop::consume_budget, yield_now},
+    time::{Sleep, sleep},
+};
 
 /// The hooks of a consumer with its open connection.
 pub(super) struct Driver<H: Hooks> {
@@ -36,6 +40,8 @@ pub(super) struct Driver<H: Hooks> {
     /// Whether the last step was a tick: then waiting messages and events are handled before the
     /// next tick, even if a timer is due.
     ticked: bool,
+    /// Whether the last message was large.
+    is_costly: bool,
 }
 
 /// The connection of a consumer whose handshake was accepted.
@@ -76,6 +82,10 @@ impl Source {
 /// each time would cost as much as handling an item. If both are ready they alternate.
 const RUN: u8 = 16;
 
+/// The size of a message that takes the whole turn of its connection, in bytes: inflating, decoding
+/// and sending it may take as long as many small ones.
+const COSTLY: usize = 32 * 1024;
+
 /// The next step of the driver.
 enum Step {
     Message(Message),
@@ -106,6 +116,7 @@ impl<H: Hooks> Driver<H> {
             run: 0,
             ticks: Ticks::new(H::TICKS),
             ticked: false,
+            is_costly: false,
         }
     }
 
@@ -140,7 +151,10 @@ impl<H: Hooks> Driver<H> {
         let mut flow = Box::pin(self.open()).await;
         while let ControlFlow::Continue(()) = flow {
             // A client that never pauses must not starve the other connections of its thread.
-            tokio::task::coop::consume_budget().await;
+            match mem::take(&mut self.is_costly) {
+                true => yield_now().await,
+                false => consume_budget().await,
+            }
             let step = poll_fn(|cx| self.poll_step(cx)).await;
             flow = Box::pin(self.handle(step)).await;
         }
@@ -158,6 +172,9 @@ impl<H: Hooks> Driver<H> {
 
     /// Runs the hook for a step.
     async fn handle(&mut self, step: Step) -> Flow {
+        if let Step::Message(message) = &step {
+            self.is_costly = message.payload().len() >= COSTLY;
+        }
         let Joined {
             connection,
             consumer: hooks,
@@ -253,7 +270,7 @@ impl<H: Hooks> Driver<H> {
         if self.state().poll_revoked(cx) {
             return Poll::Ready(Step::Over);
         }
-        let ticked = std::mem::take(&mut self.ticked);
+        let ticked = mem::take(&mut self.ticked);
         if !ticked && let Poll::Ready(step) = self.poll_ticks(cx) {
             return Poll::Ready(step);
         }

@@ -12,10 +12,12 @@ use tungstenite::protocol::frame::{
 #[cfg(test)]
 mod tests;
 
-/// A message or control frame from the client.
+/// What a frame from the client leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Incoming {
     Message(Message),
+    /// A part of a message whose last frame is still to come.
+    Fragment,
     Control(Control),
 }
 
@@ -97,33 +99,30 @@ impl Reader {
         std::mem::take(&mut self.frames)
     }
 
-    /// Returns the client's next message or control frame, or `None` until more bytes are fed.
+    /// Reads one frame, or returns `None` until more bytes are fed.
     ///
     /// # Errors
     /// The close code and reason with which the connection has to end.
     pub(super) fn next(&mut self) -> Result<Option<Incoming>, Close> {
-        loop {
-            let frame = match self.frame.take() {
-                Some(frame) => *frame,
-                None => match self.header()? {
-                    Some(frame) => frame,
-                    None => return Ok(None),
-                },
-            };
-            let Some(frame) = self.payload(frame)? else {
-                return Ok(None);
-            };
-            match frame.opcode {
-                OpCode::Control(code) => return control(code, frame.control).map(Some),
-                OpCode::Data(_) if !frame.is_final => {}
-                OpCode::Data(_) => {
-                    let message = self.message.take();
-                    let message = message.expect("a data frame begins or continues a message");
-                    let message = message.complete(self.max_message_size)?;
-                    return Ok(Some(Incoming::Message(message)));
-                }
+        let frame = match self.frame.take() {
+            Some(frame) => *frame,
+            None => match self.header()? {
+                Some(frame) => frame,
+                None => return Ok(None),
+            },
+        };
+        let Some(frame) = self.payload(frame)? else {
+            return Ok(None);
+        };
+        Ok(Some(match frame.opcode {
+            OpCode::Control(code) => control(code, frame.control)?,
+            OpCode::Data(_) if !frame.is_final => Incoming::Fragment,
+            OpCode::Data(_) => {
+                let message = self.message.take();
+                let message = message.expect("a data frame begins or continues a message");
+                Incoming::Message(message.complete(self.max_message_size)?)
             }
-        }
+        }))
     }
 
     /// Reads the header of the next frame, and begins the message of a first fragment.

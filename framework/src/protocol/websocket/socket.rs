@@ -9,6 +9,7 @@ use super::{
 use crate::{
     message::{Close, Message},
     metric,
+    waker::yield_to_others,
 };
 use std::{
     collections::VecDeque,
@@ -93,6 +94,9 @@ struct Ahead {
 /// either bound reading pauses, and TCP slows the client down, until the handler is done.
 const AHEAD_FRAMES: usize = 64;
 const AHEAD_BYTES: usize = 64 * 1024;
+
+/// How many messages of a client that does not close are ignored in a row.
+const IGNORED: usize = 256;
 
 impl Socket {
     pub(crate) fn new(
@@ -268,9 +272,14 @@ impl Socket {
     /// other messages.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.flush(cx);
+        let mut ignored = 0;
         while self.left.is_none() {
+            if ignored == IGNORED {
+                yield_to_others(cx);
+                return Poll::Pending;
+            }
             match ready!(self.transport.poll_receive(cx)) {
-                Ok(_) => {}
+                Ok(_) => ignored += 1,
                 Err(close) => self.left = Some(Box::new(close)),
             }
         }

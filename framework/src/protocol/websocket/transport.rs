@@ -15,9 +15,11 @@ use crate::{
     message::{Close, Message},
     metric,
     rejection_log::{Peer, Rejected, Rule},
+    waker::yield_to_others,
 };
 use std::{
     cell::RefCell,
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -60,6 +62,9 @@ thread_local! {
 
 /// How often the socket is read in a row without a complete message.
 const READS: usize = 16;
+
+/// How many control frames and fragments are handled in a row: one read may contain 10,000.
+const FRAMES: usize = 256;
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
     /// Creates a transport; `early` are the bytes that were read after the handshake.
@@ -214,8 +219,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>> {
-        let mut reads = 0;
+        let (mut reads, mut frames) = (0, 0);
         loop {
+            if frames == FRAMES {
+                yield_to_others(cx);
+                return self.poll_idle(cx);
+            }
             if self.poll_pause(cx).is_pending() {
                 // Nothing is read now, so silence proves nothing.
                 self.liveness.received();
@@ -223,8 +232,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
             }
             match self.reader.next() {
                 Ok(Some(incoming)) => {
+                    frames += 1;
                     self.record_rate(0)?;
                     match incoming {
+                        Incoming::Fragment => {}
                         Incoming::Message(message) => {
                             if let Some(lifetime) = &mut self.lifetime {
                                 lifetime.received();
@@ -236,9 +247,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
                 }
                 Ok(None) => {
                     if reads == READS {
-                        // A client that sends much without completing a message: yield to
-                        // the other tasks of this thread, and to the heartbeat.
-                        cx.waker().wake_by_ref();
+                        yield_to_others(cx);
                     } else if let Poll::Ready(filled) = self.poll_fill(cx) {
                         filled?;
                         reads += 1;
@@ -279,7 +288,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
         }
         // Closing a socket with unread bytes resets it, and the reset may overtake our close frame:
         // read until a client that broke the protocol stops sending. The caller bounds the wait.
+        let mut reads = 0;
         while self.broke_protocol {
+            if reads == READS {
+                yield_to_others(cx);
+                return Poll::Pending;
+            }
+            reads += 1;
             let Self { io, .. } = self;
             let read = READING.with_borrow_mut(|bytes| {
                 let mut buffer = ReadBuf::new(bytes);
@@ -289,5 +304,70 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
             self.broke_protocol = matches!(ready!(read), Ok(1..));
         }
         Poll::Ready(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::task::noop_waker;
+    use std::io;
+
+    /// A client that sends the same frames without end.
+    struct Flood {
+        frames: &'static [u8],
+        reads: usize,
+    }
+
+    impl AsyncRead for Flood {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.reads += 1;
+            while buffer.remaining() >= self.frames.len() {
+                buffer.put_slice(self.frames);
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Flood {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_frames_without_a_message_is_not_read_without_a_pause() {
+        for (kind, frames) in [
+            ("ping", &b"\x89\x80\0\0\0\0"[..]),
+            ("pong", b"\x8a\x80\0\0\0\0"),
+            ("fragment", b"\x00\x80\0\0\0\0"),
+        ] {
+            let flood = Flood { frames, reads: 0 };
+            let first_fragment = b"\x02\x80\0\0\0\0";
+            let config = WebSocketConfig::shared();
+            let peer = Peer::without_request(None);
+            let mut transport = ByteTransport::new(flood, first_fragment, config, None, peer);
+
+            let received = transport.poll_receive(&mut Context::from_waker(&noop_waker()));
+
+            assert!(received.is_pending(), "{kind}");
+            assert_eq!(transport.io.reads, 1, "{kind}");
+        }
     }
 }
