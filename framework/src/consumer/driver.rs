@@ -263,6 +263,7 @@ impl<H: Hooks> Driver<H> {
     }
 
     fn poll_step(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Step> {
+        self.state().socket.flush_early(cx);
         // The end of the connection goes before everything that is queued.
         if self.state().socket.is_ending(cx) {
             return Poll::Ready(Step::Over);

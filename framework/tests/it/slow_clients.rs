@@ -3,7 +3,7 @@
 use crate::support::{
     Client, PATIENCE, Recorder, Server, connect, connect_with_little_room, eventually, next_text,
 };
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use seaway::{
     ApplicationExt, Channels, Close, Context, Event, Group, Handshake, Rejection, Result, Shared,
     WebSocketConsumer,
@@ -12,7 +12,10 @@ use seaway::{
     routing::{PathRouter, ProtocolTypeRouter},
 };
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::time::timeout;
@@ -28,7 +31,11 @@ struct Feed {
     _group: Group<FeedEvent>,
     recorder: Recorder,
     senders: Senders,
+    handled: Handled,
 }
+
+/// The number of events that the members have handled.
+type Handled = Arc<AtomicU32>;
 
 /// The senders of all clients, in the order in which they connected.
 type Senders = Arc<Mutex<Vec<Sender>>>;
@@ -42,6 +49,7 @@ impl WebSocketConsumer for Feed {
             _group: handshake.join("feed").await?,
             recorder: handshake.state::<Recorder>()?.clone(),
             senders: handshake.state::<Senders>()?.clone(),
+            handled: handshake.state::<Handled>()?.clone(),
         })
     }
 
@@ -59,7 +67,9 @@ impl WebSocketConsumer for Feed {
         ctx: &mut Context<FeedEvent>,
         event: Shared<FeedEvent>,
     ) -> Result<()> {
-        Ok(ctx.send(event.json()?).await?)
+        let sent = ctx.send(event.json()?).await;
+        self.handled.fetch_add(1, Relaxed);
+        Ok(sent?)
     }
 
     async fn disconnect(self, close: Close) {
@@ -74,6 +84,7 @@ struct Room {
     channels: Channels,
     recorder: Recorder,
     senders: Senders,
+    handled: Handled,
     stalled: Client,
     reading: Client,
 }
@@ -88,9 +99,11 @@ impl Room {
             Recorder::default(),
             Senders::default(),
         );
+        let handled = Handled::default();
         let feed = Feed::application(&channels)
             .with(Provide(recorder.clone()))
             .with(Provide(senders.clone()))
+            .with(Provide(handled.clone()))
             .with(config);
         let router = PathRouter::new().route("/", feed);
         let server = Server::start(ProtocolTypeRouter::new().websocket(router)).await;
@@ -104,6 +117,7 @@ impl Room {
             channels,
             recorder,
             senders,
+            handled,
             stalled,
             reading,
         }
@@ -123,7 +137,10 @@ impl Room {
         }
     }
 
-    fn dropped(&self) -> u64 {
+    /// Returns how many messages to the client that does not read were dropped, once both members
+    /// have handled all events.
+    async fn dropped(&self) -> u64 {
+        eventually(|| (self.handled.load(Relaxed) == 2 * EVENTS).then_some(())).await;
         self.senders.lock().unwrap()[0].dropped()
     }
 
@@ -152,7 +169,7 @@ async fn the_oldest_messages_of_a_client_that_does_not_read_are_dropped() {
 
     room.send_events().await;
 
-    let dropped = room.dropped();
+    let dropped = room.dropped().await;
     let last = |numbers: &[u32]| numbers.last() == Some(&(EVENTS - 1));
     let numbers = room.read_stalled(last).await;
     assert_eq!(numbers.len() as u64 + dropped, u64::from(EVENTS));
@@ -166,7 +183,7 @@ async fn the_newest_messages_for_a_client_that_does_not_read_are_dropped() {
 
     room.send_events().await;
 
-    let kept = (u64::from(EVENTS) - room.dropped()) as usize;
+    let kept = (u64::from(EVENTS) - room.dropped().await) as usize;
     let numbers = room.read_stalled(|numbers| numbers.len() == kept).await;
     assert!(kept < EVENTS as usize);
     assert_eq!(numbers, (0..kept as u32).collect::<Vec<_>>());
@@ -214,4 +231,71 @@ async fn only_the_newest_of_a_key_waits_and_volatile_messages_give_way() {
     assert_eq!(sender.send_volatile("cursor").unwrap(), Sent::Queued);
 
     assert_eq!(sender.dropped() - before, 2);
+}
+
+/// Sends its client as many messages as it asks for.
+struct Burst;
+
+impl WebSocketConsumer for Burst {
+    type Input = String;
+    type Event = FeedEvent;
+
+    async fn connect(handshake: &mut Handshake<FeedEvent>) -> Result<Self, Rejection> {
+        handshake.join("feed").await?;
+        Ok(Self)
+    }
+
+    async fn receive(&mut self, ctx: &mut Context<FeedEvent>, count: String) -> Result<()> {
+        for number in 0..count.parse()? {
+            ctx.send(format!("{number:0100}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn event(
+        &mut self,
+        ctx: &mut Context<FeedEvent>,
+        event: Shared<FeedEvent>,
+    ) -> Result<()> {
+        let FeedEvent::Price { number, .. } = &*event;
+        _ = ctx.send_volatile(format!("{number:0100}"))?;
+        Ok(())
+    }
+}
+
+/// All messages of a burst are queued before the connection's task is idle.
+#[tokio::test]
+async fn no_policy_concerns_a_client_that_reads_although_a_burst_is_larger_than_the_queue() {
+    for policy in [
+        SlowClient::Close,
+        SlowClient::DropOldest,
+        SlowClient::DropNewest,
+        SlowClient::Wait(PATIENCE),
+    ] {
+        for config in [
+            WebSocketConfig::new().send_messages(16),
+            WebSocketConfig::new().send_buffer(2048),
+        ] {
+            let channels = Channels::in_memory();
+            let burst = Burst::application(&channels).with(config.slow_client(policy));
+            let router = PathRouter::new().route("/", burst);
+            let server = Server::start(ProtocolTypeRouter::new().websocket(router)).await;
+            let mut client = connect(server.address, "/").await;
+
+            client.send(Message::text("300")).await.unwrap();
+            for number in 0..300 {
+                assert_eq!(next_text(&mut client).await, format!("{number:0100}"));
+            }
+            let feed = channels.group::<FeedEvent>("feed").unwrap();
+            for number in 0..300 {
+                let padding = String::new();
+                feed.send(&FeedEvent::Price { number, padding })
+                    .await
+                    .unwrap();
+            }
+            for number in 0..300 {
+                assert_eq!(next_text(&mut client).await, format!("{number:0100}"));
+            }
+        }
+    }
 }

@@ -23,7 +23,7 @@ use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::{task::yield_now, time::timeout};
 
 /// A handle that sends on a WebSocket; clones send on the same one.
 ///
@@ -50,6 +50,8 @@ struct SenderState {
     deflate: Option<Deflate>,
     /// Whether the queue has a close: checked on every step of the driver, so it needs no lock.
     closing: AtomicBool,
+    /// Whether the queue is at least half full: checked on every step of the driver, too.
+    is_filling: AtomicBool,
     outgoing: Mutex<Outgoing>,
 }
 
@@ -89,6 +91,7 @@ impl Sender {
             config,
             deflate,
             closing: AtomicBool::new(false),
+            is_filling: AtomicBool::new(false),
             outgoing: Mutex::default(),
         }))
     }
@@ -154,6 +157,10 @@ impl Sender {
     }
 
     pub(crate) async fn queue(&self, message: Message, source: SendSource) -> Result<()> {
+        if self.is_filling() && self.outgoing().queue.is_full(self.0.bounds()) {
+            // The connection's task writes meanwhile: a client is slow only if that leaves no room.
+            yield_now().await;
+        }
         match self.offer(self.compress(message), Importance::Normal, source)? {
             Offered::Done(_) => Ok(()),
             Offered::Full(message, limit) => self.wait(message, limit, source).await,
@@ -191,6 +198,9 @@ impl Sender {
         let dropped = outgoing.queue.dropped() - dropped;
         if dropped > 0 {
             metric::unsent("dropped", dropped);
+        }
+        if outgoing.queue.is_half_full(self.0.bounds()) {
+            self.0.is_filling.store(true, Ordering::Relaxed);
         }
         match offer {
             Offer::Done(sent) => {
@@ -306,6 +316,12 @@ impl Sender {
         self.0.closing.load(Ordering::Acquire)
     }
 
+    /// Returns whether the queue is at least half full, so that it should be written even though the
+    /// consumer is not idle: otherwise a burst of events would fill the queue of a fast client.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.0.is_filling.load(Ordering::Relaxed)
+    }
+
     /// Returns the code and reason with which this side is closing, if it is.
     pub(crate) fn closing(&self) -> Option<Close> {
         self.outgoing().queue.close().cloned()
@@ -325,7 +341,11 @@ impl Sender {
         let mut outgoing = self.outgoing();
         store_waker(&mut outgoing.driver, cx);
         let taken = take(&mut outgoing.queue);
-        if !outgoing.queue.is_full(self.0.bounds()) {
+        let bounds = self.0.bounds();
+        if !outgoing.queue.is_half_full(bounds) {
+            self.0.is_filling.store(false, Ordering::Relaxed);
+        }
+        if !outgoing.queue.is_full(bounds) {
             outgoing.waiting.drain(..).for_each(Waker::wake);
         }
         taken

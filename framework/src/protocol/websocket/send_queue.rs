@@ -188,6 +188,10 @@ impl SendQueue {
         self.bytes >= bounds.bytes || self.messages.len() >= bounds.messages
     }
 
+    pub(super) fn is_half_full(&self, bounds: Bounds) -> bool {
+        self.bytes >= bounds.bytes / 2 || self.messages.len() >= bounds.messages / 2
+    }
+
     /// Drops the oldest messages of these kinds until there is room for one more.
     fn drop_while_full(&mut self, bounds: Bounds, is_dropped: impl Fn(Importance) -> bool) {
         let mut index = 0;

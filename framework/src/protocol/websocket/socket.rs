@@ -252,6 +252,13 @@ impl Socket {
         }
     }
 
+    /// Writes queued messages if they fill much of the queue, though more are about to be queued.
+    pub(crate) fn flush_early(&mut self, cx: &mut Context<'_>) {
+        if self.sender.is_filling() {
+            self.flush(cx);
+        }
+    }
+
     /// Returns whether nothing more is to be received: this side has closed, the server stops, or
     /// the client has disconnected and all its messages were received.
     pub(crate) fn is_ending(&mut self, cx: &mut Context<'_>) -> bool {
