@@ -29,16 +29,21 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
   const leaving = new AbortController();
   let connection = "";
   let isBusy = false;
+  let timer: ReturnType<typeof setTimeout>;
 
   const ask = (url: URL, headers: Record<string, string>, options: RequestInit) => {
     if (token !== undefined) headers.authorization = `Bearer ${token}`;
     return fetch(url, { ...options, headers, credentials: "include", signal: leaving.signal });
   };
-  const end = () => leaving.abort();
+  const end = () => {
+    leaving.abort();
+    clearTimeout(timer);
+  };
   const close = (close: Close) => {
     if (leaving.signal.aborted) return;
-    end();
+    // It throws if a server sends no close: then the stream is lost, which is reported here, too.
     listeners.closed(close);
+    end();
   };
   const lost = (error: unknown) => close({ code: LOST, reason: String(error) });
 
@@ -72,14 +77,14 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
     const target = new URL(address);
     target.searchParams.delete("resume");
     for (let repeats = 0; ; repeats++) {
-      const limit = setTimeout(lost, POST_LIMIT, "a POST timed out");
+      timer = setTimeout(lost, POST_LIMIT, "a POST timed out");
       const response = await ask(target, { "seaway-connection": connection }, { method: "POST", body: text })
-        .finally(() => clearTimeout(limit));
+        .finally(() => clearTimeout(timer));
       if (response.ok) break;
       const refused = closeOf(response, "POST");
       if (![429, 503].includes(response.status) || repeats === REPEATS) return close(refused);
       const asked = retryAfter(refused.reason) || PAUSE;
-      await new Promise((resume) => setTimeout(resume, Math.min(asked, LONGEST_PAUSE)));
+      await new Promise((resume) => timer = setTimeout(resume, Math.min(asked, LONGEST_PAUSE)));
     }
     isBusy = false;
     if (!leaving.signal.aborted) listeners.drained();

@@ -98,6 +98,27 @@ test("a POST that fails leaves no timer", async (t) => {
   for (const { mock } of [begun, ended]) mock.restore();
 });
 
+test("a socket that is closed while a POST waits for the server leaves no timer", async (t) => {
+  const socket = await open();
+  streams.answers = [{ status: 503, headers: { "retry-after": "60" } }];
+  const [begun, ended] = ["setTimeout", "clearTimeout"].map((name) => t.mock.method(globalThis, name));
+  socket.send("a");
+  await settle();
+  socket.close();
+
+  const pause = begun.mock.calls.find(({ arguments: [, delay] }) => delay === 60_000).result;
+  assert.ok(ended.mock.calls.some(({ arguments: [timer] }) => timer === pause));
+  for (const { mock } of [begun, ended]) mock.restore();
+});
+
+test("a close that is malformed is the loss of the connection", async () => {
+  const socket = await open({ heartbeat: false });
+  streams.write("event: close\ndata: null\n\n");
+  await settle();
+  assert.equal(socket.state.name, "waiting");
+  assert.equal(streams.isLeft, true);
+});
+
 test("a connection that the server no longer knows is lost", async () => {
   const socket = await open();
   streams.answers = [{ status: 404 }];
