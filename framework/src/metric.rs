@@ -6,7 +6,13 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use std::sync::OnceLock;
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 /// Counters of sent events, by outcome.
 pub(crate) struct SendCounters {
@@ -43,7 +49,7 @@ impl SendCounters {
 pub(crate) struct DeliveryMetrics {
     delivered: Counter,
     dropped: Counter,
-    depth: Histogram,
+    depth: SampledDepth,
 }
 
 impl DeliveryMetrics {
@@ -51,7 +57,7 @@ impl DeliveryMetrics {
         Self {
             delivered: counter!("seaway_events_delivered_total"),
             dropped: dropped("mailbox_full"),
-            depth: histogram!("seaway_mailbox_depth"),
+            depth: SampledDepth::new(),
         }
     }
 
@@ -59,7 +65,47 @@ impl DeliveryMetrics {
     pub(crate) fn count(&self, delivered: u64, dropped: u64, depth: usize) {
         self.delivered.increment(delivered);
         self.dropped.increment(dropped);
-        self.depth.record(depth as f64);
+        self.depth.record(depth as u64);
+    }
+}
+
+/// The depth of the fullest mailboxes, as a histogram with at most one sample per
+/// [`SAMPLE_PERIOD`]: a recorder may keep every sample until it is read, and a client may cause any
+/// number of events.
+struct SampledDepth {
+    samples: Histogram,
+    began: Instant,
+    /// When the next sample is due, in milliseconds since the beginning.
+    due: AtomicU64,
+    /// The highest depth since the last sample.
+    highest: AtomicU64,
+}
+
+const SAMPLE_PERIOD: Duration = Duration::from_millis(100);
+
+impl SampledDepth {
+    fn new() -> Self {
+        Self {
+            samples: histogram!("seaway_mailbox_depth"),
+            began: Instant::now(),
+            due: AtomicU64::new(0),
+            highest: AtomicU64::new(0),
+        }
+    }
+
+    fn record(&self, depth: u64) {
+        self.highest.fetch_max(depth, Relaxed);
+        let since = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let (now, due) = (since(self.began.elapsed()), self.due.load(Relaxed));
+        let next = now.saturating_add(since(SAMPLE_PERIOD));
+        if now >= due
+            && self
+                .due
+                .compare_exchange(due, next, Relaxed, Relaxed)
+                .is_ok()
+        {
+            self.samples.record(self.highest.swap(0, Relaxed) as f64);
+        }
     }
 }
 
@@ -321,4 +367,42 @@ pub(crate) fn failed_recheck(outcome: &'static str) {
 pub(crate) fn handshake(status: http::StatusCode) {
     counter!("seaway_websocket_handshakes_total", "status" => status.as_str().to_owned())
         .increment(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metrics::HistogramFn;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Default)]
+    struct Samples(Mutex<Vec<f64>>);
+
+    impl HistogramFn for Samples {
+        fn record(&self, sample: f64) {
+            self.0.lock().unwrap().push(sample);
+        }
+    }
+
+    #[test]
+    fn a_flood_of_events_leaves_few_samples_of_the_highest_depth() {
+        let samples = Arc::<Samples>::default();
+        let mut depth = SampledDepth {
+            samples: Histogram::from_arc(samples.clone()),
+            ..SampledDepth::new()
+        };
+        // As if the next sample were due in an hour.
+        *depth.due.get_mut() = 3_600_000;
+        for event in 0..1000 {
+            depth.record(event % 700);
+        }
+        assert!(samples.0.lock().unwrap().is_empty());
+
+        *depth.due.get_mut() = 0;
+        for _ in 0..2 {
+            depth.record(1);
+        }
+
+        assert_eq!(samples.0.lock().unwrap()[..], [699.0]);
+    }
 }
