@@ -172,7 +172,30 @@ struct CertificateReload {
 }
 
 /// When the certificate and the key were last modified.
-type Modified = [Option<SystemTime>; 2];
+type Modified = [Option<FileTimes>; 2];
+
+/// When a file was last modified, and on Unix when it was last put in place (ctime): a file that
+/// replaces another may be as old as that one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct FileTimes {
+    modified: Option<SystemTime>,
+    changed: (i64, i64),
+}
+
+impl FileTimes {
+    fn of(file: &Path) -> Option<Self> {
+        let data = file.metadata().ok()?;
+        #[cfg(unix)]
+        let changed = {
+            use std::os::unix::fs::MetadataExt;
+            (data.ctime(), data.ctime_nsec())
+        };
+        #[cfg(not(unix))]
+        let changed = (0, 0);
+        let modified = data.modified().ok();
+        Some(Self { modified, changed })
+    }
+}
 
 /// The outcome of a check; `None` if the files have not changed.
 type FileCheck = Option<(Modified, Result<TlsAcceptor>)>;
@@ -223,8 +246,7 @@ struct CertificateFiles {
 
 impl CertificateFiles {
     fn modified(&self) -> Modified {
-        [&self.certificate, &self.key]
-            .map(|file| file.metadata().and_then(|data| data.modified()).ok())
+        [&self.certificate, &self.key].map(|file| FileTimes::of(file))
     }
 
     /// Loads the files, if they were modified since, on a thread of its own: one of the runtime's

@@ -289,6 +289,29 @@ async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_is_not
     log.line("loaded the new TLS certificate");
 }
 
+/// As by a program that restores the times of what it copies.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_certificate_that_is_as_old_as_the_one_that_it_replaces_is_loaded() {
+    let (files, renewed) = (Files::new("old"), Files::new("as-old"));
+    let server = Server::start(&files).await;
+    let log = Log::listen();
+
+    for (new, old) in [
+        (renewed.certificate(), files.certificate()),
+        (renewed.key(), files.key()),
+    ] {
+        let modified = fs::metadata(&old).unwrap().modified().unwrap();
+        let file = fs::File::options().write(true).open(&new).unwrap();
+        file.set_modified(modified).unwrap();
+        fs::rename(new, old).unwrap();
+    }
+    pass_time().await;
+
+    eventually(|| log.lines("loaded the new TLS certificate").pop()).await;
+    files.connect(server.address, &[]).await.unwrap();
+}
+
 /// Lets the time until the next check of the files pass.
 async fn pass_time() {
     tokio::time::pause();
