@@ -115,6 +115,43 @@ async fn no_event_is_delivered_after_the_consumer_has_closed() {
     assert_eq!(recorder.entries(), ["0"]);
 }
 
+/// Inflating, decoding and sending a large message takes as long as many small ones.
+#[tokio::test]
+async fn other_tasks_run_between_two_large_messages_of_a_client() {
+    struct Lengths(Recorder);
+
+    impl WebSocketConsumer for Lengths {
+        type Input = String;
+        type Event = seaway::NoEvent;
+
+        async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
+            Ok(Self(handshake.state::<Recorder>()?.clone()))
+        }
+
+        async fn receive(&mut self, _: &mut Context, text: String) -> Result<()> {
+            self.0.record(text.len().to_string());
+            Ok(())
+        }
+    }
+    let recorder = Recorder::default();
+    let app = Lengths::application(&Channels::in_memory())
+        .with(Provide(recorder.clone()))
+        .boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(client.status().await, 101);
+
+    for _ in 0..10 {
+        client.send("x".repeat(64 * 1024)).await;
+    }
+    for turn in 1..10 {
+        tokio::task::yield_now().await;
+        assert!(recorder.entries().len() <= turn, "turn {turn}");
+    }
+
+    recorder.wait_for(10).await;
+    client.drop_connection().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_sender_in_another_task_fails_once_its_websocket_is_closed() {
     let (given, taken) = tokio::sync::oneshot::channel();
