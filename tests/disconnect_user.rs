@@ -73,7 +73,7 @@ async fn python_can_disconnect_a_user() {
     python.send(&json!({ "type": "seaway.disconnect", "code": 4403, "reason": "not today" }));
 
     let close = ana.receive_close().await;
-    assert_eq!((close.code, close.reason.as_str()), (4403, "not today"));
+    assert_eq!((close.code, close.reason()), (4403, "not today"));
     is_still_here(&mut bo).await;
 }
 

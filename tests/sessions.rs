@@ -138,7 +138,7 @@ async fn a_session_is_not_restored_after_a_log_out(store: impl SessionStore) {
 
     let close = socket.0.receive_close().await;
     assert_eq!(
-        (close.code, close.reason.as_str()),
+        (close.code, close.reason()),
         (4401, "the session has ended")
     );
     assert_eq!(site.reads(&cookie, "cart").await, "nothing");

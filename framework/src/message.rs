@@ -184,15 +184,15 @@ impl PartialEq<&str> for Text {
 /// use seaway::Close;
 ///
 /// let close = Close::new(4001, "kicked");
-/// assert_eq!(close.code, 4001);
+/// assert_eq!((close.code, close.reason()), (4001, "kicked"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Close {
     /// The code: 1000 to 1015 are the protocol's, 3000 to 3999 are registered with IANA, 4000 to
     /// 4999 are for applications.
     pub code: u16,
-    /// The reason, at most 123 bytes.
-    pub reason: Text,
+    /// At most `REASON_LIMIT` bytes, so that it fits in a close frame: only `new` sets it.
+    reason: Text,
 }
 
 impl Close {
@@ -238,7 +238,7 @@ impl Close {
     const REASON_LIMIT: usize = 123;
 
     /// Creates a close with this code and reason; a reason over 123 bytes is truncated at a
-    /// character boundary.
+    /// character boundary, since a close frame has no room for more.
     pub fn new(code: u16, reason: impl Into<Text>) -> Self {
         let reason = reason.into();
         if reason.len() <= Self::REASON_LIMIT {
@@ -251,6 +251,18 @@ impl Close {
         }
     }
 
+    /// Returns the reason, of at most 123 bytes.
+    ///
+    /// Only [`new`](Close::new) sets it, so that it fits in a close frame:
+    ///
+    /// ```compile_fail,E0616
+    /// let mut close = seaway::Close::from(4001);
+    /// close.reason = "x".repeat(124).into();
+    /// ```
+    pub fn reason(&self) -> &str {
+        self.reason.as_str()
+    }
+
     /// Creates the close of a restart (1012), whose reason asks the client to reconnect after a
     /// random time of between half of `limit` and `limit`: `retry_after=2.75`, in seconds.
     ///
@@ -260,7 +272,7 @@ impl Close {
     ///
     /// let close = Close::restart(Duration::from_secs(4));
     /// assert_eq!(close.code, Close::RESTART);
-    /// let seconds: f64 = close.reason.strip_prefix("retry_after=").unwrap().parse().unwrap();
+    /// let seconds: f64 = close.reason().strip_prefix("retry_after=").unwrap().parse().unwrap();
     /// assert!((2.0..=4.0).contains(&seconds));
     /// ```
     pub fn restart(limit: Duration) -> Self {
@@ -304,8 +316,8 @@ mod tests {
     fn a_long_reason_is_cut_at_a_character() {
         let close = Close::new(4000, "\u{2693}".repeat(60));
 
-        assert_eq!(close.reason.len(), 123);
-        assert!(close.reason.chars().all(|c| c == '\u{2693}'));
+        assert_eq!(close.reason().len(), 123);
+        assert!(close.reason().chars().all(|c| c == '\u{2693}'));
     }
 
     #[test]

@@ -152,7 +152,7 @@ mod tests {
         };
 
         assert_eq!(close.code, Close::TRY_AGAIN);
-        assert!(close.reason.as_str().contains("retry_after="), "{close:?}");
+        assert!(close.reason().contains("retry_after="), "{close:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -41,7 +41,7 @@ impl Envelope {
         }
         let control = DisconnectRequest::Disconnect {
             code: close.code,
-            reason: close.reason.into(),
+            reason: close.reason().to_owned(),
         };
         let bytes = rmp_serde::to_vec_named(&control);
         Ok(Self::from_bytes(bytes.expect("a number and a text")))
@@ -60,7 +60,7 @@ impl Envelope {
         };
         Some(match close.is_sendable() {
             true => close,
-            false => Close::new(default_code(), close.reason),
+            false => Close::new(default_code(), close.reason()),
         })
     }
 }

@@ -251,7 +251,7 @@ async fn disconnect_user_closes_all_websockets_of_a_user() {
 
     for socket in [&mut first, &mut second] {
         let close = socket.receive_close().await;
-        assert_eq!((close.code, close.reason.as_str()), (4401, "log in again"));
+        assert_eq!((close.code, close.reason()), (4401, "log in again"));
     }
     other.send("still here").await;
     assert_eq!(other.receive_text().await, "still here");

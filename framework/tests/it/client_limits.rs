@@ -117,7 +117,7 @@ impl HttpConsumer for Feed {
 
 fn restart_time(close: &Close) -> f64 {
     assert_eq!(close.code, Close::RESTART);
-    let seconds = close.reason.strip_prefix("retry_after=");
+    let seconds = close.reason().strip_prefix("retry_after=");
     let seconds = seconds.unwrap_or_else(|| panic!("{close:?}")).parse();
     seconds.unwrap()
 }

@@ -89,7 +89,7 @@ async fn malformed_input_closes_the_connection_with_1007_and_the_reason() {
 
         let close = client.receive_close().await;
         assert_eq!(close.code, 1007);
-        assert!(!close.reason.is_empty());
+        assert!(!close.reason().is_empty());
         client.drop_connection().await.unwrap();
     }
 }

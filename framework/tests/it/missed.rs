@@ -185,7 +185,10 @@ async fn by_default_an_overflow_closes_with_1013_and_an_interruption_is_only_cou
 
     let close = client.receive_close().await;
     assert_eq!(close.code, 1013);
-    assert!(close.reason.contains("3 events were dropped"), "{close:?}");
+    assert!(
+        close.reason().contains("3 events were dropped"),
+        "{close:?}"
+    );
 }
 
 /// A consumer written with the macro.

@@ -183,7 +183,7 @@ async fn a_stop_closes_a_passed_websocket_on_both_sides() {
 
         let close = next_close(&mut client).await;
         assert_eq!(close.code, code);
-        assert!(close.reason.starts_with(reason), "{close:?}");
+        assert!(close.reason().starts_with(reason), "{close:?}");
         // The site gets it, too.
         assert!(futures_util::StreamExt::next(&mut client).await.is_none());
         assert_eq!(recorder.wait_for(1).await, [code.to_string()]);

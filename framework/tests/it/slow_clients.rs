@@ -74,7 +74,7 @@ impl WebSocketConsumer for Feed {
 
     async fn disconnect(self, close: Close) {
         self.recorder
-            .record(format!("{} {}", close.code, &*close.reason));
+            .record(format!("{} {}", close.code, close.reason()));
     }
 }
 

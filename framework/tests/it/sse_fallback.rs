@@ -66,7 +66,7 @@ impl WebSocketConsumer for Member {
 
     async fn disconnect(self, close: Close) {
         self.recorder
-            .record(format!("{} {}", close.code, close.reason));
+            .record(format!("{} {}", close.code, close.reason()));
     }
 }
 

@@ -240,5 +240,5 @@ fn rejection(close: &Close) -> Rejection {
         Close::TRY_AGAIN | Close::AWAY => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     };
-    Rejection::new(status, String::from(close.reason.clone()))
+    Rejection::new(status, close.reason().to_owned())
 }

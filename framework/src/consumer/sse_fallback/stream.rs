@@ -84,7 +84,7 @@ impl FallbackStream {
 
     /// Sends the close as the last event, and ends the stream.
     fn end(&mut self, close: Close) -> Close {
-        let content = json!({ "code": close.code, "reason": close.reason.as_str() });
+        let content = json!({ "code": close.code, "reason": close.reason() });
         let event = SseEvent::json(&content).and_then(|event| event.name("close").encode());
         if let Ok(event) = event {
             self.pipe.push(event);

@@ -179,7 +179,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
         self.writer.close(&close);
         self.broke_protocol = true;
         let outcome = Rejected::Close(close.code);
-        self.peer.log_rejection(rule, outcome, Some(&close.reason));
+        self.peer.log_rejection(rule, outcome, Some(close.reason()));
         close
     }
 

@@ -272,9 +272,9 @@ fn close_payload(close: &Close) -> Vec<u8> {
     if close.code == Close::NO_STATUS {
         return Vec::new();
     }
-    let mut payload = Vec::with_capacity(2 + close.reason.len());
+    let mut payload = Vec::with_capacity(2 + close.reason().len());
     payload.extend_from_slice(&close.code.to_be_bytes());
-    payload.extend_from_slice(close.reason.as_bytes());
+    payload.extend_from_slice(close.reason().as_bytes());
     payload
 }
 

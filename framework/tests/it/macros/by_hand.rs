@@ -173,7 +173,7 @@ async fn conversation<C: WebSocketConsumer>(query: &str, messages: &[&str]) -> V
         ana.send(*message).await;
         if !message.contains("say") {
             let close = ana.receive_close().await;
-            received.push(format!("{} {}", close.code, close.reason));
+            received.push(format!("{} {}", close.code, close.reason()));
             break;
         }
         received.push(ana.receive_text().await);

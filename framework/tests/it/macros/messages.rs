@@ -115,7 +115,7 @@ async fn a_message_that_matches_no_method_is_malformed() {
         let close = paint(message).await.receive_close().await;
 
         assert_eq!(close.code, 1007);
-        assert!(close.reason.contains(expected), "{close:?}");
+        assert!(close.reason().contains(expected), "{close:?}");
     }
 }
 
