@@ -180,9 +180,14 @@ impl Mailbox {
     /// Polls for the next envelope that is not a disconnect request. One task reads at a time: the
     /// last one to poll is woken.
     pub(crate) fn poll_event(&self, cx: &mut Context<'_>) -> Poll<Received> {
+        let mut queue = self.slot.queue();
         match self.slot.merge.get() {
-            None => self.slot.poll_queue(cx),
-            Some(merge) => self.slot.poll_merged(merge, cx),
+            // The first resume, which takes this lock after it, wakes the reader.
+            None => queue.poll_event(self.slot.capacity, cx),
+            Some(merge) => {
+                drop(queue);
+                self.slot.poll_merged(merge, cx)
+            }
         }
     }
 }
@@ -259,48 +264,53 @@ impl Slot {
         }
     }
 
-    fn poll_queue(&self, cx: &mut Context<'_>) -> Poll<Received> {
-        self.queue().poll_event(self.capacity, cx)
-    }
-
     /// Polls for the next event, in the order of its topic: what was read first, then what waits in
     /// the queue. While history is read for a gap, everything behind it waits.
     fn poll_merged(&self, merge: &Mutex<Merge>, cx: &mut Context<'_>) -> Poll<Received> {
         loop {
-            let filling = {
-                let mut merge = lock(merge);
-                if let Some(envelope) = merge.next_read() {
+            let mut merging = lock(merge);
+            if let Some(envelope) = merging.next_read() {
+                return Poll::Ready(Ok(envelope));
+            }
+            if let Some(mut filling) = merging.take_filling() {
+                // Polled without the lock: reading runs other code.
+                drop(merging);
+                let poll = filling.poll(cx);
+                let mut merging = lock(merge);
+                if poll.is_ready() {
+                    merging.fill(filling);
+                    continue;
+                }
+                merging.put_back(filling);
+                // A topic may have been resumed during the poll; a later resume wakes the reader.
+                if let Some(envelope) = merging.next_read() {
                     return Poll::Ready(Ok(envelope));
                 }
-                let filling = merge.take_filling();
-                if filling.is_none() && mem::take(&mut self.queue().must_reread) {
-                    merge.reread();
-                }
-                filling.or_else(|| merge.take_filling())
-            };
-            // Polled without the lock: reading runs other code.
-            if let Some(mut filling) = filling {
-                let poll = filling.poll(cx);
-                let mut merge = lock(merge);
-                if poll.is_pending() {
-                    merge.put_back(filling);
-                    // A resume wakes the reader.
-                    store_waker(&mut self.queue().reader, cx);
-                    return Poll::Pending;
-                }
-                merge.fill(filling);
+                store_waker(&mut self.queue().reader, cx);
+                return Poll::Pending;
+            }
+            // Both locks are held until the reader is stored: a resume or a request to read again
+            // is seen here, or wakes the reader.
+            let mut queue = self.queue();
+            if mem::take(&mut queue.must_reread) {
+                drop(queue);
+                merging.reread();
                 continue;
             }
-            let held = lock(merge).merge_held();
-            let merged = match held {
+            let merged = match merging.merge_held() {
                 Some(merged) => merged,
-                None => match ready!(self.poll_queue(cx)) {
-                    Ok(envelope) => lock(merge).live(envelope, self.taken()),
-                    Err(missed) => {
-                        lock(merge).reread();
-                        return Poll::Ready(Err(missed));
+                None => {
+                    let received = ready!(queue.poll_event(self.capacity, cx));
+                    let number = queue.taken;
+                    drop(queue);
+                    match received {
+                        Ok(envelope) => merging.live(envelope, number),
+                        Err(missed) => {
+                            merging.reread();
+                            return Poll::Ready(Err(missed));
+                        }
                     }
-                },
+                }
             };
             if let Merged::Deliver(envelope) = merged {
                 return Poll::Ready(Ok(envelope));

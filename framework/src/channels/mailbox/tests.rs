@@ -5,7 +5,10 @@ use crate::{
     channels::{LocalChannels, Position},
     message::Close,
 };
-use std::{sync::atomic::AtomicUsize, task::Wake};
+use std::{
+    sync::{Barrier, atomic::AtomicUsize},
+    task::Wake,
+};
 use tokio::sync::Notify;
 
 /// A waker that counts.
@@ -209,6 +212,66 @@ fn topics_of_which_events_may_be_missing_are_read_again() {
     slot.miss(Missed::Overflowed { events: 1 });
     asked.notify_one();
     assert_eq!(received(), [true, false, true, true]);
+}
+
+/// A mailbox whose owner has received everything, of a topic with `history` if there is one.
+fn resumed(history: Option<ReadFrom>) -> Mailbox {
+    let mut mailbox = mailbox();
+    if let Some(history) = history {
+        mailbox.slot.resume(&topic(), recovery(0, 0), history);
+    }
+    while poll(&mut mailbox).is_some() {}
+    mailbox
+}
+
+#[test]
+fn no_resume_or_request_to_read_again_is_lost_while_the_mailbox_is_polled() {
+    const ROUNDS: usize = 2000;
+    let one_more: ReadFrom =
+        Arc::new(|since| Box::pin(async move { Ok(recovery(since.offset(), since.offset() + 1)) }));
+    let unanswered = || history(&Arc::default());
+    let resume = |slot: &Slot| slot.resume(&topic(), recovery(0, 0), unanswered());
+    let open: [(&str, &dyn Fn() -> Mailbox, &(dyn Fn(&Slot) + Sync)); 4] = [
+        ("the first resume", &|| resumed(None), &resume),
+        ("a resume", &|| resumed(Some(unanswered())), &resume),
+        (
+            "a resume while history is read",
+            &|| {
+                let mailbox = resumed(Some(unanswered()));
+                mailbox.slot.reread_topics();
+                mailbox
+            },
+            &resume,
+        ),
+        (
+            "a request to read again",
+            &|| resumed(Some(one_more.clone())),
+            &|slot| slot.reread_topics(),
+        ),
+    ];
+    for (name, open, act) in open {
+        for round in 0..ROUNDS {
+            let mailbox = open();
+            let (slot, wakes) = (mailbox.slot.clone(), Arc::new(Wakes::default()));
+            let waker = Waker::from(wakes.clone());
+            let is_empty = || {
+                let cx = &mut Context::from_waker(&waker);
+                mailbox.poll_event(cx).is_pending()
+            };
+            let started = Barrier::new(2);
+
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    started.wait();
+                    act(&slot);
+                });
+                started.wait();
+                while !is_empty() {}
+            });
+
+            assert!(wakes.take() > 0 || is_empty(), "{name}, round {round}");
+        }
+    }
 }
 
 #[test]
