@@ -425,8 +425,11 @@ impl Transport for Memory {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_stalled(&mut self, _: &mut Context<'_>) -> Poll<Close> {
-        Poll::Pending
+    fn poll_stalled(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Close>> {
+        match self.incoming.is_closed() {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        }
     }
 
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<()> {

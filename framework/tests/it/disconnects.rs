@@ -1,20 +1,24 @@
 //! Tests of remote disconnects, and of timers.
 
 use crate::support::{PATIENCE, Recorder, Server, connect, send_text};
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use seaway::{
     ApplicationExt, Channels, Close, Context, Cookies, FromScope, Group, GroupName, Handshake,
     Message, Rejection, Result, Scope, Shared, WebSocketConsumer,
     channels::{Envelope, InMemoryChannelLayer},
     http::{Request, StatusCode},
     middleware::Provide,
-    protocol::WebSocket,
+    protocol::{WebSocket, WebSocketConfig},
     routing::ProtocolTypeRouter,
     testing::WebSocketCommunicator,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::{
+    self,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type")]
@@ -202,6 +206,37 @@ async fn a_hook_that_runs_longer_than_the_drain_is_dropped_and_disconnect_runs()
     assert_eq!(recorder.entries(), ["busy", "left with 1006"]);
     let closing = async { while let Some(Ok(_)) = ana.next().await {} };
     timeout(PATIENCE, closing).await.expect("the line is cut");
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_behind_more_than_is_read_ahead_starts_the_grace_period() {
+    const MESSAGES: usize = 200;
+    for (close, expected) in [(None, "left with 1006"), (Some(4000), "left with 4000")] {
+        let recorder = Recorder::default();
+        let short = WebSocketConfig::new().grace(Duration::from_millis(10));
+        let app = Stuck::application(&Channels::in_memory())
+            .with(Provide(recorder.clone()))
+            .with(short);
+        let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
+        let mut ana = connect(server.address, "/").await;
+        for _ in 0..MESSAGES {
+            send_text(&mut ana, "go").await;
+        }
+        recorder.wait_for(1).await;
+
+        if let Some(code) = close {
+            let close = CloseFrame {
+                code: CloseCode::from(code),
+                reason: "".into(),
+            };
+            ana.send(tungstenite::Message::Close(Some(close)))
+                .await
+                .unwrap();
+        }
+        drop(ana);
+
+        assert_eq!(recorder.wait_for(2).await, ["busy", expected]);
+    }
 }
 
 /// A consumer with two timers, the first of which is faster than its hook.

@@ -239,10 +239,10 @@ impl Transport for FallbackStream {
         }
     }
 
-    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
         loop {
             if let Poll::Ready(close) = self.poll_end(cx) {
-                return Poll::Ready(close);
+                return Poll::Ready(Err(close));
             }
             let post = ready!(self.poll_post(cx));
             self.answer(post.answer_to, PostOutcome::Full);

@@ -34,6 +34,13 @@ impl Liveness {
         self.has_received = false;
     }
 
+    /// Returns the action after an interval in which nothing was read, so that silence proves
+    /// nothing: a ping, to which no response is expected.
+    pub(super) fn ping_unheard(&mut self) -> HeartbeatAction {
+        *self = Self::default();
+        HeartbeatAction::Ping
+    }
+
     /// Returns the action after an interval, or after the timeout of a ping, has passed.
     pub(super) fn tick(&mut self) -> HeartbeatAction {
         let has_received = std::mem::take(&mut self.has_received);
@@ -72,5 +79,17 @@ mod tests {
 
         assert_eq!(liveness.tick(), HeartbeatAction::Wait);
         assert_eq!(liveness.tick(), HeartbeatAction::Ping);
+    }
+
+    #[test]
+    fn a_client_that_is_not_read_from_is_pinged_and_not_given_up() {
+        let mut liveness = Liveness::default();
+
+        assert_eq!(liveness.tick(), HeartbeatAction::Ping);
+        assert_eq!(liveness.ping_unheard(), HeartbeatAction::Ping);
+        assert_eq!(liveness.ping_unheard(), HeartbeatAction::Ping);
+
+        assert_eq!(liveness.tick(), HeartbeatAction::Ping);
+        assert_eq!(liveness.tick(), HeartbeatAction::Disconnect);
     }
 }

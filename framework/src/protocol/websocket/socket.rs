@@ -14,11 +14,13 @@ use crate::{
 use std::{
     collections::VecDeque,
     fmt,
-    future::poll_fn,
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
+use tokio::time::{Sleep, sleep};
 
 /// The transport of the messages: bytes on the server, memory in the test communicators.
 pub(crate) trait Transport: Send {
@@ -35,9 +37,10 @@ pub(crate) trait Transport: Send {
     /// that the client has disconnected.
     fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>>;
 
-    /// Polls for a client that does not read either; called instead of `poll_receive` while too
-    /// much is read ahead.
-    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close>;
+    /// Polls for a client that has hung up behind what was not received, or does not read either;
+    /// called instead of `poll_receive` while too much is read ahead, at least each
+    /// `HANG_UP_CHECK`.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Close>>;
 
     /// Ends the connection once both sides have sent a close frame.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()>;
@@ -88,6 +91,10 @@ pub struct Socket {
 struct Ahead {
     messages: VecDeque<Message>,
     bytes: usize,
+    /// Whether the client has hung up, behind messages that were not read.
+    has_hung_up: bool,
+    /// Runs while reading pauses.
+    check: Option<Pin<Box<Sleep>>>,
 }
 
 /// How much is read while a handler is busy, so that a close frame behind it is detected. Past
@@ -97,6 +104,9 @@ const AHEAD_BYTES: usize = 64 * 1024;
 
 /// How many messages of a client that does not close are ignored in a row.
 const IGNORED: usize = 256;
+
+/// How often a client from which nothing is read is checked: no event says that it has hung up.
+const HANG_UP_CHECK: Duration = Duration::from_secs(1);
 
 impl Socket {
     pub(crate) fn new(
@@ -161,7 +171,7 @@ impl Socket {
     /// # Cancel safety
     /// Not cancel safe: if the future is dropped, the connection ends without the handshake.
     pub async fn close(mut self, close: impl Into<Close>) -> Close {
-        if self.left.is_none() {
+        if self.left.is_none() && !self.has_hung_up() {
             let stopping = poll_fn(|cx| Poll::Ready(self.is_stopping(cx))).await;
             let close = match stopping {
                 true => Close::going_away(self.retry_after),
@@ -218,9 +228,13 @@ impl Socket {
     pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.flush(cx);
         while self.left.is_none() {
-            if self.ahead.as_ref().is_some_and(|ahead| ahead.is_full()) {
-                if let Poll::Ready(close) = self.transport.poll_stalled(cx) {
-                    self.leave(close);
+            if let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.is_full()) {
+                ahead.poll_check(cx);
+                match self.transport.poll_stalled(cx) {
+                    // What it sent before is still received, if the handler ends in time.
+                    Poll::Ready(Ok(())) => ahead.has_hung_up = true,
+                    Poll::Ready(Err(close)) => self.leave(close),
+                    Poll::Pending => {}
                 }
                 break;
             }
@@ -236,7 +250,7 @@ impl Socket {
                 Poll::Pending => break,
             }
         }
-        if self.left.is_some() || self.is_stopping(cx) {
+        if self.left.is_some() || self.has_hung_up() || self.is_stopping(cx) {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -264,6 +278,11 @@ impl Socket {
     pub(crate) fn is_ending(&mut self, cx: &mut Context<'_>) -> bool {
         let closed = self.sender.is_closing() || self.is_stopping(cx);
         closed || (self.left.is_some() && self.ahead.is_none())
+    }
+
+    /// Returns whether the client is known to have hung up, behind messages that were not read.
+    fn has_hung_up(&self) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.has_hung_up)
     }
 
     fn leave(&mut self, close: Close) {
@@ -301,6 +320,15 @@ impl Socket {
 impl Ahead {
     fn is_full(&self) -> bool {
         self.messages.len() >= AHEAD_FRAMES || self.bytes >= AHEAD_BYTES
+    }
+
+    /// Wakes the task for the next check of a client from which nothing is read.
+    fn poll_check(&mut self, cx: &mut Context<'_>) {
+        let next = || sleep(HANG_UP_CHECK);
+        let check = self.check.get_or_insert_with(|| Box::pin(next()));
+        while check.as_mut().poll(cx).is_ready() {
+            check.set(next());
+        }
     }
 
     fn push(&mut self, message: Message) {

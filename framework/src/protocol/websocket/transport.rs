@@ -12,6 +12,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
+    byte_stream::{ByteStream, has_hung_up},
     message::{Close, Message},
     metric,
     rejection_log::{Peer, Rejected, Rule},
@@ -30,8 +31,8 @@ use tokio::{
 };
 
 /// The server's end of a WebSocket over a byte stream.
-pub(crate) struct ByteTransport<IO> {
-    io: IO,
+pub(crate) struct ByteTransport {
+    io: Box<dyn ByteStream>,
     reader: Reader,
     writer: Writer,
     liveness: Liveness,
@@ -66,10 +67,10 @@ const READS: usize = 16;
 /// How many control frames and fragments are handled in a row: one read may contain 10,000.
 const FRAMES: usize = 256;
 
-impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
+impl ByteTransport {
     /// Creates a transport; `early` are the bytes that were read after the handshake.
     pub(crate) fn new(
-        io: IO,
+        io: Box<dyn ByteStream>,
         early: &[u8],
         config: Arc<WebSocketConfig>,
         deflate: Option<Deflate>,
@@ -119,17 +120,23 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
     }
 
     /// Sends a ping to a silent client when one is due; returns an error if the client does not
-    /// respond to it.
-    fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
+    /// respond to it. While nothing is read, its response is not seen.
+    fn poll_heartbeat(&mut self, is_reading: bool, cx: &mut Context<'_>) -> Result<(), Close> {
         let (Some(timer), Some(heartbeat)) = (&mut self.timer, self.config.heartbeat) else {
             return Ok(());
         };
         while timer.as_mut().poll(cx).is_ready() {
             // A client that sends but does not read is disconnected like a silent one.
-            if self.writer.is_stuck() {
+            let is_stuck = self.writer.is_stuck();
+            if is_stuck {
                 self.liveness.disregard();
             }
-            let wait = match self.liveness.tick() {
+            let action = match is_reading || is_stuck {
+                true => self.liveness.tick(),
+                // So that TCP notices a client that has vanished.
+                false => self.liveness.ping_unheard(),
+            };
+            let wait = match action {
                 HeartbeatAction::Wait => heartbeat.interval,
                 HeartbeatAction::Ping => {
                     self.writer.ping();
@@ -183,19 +190,23 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
         close
     }
 
-    fn poll_timers(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
+    fn poll_timers(&mut self, is_reading: bool, cx: &mut Context<'_>) -> Result<(), Close> {
         if let Some(lifetime) = &mut self.lifetime
             && let Poll::Ready(close) = lifetime.poll(self.config.idle_timeout, cx)
         {
             self.writer.close(&close);
             return Err(close);
         }
-        self.poll_heartbeat(cx)
+        self.poll_heartbeat(is_reading, cx)
     }
 
-    /// Polls what happens while nothing is read.
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>> {
-        self.poll_timers(cx)?;
+    /// Polls what happens while there is nothing to read, or while it is not read.
+    fn poll_idle(
+        &mut self,
+        is_reading: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Message, Close>> {
+        self.poll_timers(is_reading, cx)?;
         if self.writer.has_controls() {
             // A ping or pong is written now: otherwise it would wait for the next event. The driver
             // flushes what the consumer sends.
@@ -217,18 +228,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> ByteTransport<IO> {
     }
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> {
+impl Transport for ByteTransport {
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>> {
         let (mut reads, mut frames) = (0, 0);
         loop {
             if frames == FRAMES {
                 yield_to_others(cx);
-                return self.poll_idle(cx);
+                return self.poll_idle(true, cx);
             }
             if self.poll_pause(cx).is_pending() {
-                // Nothing is read now, so silence proves nothing.
-                self.liveness.received();
-                return self.poll_idle(cx);
+                return self.poll_idle(false, cx);
             }
             match self.reader.next() {
                 Ok(Some(incoming)) => {
@@ -253,7 +262,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
                         reads += 1;
                         continue;
                     }
-                    return self.poll_idle(cx);
+                    return self.poll_idle(true, cx);
                 }
                 Err(violation) => {
                     let rule = match violation.code {
@@ -270,13 +279,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
         self.writer.poll_write(&mut self.io, Some(sender), cx)
     }
 
-    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
-        // Nothing is read now, so silence proves nothing.
-        self.liveness.received();
-        match self.poll_timers(cx) {
-            Ok(()) => Poll::Pending,
-            Err(close) => Poll::Ready(close),
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
+        if has_hung_up(&*self.io) {
+            return Poll::Ready(Ok(()));
         }
+        self.poll_idle(false, cx).map_ok(|_| ())
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -311,21 +318,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Transport for ByteTransport<IO> 
 mod tests {
     use super::*;
     use futures_util::task::noop_waker;
-    use std::io;
+    use std::{
+        io,
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    };
 
     /// A client that sends the same frames without end.
     struct Flood {
         frames: &'static [u8],
-        reads: usize,
+        reads: Arc<AtomicUsize>,
     }
 
     impl AsyncRead for Flood {
         fn poll_read(
-            mut self: Pin<&mut Self>,
+            self: Pin<&mut Self>,
             _: &mut Context<'_>,
             buffer: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
-            self.reads += 1;
+            self.reads.fetch_add(1, Relaxed);
             while buffer.remaining() >= self.frames.len() {
                 buffer.put_slice(self.frames);
             }
@@ -358,16 +368,21 @@ mod tests {
             ("pong", b"\x8a\x80\0\0\0\0"),
             ("fragment", b"\x00\x80\0\0\0\0"),
         ] {
-            let flood = Flood { frames, reads: 0 };
+            let reads = Arc::<AtomicUsize>::default();
+            let flood = Flood {
+                frames,
+                reads: reads.clone(),
+            };
             let first_fragment = b"\x02\x80\0\0\0\0";
             let config = WebSocketConfig::shared();
             let peer = Peer::without_request(None);
-            let mut transport = ByteTransport::new(flood, first_fragment, config, None, peer);
+            let mut transport =
+                ByteTransport::new(Box::new(flood), first_fragment, config, None, peer);
 
             let received = transport.poll_receive(&mut Context::from_waker(&noop_waker()));
 
             assert!(received.is_pending(), "{kind}");
-            assert_eq!(transport.io.reads, 1, "{kind}");
+            assert_eq!(reads.load(Relaxed), 1, "{kind}");
         }
     }
 }
