@@ -231,7 +231,9 @@ fn no_resume_or_request_to_read_again_is_lost_while_the_mailbox_is_polled() {
         Arc::new(|since| Box::pin(async move { Ok(recovery(since.offset(), since.offset() + 1)) }));
     let unanswered = || history(&Arc::default());
     let resume = |slot: &Slot| slot.resume(&topic(), recovery(0, 0), unanswered());
-    let open: [(&str, &dyn Fn() -> Mailbox, &(dyn Fn(&Slot) + Sync)); 4] = [
+    type Open<'a> = &'a dyn Fn() -> Mailbox;
+    type Act<'a> = &'a (dyn Fn(&Slot) + Sync);
+    let open: [(&str, Open<'_>, Act<'_>); 4] = [
         ("the first resume", &|| resumed(None), &resume),
         ("a resume", &|| resumed(Some(unanswered())), &resume),
         (
