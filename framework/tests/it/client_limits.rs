@@ -5,7 +5,10 @@ use crate::support::{
 };
 use seaway::{
     Channels, Close, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result,
-    routing::ProtocolTypeRouter, serve,
+    Scope, application_fn,
+    protocol::{Upgrade, WebSocket},
+    routing::ProtocolTypeRouter,
+    serve,
 };
 use std::{future::IntoFuture, net::SocketAddr, time::Duration};
 use tokio::{
@@ -203,4 +206,25 @@ async fn an_address_in_use_is_named_and_nothing_is_served() {
 
     assert!(error.to_string().contains(&taken.to_string()), "{error}");
     assert!(TcpStream::connect(free_address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_stopping_server_replaces_only_a_normal_close_code() {
+    for (code, sent) in [(1000, 1001), (4001, 4001), (1006, 1011)] {
+        let app = application_fn(move |_: Scope<WebSocket>, upgrade: Upgrade| async move {
+            let mut socket = upgrade.accept().await?;
+            socket.sender().send("open").await?;
+            while socket.receive().await.is_some() {}
+            socket.close(code).await;
+            Ok(())
+        });
+        let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
+        let mut client = connect(server.address, "/").await;
+        assert_eq!(next_text(&mut client).await, "open");
+
+        let stopped = server.stop();
+
+        assert_eq!(next_close(&mut client).await.code, sent, "{code}");
+        timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    }
 }

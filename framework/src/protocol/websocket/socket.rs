@@ -168,14 +168,21 @@ impl Socket {
     /// [`close_timeout`](super::WebSocketConfig::close_timeout). The side that closed first decides
     /// the code.
     ///
+    /// While the server stops, [`Close::NORMAL`] is sent as [`Close::AWAY`], or as
+    /// [`Close::RESTART`] with [`retry_after`](crate::Serve::retry_after), so that clients
+    /// reconnect; any other code is sent as it is. A code that must not be sent
+    /// ([`is_sendable`](Close::is_sendable)) becomes [`Close::ERROR`].
+    ///
     /// # Cancel safety
     /// Not cancel safe: if the future is dropped, the connection ends without the handshake.
     pub async fn close(mut self, close: impl Into<Close>) -> Close {
         if self.left.is_none() && !self.has_hung_up() {
             let stopping = poll_fn(|cx| Poll::Ready(self.is_stopping(cx))).await;
-            let close = match stopping {
-                true => Close::going_away(self.retry_after),
-                false => close.into(),
+            let close = match close.into() {
+                close if stopping && close.code == Close::NORMAL => {
+                    Close::going_away(self.retry_after)
+                }
+                close => close,
             };
             // If this side was closing before, that close is kept; a code that must not be sent is
             // our own failure.
