@@ -224,6 +224,7 @@ impl Transport for FallbackStream {
                     let event = SseEvent::text(&*text).encode();
                     self.pipe
                         .push(event.expect("text has neither a name nor an id"));
+                    sender.record_progress();
                 }
                 (Some(_), _) => {
                     let reason = "server-sent events cannot carry a binary message";

@@ -146,7 +146,7 @@ impl WebSocketConfig {
     }
 
     /// Sets what happens when the queue of a client that reads slowly is full (default: the sender
-    /// waits for at most 60 s, then the connection is closed with 1013).
+    /// waits, and the connection is closed with 1013 once the client has accepted nothing for 60 s).
     ///
     /// Each message that is dropped counts in
     /// [`Sender::dropped`](super::Sender::dropped) and in the metric

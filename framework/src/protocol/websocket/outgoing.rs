@@ -4,26 +4,31 @@ use super::{
     config::WebSocketConfig,
     extension::Deflate,
     send_queue::{Bounds, Importance, Offer, Outbound, SendQueue, Sent},
+    waiting::Waiting,
 };
 use crate::{
     codec::IntoMessage,
     error::{Error, ErrorKind, Result},
     message::{Close, Message},
     metric,
-    waker::store_waker,
+    waker::{store_waker, wake},
 };
 use std::{
     fmt,
-    future::poll_fn,
     hash::Hash,
+    mem,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
     time::Duration,
 };
-use tokio::{task::yield_now, time::timeout};
+use tokio::{
+    sync::oneshot::{self, Receiver},
+    task::yield_now,
+    time::timeout,
+};
 
 /// A handle that sends on a WebSocket; clones send on the same one.
 ///
@@ -52,6 +57,8 @@ struct SenderState {
     closing: AtomicBool,
     /// Whether the queue is at least half full: checked on every step of the driver, too.
     is_filling: AtomicBool,
+    /// How often the client has accepted something; it wraps around.
+    progress: AtomicU32,
     outgoing: Mutex<Outgoing>,
 }
 
@@ -60,8 +67,7 @@ struct SenderState {
 struct Outgoing {
     queue: SendQueue,
     over: bool,
-    /// Senders that wait for room.
-    waiting: Vec<Waker>,
+    waiting: Waiting,
     /// The task of the connection, if it sleeps while another task sends.
     driver: Option<Waker>,
 }
@@ -81,6 +87,7 @@ impl SenderState {
             bytes: self.config.send_buffer,
             messages: self.config.send_messages,
             policy: self.config.slow_client,
+            is_awaited: false,
         }
     }
 }
@@ -92,6 +99,7 @@ impl Sender {
             deflate,
             closing: AtomicBool::new(false),
             is_filling: AtomicBool::new(false),
+            progress: AtomicU32::new(0),
             outgoing: Mutex::default(),
         }))
     }
@@ -161,9 +169,9 @@ impl Sender {
             // The connection's task writes meanwhile: a client is slow only if that leaves no room.
             yield_now().await;
         }
-        match self.offer(self.compress(message), Importance::Normal, source)? {
-            Offered::Done(_) => Ok(()),
-            Offered::Full(message, limit) => self.wait(message, limit, source).await,
+        match self.queue_or_wait(self.compress(message), source)? {
+            None => Ok(()),
+            Some((queued, limit)) => self.wait(queued, limit).await,
         }
     }
 
@@ -175,10 +183,24 @@ impl Sender {
     ) -> Result<Sent> {
         match self.offer(self.compress(message), importance, source)? {
             Offered::Done(sent) => Ok(sent),
-            Offered::Full(..) => {
-                self.outgoing().queue.count_dropped();
+            Offered::Full(mut outgoing, ..) => {
+                outgoing.queue.count_dropped();
                 metric::unsent("dropped", 1);
                 Ok(Sent::Dropped)
+            }
+        }
+    }
+
+    /// Queues a message, or returns what to wait for and the policy's limit.
+    fn queue_or_wait(
+        &self,
+        message: Outbound,
+        source: SendSource,
+    ) -> Result<Option<(Receiver<()>, Duration)>> {
+        match self.offer(message, Importance::Normal, source)? {
+            Offered::Done(_) => Ok(None),
+            Offered::Full(mut outgoing, message, limit) => {
+                Ok(Some((outgoing.waiting.push(message), limit)))
             }
         }
     }
@@ -188,13 +210,17 @@ impl Sender {
         message: Outbound,
         importance: Importance,
         source: SendSource,
-    ) -> Result<Offered> {
+    ) -> Result<Offered<'_>> {
         let mut outgoing = self.outgoing();
         if outgoing.is_closed() {
             return Err(Error::closed());
         }
+        let bounds = Bounds {
+            is_awaited: !outgoing.waiting.is_empty(),
+            ..self.0.bounds()
+        };
         let dropped = outgoing.queue.dropped();
-        let offer = outgoing.queue.offer(message, importance, self.0.bounds());
+        let offer = outgoing.queue.offer(message, importance, bounds);
         let dropped = outgoing.queue.dropped() - dropped;
         if dropped > 0 {
             metric::unsent("dropped", dropped);
@@ -204,56 +230,52 @@ impl Sender {
         }
         match offer {
             Offer::Done(sent) => {
-                outgoing.wake_driver(source);
+                let driver = outgoing.driver_for(source);
+                drop(outgoing);
+                wake(driver);
                 Ok(Offered::Done(sent))
             }
-            Offer::Full(message, limit) => Ok(Offered::Full(message, limit)),
+            Offer::Full(message, limit) => Ok(Offered::Full(outgoing, message, limit)),
             Offer::Close => {
-                self.close_slow(&mut outgoing);
+                drop(outgoing);
+                self.close_slow();
                 Err(Error::closed())
             }
         }
     }
 
-    /// Waits for room, for the policy's limit at most.
-    async fn wait(&self, message: Outbound, limit: Duration, source: SendSource) -> Result<()> {
-        let mut message = Some(message);
-        let queued = poll_fn(|cx| self.poll_queue(&mut message, source, cx));
-        if let Ok(queued) = timeout(limit, queued).await {
-            return queued;
+    /// Waits until a message is queued, and closes the connection once the client has accepted
+    /// nothing for the policy's limit.
+    async fn wait(&self, queued: Receiver<()>, limit: Duration) -> Result<()> {
+        let mut waiting = Waits {
+            sender: self,
+            queued,
+        };
+        loop {
+            let progress = self.progress();
+            match timeout(limit, &mut waiting.queued).await {
+                Ok(queued) => return queued.map_err(|_| Error::closed()),
+                Err(_) if progress == self.progress() => break,
+                Err(_) => {}
+            }
         }
-        self.close_slow(&mut self.outgoing());
+        self.close_slow();
         Err(Error::closed())
     }
 
-    fn poll_queue(
-        &self,
-        message: &mut Option<Outbound>,
-        source: SendSource,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<()>> {
-        let mut outgoing = self.outgoing();
-        if outgoing.is_closed() {
-            return Poll::Ready(Err(Error::closed()));
-        }
-        let offered = message.take().map(|message| {
-            let queue = &mut outgoing.queue;
-            queue.offer(message, Importance::Normal, self.0.bounds())
-        });
-        if let Some(Offer::Full(refused, _)) = offered {
-            *message = Some(refused);
-            let waker = cx.waker();
-            if !outgoing.waiting.iter().any(|one| one.will_wake(waker)) {
-                outgoing.waiting.push(waker.clone());
-            }
-            return Poll::Pending;
-        }
-        outgoing.wake_driver(source);
-        Poll::Ready(Ok(()))
+    /// Returns how often the client has accepted something; it wraps around.
+    fn progress(&self) -> u32 {
+        self.0.progress.load(Ordering::Relaxed)
+    }
+
+    /// Records that the client has accepted something.
+    pub(crate) fn record_progress(&self) {
+        self.0.progress.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Closes the connection of a client that reads too slowly. What it has not read is dropped.
-    fn close_slow(&self, outgoing: &mut Outgoing) {
+    fn close_slow(&self) {
+        let mut outgoing = self.outgoing();
         if outgoing.is_closed() {
             return;
         }
@@ -262,10 +284,10 @@ impl Sender {
         self.set_close(outgoing, close);
     }
 
-    fn set_close(&self, outgoing: &mut Outgoing, close: Close) {
+    fn set_close(&self, mut outgoing: MutexGuard<'_, Outgoing>, close: Close) {
         outgoing.queue.set_close(close);
         self.0.closing.store(true, Ordering::Release);
-        outgoing.wake_all();
+        notify_all(outgoing);
     }
 
     /// Compresses a message for which that is worth it, in the task that sends it.
@@ -303,11 +325,11 @@ impl Sender {
                 ),
             ));
         }
-        let mut outgoing = self.outgoing();
+        let outgoing = self.outgoing();
         if outgoing.is_closed() {
             return Err(Error::closed());
         }
-        self.set_close(&mut outgoing, close);
+        self.set_close(outgoing, close);
         Ok(())
     }
 
@@ -327,12 +349,12 @@ impl Sender {
         self.outgoing().queue.close().cloned()
     }
 
-    /// Ends the queue: drops its messages, and wakes all senders that wait, which then fail.
+    /// Ends the queue: drops its messages, and those of the sends that wait, which then fail.
     pub(crate) fn end(&self) {
         let mut outgoing = self.outgoing();
         outgoing.over = true;
         outgoing.queue.clear();
-        outgoing.wake_all();
+        notify_all(outgoing);
     }
 
     /// Calls `take` with the queue, for a transport, and stores the task to wake when a message is
@@ -342,11 +364,18 @@ impl Sender {
         store_waker(&mut outgoing.driver, cx);
         let taken = take(&mut outgoing.queue);
         let bounds = self.0.bounds();
+        let queued = outgoing.queue_waiting(bounds);
         if !outgoing.queue.is_half_full(bounds) {
             self.0.is_filling.store(false, Ordering::Relaxed);
         }
-        if !outgoing.queue.is_full(bounds) {
-            outgoing.waiting.drain(..).for_each(Waker::wake);
+        drop(outgoing);
+        if !queued.is_empty() {
+            // What was queued just now is still to be taken.
+            cx.waker().wake_by_ref();
+        }
+        for queued in queued {
+            // A send that was cancelled meanwhile is queued all the same.
+            _ = queued.send(());
         }
         taken
     }
@@ -358,10 +387,26 @@ impl Sender {
 }
 
 /// What happened to an offered message.
-enum Offered {
+enum Offered<'a> {
     Done(Sent),
-    /// The queue is full; wait for at most this time.
-    Full(Outbound, Duration),
+    /// The queue is full; wait for as long as the client accepts something within this time.
+    Full(MutexGuard<'a, Outgoing>, Outbound, Duration),
+}
+
+/// A send that waits for room. If it is dropped before its message is queued, the message is
+/// dropped too.
+struct Waits<'a> {
+    sender: &'a Sender,
+    queued: Receiver<()>,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if !self.queued.is_terminated() {
+            self.queued.close();
+            self.sender.outgoing().waiting.remove_cancelled();
+        }
+    }
 }
 
 impl Outgoing {
@@ -369,24 +414,222 @@ impl Outgoing {
         self.over || self.queue.close().is_some()
     }
 
-    /// Wakes the connection's task for a message of another one. One wake is enough until it has
-    /// polled the queue.
-    fn wake_driver(&mut self, source: SendSource) {
-        if let (SendSource::Anyone, Some(driver)) = (source, self.driver.take()) {
-            driver.wake();
+    /// Takes out the waker of the connection's task, for a message of another one. One wake is
+    /// enough until it has polled the queue.
+    fn driver_for(&mut self, source: SendSource) -> Option<Waker> {
+        match source {
+            SendSource::Anyone => self.driver.take(),
+            SendSource::Handler => None,
         }
     }
 
-    fn wake_all(&mut self) {
-        self.waiting.drain(..).for_each(Waker::wake);
-        if let Some(driver) = self.driver.take() {
-            driver.wake();
+    /// Queues messages that wait, as far as there is room; returns whom to notify once the lock is
+    /// released.
+    fn queue_waiting(&mut self, bounds: Bounds) -> Vec<oneshot::Sender<()>> {
+        let mut queued = Vec::new();
+        while !self.waiting.is_empty() && !self.queue.is_full(bounds) {
+            let Some(send) = self.waiting.pop() else {
+                break;
+            };
+            _ = self.queue.offer(send.message, Importance::Normal, bounds);
+            queued.push(send.queued);
         }
+        queued
     }
+}
+
+/// Releases the lock, wakes the connection's task, and fails all sends that wait.
+fn notify_all(mut outgoing: MutexGuard<'_, Outgoing>) {
+    let waiting = mem::take(&mut outgoing.waiting);
+    let driver = outgoing.driver.take();
+    drop(outgoing);
+    drop(waiting);
+    wake(driver);
 }
 
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{SlowClient, socket::Transport, transport::ByteTransport},
+        *,
+    };
+    use crate::rejection_log::Peer;
+    use bytes::Bytes;
+    use std::{
+        future::{Future, poll_fn},
+        pin::pin,
+        task::{Poll, Wake},
+    };
+    use tokio::{
+        io::{AsyncReadExt, duplex},
+        time::Instant,
+    };
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// Returns the sender of a client for which one message may be queued.
+    fn sender() -> Sender {
+        let config = WebSocketConfig::new()
+            .send_messages(1)
+            .slow_client(SlowClient::Wait(LIMIT));
+        Sender::new(config.into(), None)
+    }
+
+    /// Takes the next queued message, as a transport does.
+    fn take(sender: &Sender) -> Option<Bytes> {
+        let cx = Context::from_waker(Waker::noop());
+        let taken = sender.drain(&cx, SendQueue::pop);
+        taken.map(|message| message.payload().clone())
+    }
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_slowly_is_not_closed_and_one_that_stops_is() {
+        const LARGE: usize = 64 * 1024;
+        let sender = sender();
+        let (mut client, server) = duplex(1024);
+        let config = sender.0.config.clone();
+        let peer = Peer::without_request(None);
+        let mut transport = ByteTransport::new(Box::new(server), &[], config, None, peer);
+        let flushed = sender.clone();
+        tokio::spawn(poll_fn(move |cx| {
+            _ = transport.poll_flush(&flushed, cx);
+            Poll::<()>::Pending
+        }));
+        sender.send(vec![7; LARGE]).await.unwrap();
+        tokio::task::yield_now().await;
+        sender.send("second").await.unwrap();
+        let waiting = tokio::spawn({
+            let sender = sender.clone();
+            async move { sender.send("third").await }
+        });
+
+        let start = Instant::now();
+        for _ in 0..LARGE / 1024 / 2 {
+            tokio::time::sleep(LIMIT * 3 / 4).await;
+            client.read_exact(&mut [0; 1024]).await.unwrap();
+            assert!(!sender.is_closing(), "{:?}", start.elapsed());
+        }
+
+        let stopped = Instant::now();
+        assert!(waiting.await.unwrap().unwrap_err().is_closed());
+        assert_eq!(sender.closing().unwrap().code, Close::TRY_AGAIN);
+        let elapsed = stopped.elapsed();
+        assert!((LIMIT..=2 * LIMIT).contains(&elapsed), "{elapsed:?}");
+    }
+
+    #[tokio::test]
+    async fn sends_that_wait_get_room_before_newer_ones_and_in_order() {
+        let sender = sender();
+        sender.send("1").await.unwrap();
+        let (mut second, mut third) = (pin!(sender.send("2")), pin!(sender.send("3")));
+        assert!(poll(second.as_mut()).is_pending());
+        assert!(poll(third.as_mut()).is_pending());
+
+        assert_eq!(take(&sender).unwrap(), "1");
+        assert_eq!(sender.send_volatile("newer").unwrap(), Sent::Dropped);
+        let mut fourth = pin!(sender.send("4"));
+        assert!(poll(fourth.as_mut()).is_pending());
+
+        assert!(poll(second).is_ready());
+        for expected in ["2", "3", "4"] {
+            assert_eq!(take(&sender).unwrap(), expected);
+        }
+        assert!(poll(third).is_ready() && poll(fourth).is_ready());
+        assert!(take(&sender).is_none());
+    }
+
+    #[tokio::test]
+    async fn room_that_a_replacement_makes_goes_to_no_newer_send() {
+        let config = WebSocketConfig::new().send_buffer(1000);
+        let sender = Sender::new(config.into(), None);
+        let large = sender.send_latest("key", vec![0; 1000]).unwrap();
+        let (mut second, mut third) = (pin!(sender.send("2")), pin!(sender.send("3")));
+        assert!(poll(second.as_mut()).is_pending());
+
+        let small = sender.send_latest("key", "1").unwrap();
+
+        assert_eq!((large, small), (Sent::Queued, Sent::Replaced));
+        assert!(poll(third.as_mut()).is_pending());
+        for expected in ["1", "2", "3"] {
+            assert_eq!(take(&sender).unwrap(), expected);
+        }
+        assert!(poll(second).is_ready() && poll(third).is_ready());
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_send_leaves_nothing_behind() {
+        let sender = sender();
+        sender.send("1").await.unwrap();
+        for _ in 0..3 {
+            let mut cancelled = Box::pin(sender.send("2"));
+            assert!(poll(cancelled.as_mut()).is_pending());
+        }
+
+        assert!(sender.outgoing().waiting.is_empty());
+        assert_eq!(take(&sender).unwrap(), "1");
+        assert!(take(&sender).is_none());
+    }
+
+    #[tokio::test]
+    async fn sends_that_wait_fail_when_the_connection_closes() {
+        for end in [Sender::end, |sender: &Sender| sender.close(4000).unwrap()] {
+            let sender = sender();
+            sender.send("1").await.unwrap();
+            let mut waiting = pin!(sender.send("2"));
+            assert!(poll(waiting.as_mut()).is_pending());
+
+            end(&sender);
+
+            assert!(waiting.await.unwrap_err().is_closed());
+        }
+    }
+
+    /// A task that is woken only while the queue is not locked.
+    struct Unlocked(Sender);
+
+    impl Wake for Unlocked {
+        fn wake(self: Arc<Self>) {
+            let outgoing = self.0.0.outgoing.try_lock();
+            assert!(outgoing.is_ok(), "woken under the lock");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_task_is_woken_under_the_lock() {
+        type Act = fn(&Sender);
+        let acts: [(&str, Act); 4] = [
+            ("room", |sender| _ = take(sender)),
+            ("a message", |sender| {
+                _ = sender.send_latest("new", "x").unwrap();
+            }),
+            ("a close", |sender| sender.close(4000).unwrap()),
+            ("the end", Sender::end),
+        ];
+        for (name, act) in acts {
+            println!("{name}");
+            let config = WebSocketConfig::new().send_messages(2);
+            let sender = Sender::new(config.into(), None);
+            let waker = Waker::from(Arc::new(Unlocked(sender.clone())));
+            let cx = &mut Context::from_waker(&waker);
+            sender.drain(cx, |_| ());
+            _ = sender.send_latest("new", "x").unwrap();
+            sender.drain(cx, |_| ());
+            sender.send("2").await.unwrap();
+            let mut waiting = pin!(sender.send("3"));
+            assert!(waiting.as_mut().poll(cx).is_pending());
+            sender.drain(cx, |_| ());
+
+            act(&sender);
+        }
     }
 }

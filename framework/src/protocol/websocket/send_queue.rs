@@ -15,7 +15,10 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowClient {
-    /// The sender waits for room, and closes the connection with 1013 after this time.
+    /// The sender waits for room, in the order of the calls, and closes the connection with 1013
+    /// once the client has accepted nothing for this time. Detection takes up to twice the time.
+    ///
+    /// A client that reads slowly, but reads, is not closed.
     Wait(Duration),
     /// The connection is closed with 1013, and messages that are still queued are dropped.
     Close,
@@ -44,6 +47,8 @@ pub(super) struct Bounds {
     pub(super) bytes: usize,
     pub(super) messages: usize,
     pub(super) policy: SlowClient,
+    /// Whether other messages wait for room: they are first.
+    pub(super) is_awaited: bool,
 }
 
 /// A message to write.
@@ -185,7 +190,7 @@ impl SendQueue {
     /// Returns whether the next message has to wait. The message that exceeds the bound in bytes is
     /// still accepted whole.
     pub(super) fn is_full(&self, bounds: Bounds) -> bool {
-        self.bytes >= bounds.bytes || self.messages.len() >= bounds.messages
+        bounds.is_awaited || self.bytes >= bounds.bytes || self.messages.len() >= bounds.messages
     }
 
     pub(super) fn is_half_full(&self, bounds: Bounds) -> bool {
@@ -258,6 +263,7 @@ mod tests {
             bytes: usize::MAX,
             messages: ROOM_FOR_TWO,
             policy,
+            is_awaited: false,
         }
     }
 
@@ -308,6 +314,27 @@ mod tests {
             assert_eq!(queue.dropped(), u64::from(expected.is_some()), "{policy:?}");
             assert_eq!(drain(queue), left, "{policy:?}");
         }
+    }
+
+    #[test]
+    fn room_for_which_others_wait_goes_to_no_newer_message() {
+        let mut queue = SendQueue::default();
+        _ = offer(&mut queue, "price 1", Importance::Latest(7), WAIT);
+        let mut offer = |importance| {
+            let bounds = Bounds {
+                is_awaited: true,
+                ..bounds(WAIT)
+            };
+            match queue.offer(Outbound::Plain(Message::text("new")), importance, bounds) {
+                Offer::Done(sent) => Some(sent),
+                Offer::Full(..) | Offer::Close => None,
+            }
+        };
+
+        assert_eq!(offer(Importance::Normal), None);
+        assert_eq!(offer(Importance::Volatile), Some(Sent::Dropped));
+        assert_eq!(offer(Importance::Latest(8)), None);
+        assert_eq!(offer(Importance::Latest(7)), Some(Sent::Replaced));
     }
 
     #[test]
@@ -363,6 +390,7 @@ mod tests {
                 bytes: 2 * LARGE,
                 messages: usize::MAX,
                 policy,
+                is_awaited: false,
             };
             let mut offer = |key, length| {
                 let message = Outbound::Plain(Message::binary(vec![0; length]));
@@ -397,6 +425,7 @@ mod tests {
             bytes: 10 * MESSAGE_COST,
             messages: usize::MAX,
             policy: SlowClient::DropNewest,
+            is_awaited: false,
         };
         for _ in 0..100 {
             _ = queue.offer(
@@ -469,6 +498,7 @@ mod tests {
             bytes: volatile.len() + MESSAGE_COST,
             messages: usize::MAX,
             policy: WAIT,
+            is_awaited: false,
         };
         let mut offer = |text: &str, importance| match queue.offer(
             Outbound::Plain(Message::text(text)),

@@ -276,7 +276,11 @@ impl Transport for ByteTransport {
     }
 
     fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
-        self.writer.poll_write(&mut self.io, Some(sender), cx)
+        let flushed = self.writer.poll_write(&mut self.io, Some(sender), cx);
+        if self.writer.take_progress() {
+            sender.record_progress();
+        }
+        flushed
     }
 
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {

@@ -50,6 +50,8 @@ pub(super) struct Writer {
     has_closed: bool,
     /// Whether the socket has accepted bytes since the last call of `is_stuck`.
     has_written: bool,
+    /// The same, since the last call of `take_progress`.
+    has_progressed: bool,
     /// Whether a stream that buffers (TLS, HTTP/2) must still be flushed.
     unflushed: bool,
 }
@@ -95,6 +97,11 @@ impl Writer {
     pub(super) fn is_stuck(&mut self) -> bool {
         let has_written = std::mem::take(&mut self.has_written);
         self.rest.is_some() && !has_written
+    }
+
+    /// Returns whether the socket has accepted bytes since the last call.
+    pub(super) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.has_progressed)
     }
 
     /// Writes control frames, and the messages queued at `sender`; pending while the socket is
@@ -149,6 +156,7 @@ impl Writer {
         while !batch.is_empty() {
             ready!(batch.poll_write(io, cx))?;
             self.has_written = true;
+            self.has_progressed = true;
         }
         Poll::Ready(Ok(()))
     }
