@@ -3,7 +3,7 @@
 use super::{
     config::WebSocketConfig,
     extension::Deflate,
-    send_queue::{Bounds, Importance, Offer, Outbound, SendQueue, Sent},
+    send_queue::{Bounds, Importance, Offer, Outbound, SendQueue, Sent, SlowClient},
     waiting::Waiting,
 };
 use crate::{
@@ -165,7 +165,9 @@ impl Sender {
     }
 
     pub(crate) async fn queue(&self, message: Message, source: SendSource) -> Result<()> {
-        if self.is_filling() && self.outgoing().queue.is_full(self.0.bounds()) {
+        let bounds = self.0.bounds();
+        let waits = matches!(bounds.policy, SlowClient::Wait(_));
+        if !waits && self.is_filling() && self.outgoing().queue.is_full(bounds) {
             // The connection's task writes meanwhile: a client is slow only if that leaves no room.
             yield_now().await;
         }
@@ -456,7 +458,7 @@ impl fmt::Debug for Sender {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{SlowClient, socket::Transport, transport::ByteTransport},
+        super::{socket::Transport, transport::ByteTransport},
         *,
     };
     use crate::rejection_log::Peer;
