@@ -10,6 +10,7 @@
 // Layers, lowest first: each uses those before it, never one after or beside it.
 mod byte_stream;
 mod connection_span;
+mod digest;
 mod error;
 mod log_limit;
 mod waker;

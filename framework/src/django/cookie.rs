@@ -1,6 +1,6 @@
 //! The session cookie, by Django's rules.
 
-use crate::{name::GroupName, session::digest};
+use crate::{digest::digest, name::GroupName};
 use http::{HeaderMap, HeaderValue, header};
 
 /// The shortest session key that Django accepts.

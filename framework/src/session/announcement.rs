@@ -1,8 +1,9 @@
 //! The announcement of a session's end, which closes its connections in every process.
 
 use super::{Id, error::GONE};
-use crate::{channels::Channels, log_limit::log_limited, message::Close, name::GroupName};
-use sha2::{Digest, Sha256};
+use crate::{
+    channels::Channels, digest::digest, log_limit::log_limited, message::Close, name::GroupName,
+};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -32,13 +33,4 @@ pub(super) fn announce_later(channels: &Channels, id: Id) {
 pub(super) fn group(id: &Id) -> GroupName {
     let digest = digest(&id.0.to_le_bytes());
     GroupName::new(format!("seaway.session.{digest}")).expect("hexadecimal digits are valid")
-}
-
-/// Returns 128 bits of SHA-256 in hexadecimal.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    hash.iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -95,9 +95,7 @@ mod store;
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
-pub(crate) use self::{
-    announcement::digest, cookie::SessionCookie, operations::SessionBackend, response::CookieChange,
-};
+pub(crate) use self::{cookie::SessionCookie, operations::SessionBackend, response::CookieChange};
 pub use self::{
     cookie::{Key, SameSite},
     session::Session,

@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "byte_stream",
         "connection_span",
+        "digest",
         "error",
         "log_limit",
         "waker",

@@ -2,11 +2,11 @@
 
 use super::config::Wire;
 use crate::{
+    digest::digest,
     error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName, is_layer_prefix},
     redis_link::Hosts,
 };
-use sha2::{Digest, Sha256};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard},
@@ -311,9 +311,7 @@ pub(super) fn is_proxy(channel: &ChannelName) -> bool {
 }
 
 fn hashed(group: &GroupName) -> String {
-    let digest = Sha256::digest(group.as_str());
-    let hash = u128::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes"));
-    format!("{HASHED_PROXY}{hash:032x}")
+    format!("{HASHED_PROXY}{}", digest(group.as_str().as_bytes()))
 }
 
 #[cfg(test)]

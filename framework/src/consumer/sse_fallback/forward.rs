@@ -2,6 +2,7 @@
 
 use crate::{
     channels::{Channels, Event, Group},
+    digest::digest,
     error::{Error, ErrorKind, Result},
     name::ChannelName,
 };
@@ -10,9 +11,9 @@ use std::fmt;
 
 /// The id of a connection, 128 random bits that only its client knows.
 ///
-/// It names the group of the stream, and not its channel: the names of channels are no secrets, and
-/// a client could send to those of consumers.
-#[derive(Clone, Copy, Debug)]
+/// Its digest names the group of the stream. It is not the name of the channel: that is no secret,
+/// and a client could send to the channels of consumers.
+#[derive(Clone, Copy)]
 pub(super) struct ConnectionId(u128);
 
 impl ConnectionId {
@@ -32,9 +33,11 @@ impl ConnectionId {
         (text.len() == 32 && is_hexadecimal).then_some(Self(id))
     }
 
-    /// Returns the group whose only member is the stream of this connection.
+    /// Returns the group whose only member is the stream of this connection. Its name is a digest,
+    /// because the id is secret and a group name is not.
     pub(super) fn group(self, channels: &Channels) -> Result<Group<Forwarded>> {
-        channels.group(&format!("seaway.sse.{self}"))
+        let digest = digest(&self.0.to_be_bytes());
+        channels.group(&format!("seaway.sse.{digest}"))
     }
 }
 
@@ -99,6 +102,19 @@ mod tests {
         for text in ["", "7", "specific.ab!7", &too_long, &signed] {
             assert!(ConnectionId::parse(text).is_none(), "{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn the_group_of_a_connection_does_not_name_its_secret_id() {
+        let channels = Channels::in_memory();
+        let id = ConnectionId::new().unwrap();
+        let group = id.group(&channels).unwrap();
+
+        assert!(!group.name().as_str().contains(&id.to_string()));
+        let read = ConnectionId::parse(&id.to_string()).unwrap();
+        assert_eq!(read.group(&channels).unwrap().name(), group.name());
+        let other = ConnectionId::new().unwrap();
+        assert_ne!(other.group(&channels).unwrap().name(), group.name());
     }
 
     #[test]

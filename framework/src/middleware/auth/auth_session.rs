@@ -3,6 +3,7 @@
 use super::{Authenticator, user::Identify};
 use crate::{
     connection_span::ConnectionSpan,
+    digest::digest,
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     message::Close,
@@ -12,7 +13,7 @@ use crate::{
     required_state::RequiredState,
     revocation::{ChangeNotifier, Revocation},
     scope::{OpensOverHttp, Scope},
-    session::{Session, digest},
+    session::Session,
 };
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! Closing a user's connections in every process.
 
-use crate::{channels::Channels, error::Result, message::Close, name::GroupName, session::digest};
+use crate::{channels::Channels, digest::digest, error::Result, message::Close, name::GroupName};
 
 impl Channels {
     /// Closes all connections of a user, in every process, with 4401: after a ban, or a change of
