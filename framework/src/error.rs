@@ -195,6 +195,12 @@ impl Error {
         Self::new(ErrorKind::Closed, "the connection is closed")
     }
 
+    /// Creates the error for a request body that is larger than this number of bytes.
+    pub(crate) fn body_too_large(limit: usize) -> Self {
+        let source = BodyError::TooLarge(limit);
+        Self::new(ErrorKind::TooLarge, source.to_string()).with_source(source)
+    }
+
     /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -381,6 +387,8 @@ pub(crate) enum BodyError {
     Broken(BoxError),
     /// The client stopped sending the body for longer than the timeout.
     Stalled,
+    /// The body is larger than this number of bytes.
+    TooLarge(usize),
 }
 
 impl BodyError {
@@ -391,10 +399,11 @@ impl BodyError {
 
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Broken(_) => "the request body is malformed or incomplete",
-            Self::Stalled => "the client stopped sending the request body",
-        })
+        match self {
+            Self::Broken(_) => f.write_str("the request body is malformed or incomplete"),
+            Self::Stalled => f.write_str("the client stopped sending the request body"),
+            Self::TooLarge(limit) => write!(f, "the body is larger than {limit} bytes"),
+        }
     }
 }
 
@@ -402,7 +411,7 @@ impl StdError for BodyError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Broken(source) => Some(&**source),
-            Self::Stalled => None,
+            Self::Stalled | Self::TooLarge(_) => None,
         }
     }
 }

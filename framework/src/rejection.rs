@@ -3,8 +3,7 @@
 use crate::{
     connection_span::ConnectionSpan,
     error::{AnyError, BodyError, BoxError, Error, ErrorKind},
-    log_limit::log_limited,
-    rejection_log::{Peer, Rejected, Rule},
+    rejection_log::{Peer, Rejected, Rule, Severity},
 };
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -28,6 +27,8 @@ pub struct Rejection {
     body: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     rule: Rule,
+    /// `None` if the client is at fault.
+    failure: Option<Severity>,
     reason: Option<Reason>,
 }
 
@@ -50,6 +51,7 @@ impl Rejection {
             body: body.into(),
             headers: Vec::new(),
             rule: Rule::Application,
+            failure: None,
             reason: None,
         }
     }
@@ -77,15 +79,32 @@ impl Rejection {
         self
     }
 
+    /// Marks it as a failure of the server, for the log.
+    pub(crate) fn failure(mut self, severity: Severity) -> Self {
+        self.failure = Some(severity);
+        self
+    }
+
+    /// Logs the rejection, and converts it to the response that this client gets.
+    pub(crate) fn into_logged_response(self, peer: &Peer) -> http::Response<Cow<'static, str>> {
+        self.log(peer);
+        self.respond()
+    }
+
     /// Logs the rejection. Without a reason of its own, the text of a framework rule is logged as
     /// the reason; an application's text is not, since it may be confidential.
-    pub(crate) fn log(&self, peer: &Peer) {
+    fn log(&self, peer: &Peer) {
         let text = match self.rule {
             Rule::Application => None,
             _ => Some(&*self.body),
         };
         let reason = self.reason.as_ref().map(|reason| &*reason.0);
-        peer.log_rejection(self.rule, Rejected::Status(self.status), reason.or(text));
+        match self.failure {
+            Some(severity) => peer.log_failure(self.rule, severity, self.status, reason),
+            None => {
+                peer.log_rejection(self.rule, Rejected::Status(self.status), reason.or(text));
+            }
+        }
     }
 
     /// Returns the status.
@@ -99,7 +118,18 @@ impl Rejection {
     }
 
     /// Converts the rejection to a response: plain text, unless it has a content type of its own.
+    ///
+    /// That of an error whose details the response withholds logs them.
     pub fn into_response(self) -> http::Response<Cow<'static, str>> {
+        if self.failure.is_some() {
+            // Otherwise that of the consumer is entered already.
+            let _in_span = ConnectionSpan::current().open().entered();
+            self.log(&Peer::without_request(None));
+        }
+        self.respond()
+    }
+
+    fn respond(self) -> http::Response<Cow<'static, str>> {
         let mut response = http::Response::new(self.body);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -114,10 +144,11 @@ impl Rejection {
     }
 }
 
-/// Client errors are an invalid name (400), an ended session (401), and a body that is over its
-/// limit (413), malformed or incomplete (400), or too slow (408). A failure of the channel layer or
-/// the session store and a timeout are temporary (503), everything else is a server error (500).
-/// Only client errors state the reason in the response; the details of the others are logged.
+/// Client errors are an invalid name (400), because names are made of what clients send, an ended
+/// session (401), and a body that is over its limit (413), malformed or incomplete (400), or too
+/// slow (408). A failure of the channel layer or the session store and a timeout are temporary
+/// (503), everything else is a server error (500). Only client errors state the reason in the
+/// response; the details of the others are logged when the response is sent.
 impl<E: Into<BoxError>> From<E> for Rejection {
     fn from(error: E) -> Self {
         Self::of(&Error::from(error.into()))
@@ -151,7 +182,7 @@ impl fmt::Display for RejectionError {
 impl std::error::Error for RejectionError {}
 
 impl Rejection {
-    /// Returns the rejection for an error, and logs a failure.
+    /// Returns the rejection for an error.
     fn of(error: &Error) -> Self {
         if let Some(RejectionError(rejection)) = error.find_source() {
             return rejection.clone();
@@ -160,14 +191,17 @@ impl Rejection {
             let status = match broken {
                 BodyError::Broken(_) => StatusCode::BAD_REQUEST,
                 BodyError::Stalled => StatusCode::REQUEST_TIMEOUT,
+                BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             };
-            return Self::new(status, broken.to_string()).by(Rule::Body);
+            let rule = match broken {
+                BodyError::TooLarge(_) => Rule::BodySize,
+                BodyError::Broken(_) | BodyError::Stalled => Rule::Body,
+            };
+            return Self::new(status, broken.to_string()).by(rule);
         }
-        let status = match error.kind() {
-            ErrorKind::Name => return Self::new(StatusCode::BAD_REQUEST, error.client_message()),
-            ErrorKind::TooLarge => {
-                return Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.client_message())
-                    .by(Rule::BodySize);
+        let (status, severity) = match error.kind() {
+            ErrorKind::Name => {
+                return Self::new(StatusCode::BAD_REQUEST, error.client_message()).by(Rule::Name);
             }
             ErrorKind::SessionGone => {
                 return Self::new(StatusCode::UNAUTHORIZED, error.client_message()).by(Rule::User);
@@ -176,28 +210,18 @@ impl Rejection {
             ErrorKind::Closed => {
                 return Self::from_status(StatusCode::INTERNAL_SERVER_ERROR).by(Rule::Failure);
             }
-            ErrorKind::ChannelFull
-            | ErrorKind::Layer
-            | ErrorKind::Missed
-            | ErrorKind::Session
-            | ErrorKind::Timeout
-            | ErrorKind::Unconfirmed => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        let reason = format!("{error:#}");
-        // Otherwise that of the consumer is entered already.
-        let _in_span = ConnectionSpan::current().open().entered();
-        match error.kind() {
-            // The channel layer logs its own outage; one line per client would flood the log.
             ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => {
-                tracing::debug!(error = %reason, "a request failed")
+                (StatusCode::SERVICE_UNAVAILABLE, Severity::Reported)
             }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                log_limited!(warn, error = %reason, "a request failed");
+            ErrorKind::ChannelFull | ErrorKind::Session | ErrorKind::Timeout => {
+                (StatusCode::SERVICE_UNAVAILABLE, Severity::Temporary)
             }
-            _ => log_limited!(error, error = %reason, "a request failed"),
-        }
-        Self::from_status(status).by(Rule::Failure).because(reason)
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, Severity::Permanent),
+        };
+        Self::from_status(status)
+            .by(Rule::Failure)
+            .failure(severity)
+            .because(format!("{error:#}"))
     }
 }
 
@@ -210,10 +234,18 @@ mod tests {
         for (cause, status) in [
             (BodyError::broken("invalid chunk size"), 400),
             (BodyError::Stalled, 408),
+            (BodyError::TooLarge(7), 413),
         ] {
             assert_eq!(Rejection::from(Error::user(cause)).status(), status);
         }
         assert_eq!(Rejection::from(Error::closed()).status(), 500);
+    }
+
+    #[test]
+    fn what_is_too_large_and_no_body_is_not_the_clients_error() {
+        let meta = Error::new(ErrorKind::TooLarge, "the meta has more than 16 KiB");
+        assert_eq!(Rejection::from(meta).status(), 500);
+        assert_eq!(Rejection::from(Error::body_too_large(7)).status(), 413);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use crate::{
     connection_span::{MAX_PATH, truncate},
-    log_limit::LogLimit,
+    log_limit::{LogLimit, log_limited},
     metric,
 };
-use http::{Uri, uri::PathAndQuery};
+use http::{StatusCode, Uri, uri::PathAndQuery};
 use std::net::SocketAddr;
 
 /// The target of these lines, 10 per minute for each rule. `RUST_LOG=seaway::rejected=debug` shows
@@ -30,6 +30,8 @@ pub(crate) enum Rule {
     Origin,
     /// No route matches the path.
     Path,
+    /// The name of a group or channel, made of what the client sent, is not valid.
+    Name,
     /// The client is not logged in, or is not the right user.
     User,
     /// The client's address has too many connections.
@@ -66,6 +68,7 @@ impl Rule {
             Self::Handshake => "handshake",
             Self::Origin => "origin",
             Self::Path => "path",
+            Self::Name => "name",
             Self::User => "user",
             Self::Address => "address",
             Self::RequestHead => "request_head",
@@ -91,11 +94,22 @@ pub(crate) struct Peer {
 /// What the rejected client received.
 #[derive(Clone, Copy)]
 pub(crate) enum Rejected {
-    Status(http::StatusCode),
+    Status(StatusCode),
     /// A close frame with this code.
     Close(u16),
     /// The end of its connection, after any response that hyper sent itself.
     Disconnect,
+}
+
+/// How severe a failure of the server is, which is the level of its log line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Severity {
+    /// It recurs until somebody changes something.
+    Permanent,
+    /// It passes.
+    Temporary,
+    /// It is in the log already: the channel layer reports its own outage.
+    Reported,
 }
 
 impl Peer {
@@ -116,8 +130,7 @@ impl Peer {
     pub(crate) fn log_rejection(&self, rule: Rule, outcome: Rejected, reason: Option<&str>) {
         metric::rejection(rule.name());
         let admitted = limit(rule).admit();
-        let path = self.path.as_ref().map(PathAndQuery::path);
-        let path = path.map(|path| truncate(path, MAX_PATH));
+        let path = self.shown_path();
         let reason = reason.map(|reason| truncate(reason, MAX_REASON));
         let client = self.client.map(tracing::field::display);
         // The server's own failure is not the client's: it has another text.
@@ -139,6 +152,63 @@ impl Peer {
                 tracing::debug!(target: TARGET, rule, path, client, status, close, reason, "{what}");
             }
         }
+    }
+
+    /// Logs that the server failed to serve the client. The line has not the target of the others,
+    /// which an operator may turn off.
+    pub(crate) fn log_failure(
+        &self,
+        rule: Rule,
+        severity: Severity,
+        status: StatusCode,
+        error: Option<&str>,
+    ) {
+        let rule = rule.name();
+        metric::rejection(rule);
+        let path = self.shown_path();
+        let client = self.client.map(tracing::field::display);
+        let status = status.as_u16();
+        let error = error.map(tracing::field::display);
+        match severity {
+            Severity::Permanent => {
+                log_limited!(
+                    error,
+                    rule,
+                    path,
+                    client,
+                    status,
+                    error,
+                    "failed to serve a client"
+                );
+            }
+            Severity::Temporary => {
+                log_limited!(
+                    warn,
+                    rule,
+                    path,
+                    client,
+                    status,
+                    error,
+                    "failed to serve a client"
+                );
+            }
+            Severity::Reported => {
+                log_limited!(
+                    info,
+                    rule,
+                    path,
+                    client,
+                    status,
+                    error,
+                    "failed to serve a client"
+                );
+            }
+        }
+    }
+
+    fn shown_path(&self) -> Option<&str> {
+        let path = self.path.as_ref().map(PathAndQuery::path);
+        path.map(|path| truncate(path, MAX_PATH))
     }
 }
 

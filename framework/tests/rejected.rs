@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use futures_util::{SinkExt, StreamExt};
 use http::{Method, Request, Response, StatusCode, header};
 use seaway::{
-    Application, ApplicationExt, Channels, Context, Handshake, HttpConsumer, HttpContext,
-    HttpHandshake, NoEvent, Rejection, Reply, Result, Session, WebSocketConsumer, application_fn,
+    Application, ApplicationExt, Channels, Context, Error, ErrorKind, Handshake, HttpConsumer,
+    HttpContext, HttpHandshake, NoEvent, OpensOverHttp, Rejection, Reply, Result, Scope, Session,
+    WebSocketConsumer, application_fn,
     middleware::Sessions,
     protocol::{AllowedOrigins, Body, Exchange, Http, WebSocket, WebSocketConfig},
     routing::{PathRouter, ProtocolTypeRouter},
@@ -98,20 +99,19 @@ impl tracing::Subscriber for Listener {
     fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
     fn event(&self, event: &tracing::Event<'_>) {
         let level = *event.metadata().level();
-        let lines = match event.metadata().target() {
-            "seaway::rejected" => &self.lines,
-            target if level <= tracing::Level::WARN && target.starts_with("seaway") => {
-                &self.complaints
-            }
-            _ => return,
-        };
+        let target = event.metadata().target();
         let mut line = level.to_string();
         event.record(
             &mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
                 line.push_str(&format!(" {field}={value:?}"));
             },
         );
-        lines.0.lock().unwrap().push(line);
+        if level <= tracing::Level::WARN && target.starts_with("seaway") {
+            self.complaints.0.lock().unwrap().push(line.clone());
+        }
+        if target == "seaway::rejected" || line.contains("failed to serve a client") {
+            self.lines.0.lock().unwrap().push(line);
+        }
     }
     fn enter(&self, _: &tracing::span::Id) {}
     fn exit(&self, _: &tracing::span::Id) {}
@@ -155,7 +155,7 @@ impl HttpConsumer for Small {
     }
 }
 
-fn pages() -> impl Application<Http> {
+fn pages() -> PathRouter<Http> {
     let about = application_fn(|_, exchange: Exchange| async move {
         Ok(exchange.respond(Response::new(Body::from("about"))).await?)
     });
@@ -179,9 +179,12 @@ fn sockets() -> impl Application<WebSocket> {
 
 /// Starts a server of these pages and WebSockets, which runs as long as the test's runtime.
 async fn server() -> SocketAddr {
+    serve_app(ProtocolTypeRouter::new().http(pages()).websocket(sockets())).await
+}
+
+async fn serve_app(app: ProtocolTypeRouter) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = ProtocolTypeRouter::new().http(pages()).websocket(sockets());
     tokio::spawn(async move { serve(listener, app).stop_on(std::future::pending()).await });
     address
 }
@@ -230,17 +233,90 @@ async fn a_handshake_without_an_upgrade_header_gets_an_explanation_and_is_logged
 async fn http_requests_are_served_and_not_logged() {
     let log = Log::listen();
     let server = server().await;
-    for (head, status) in [
-        ("GET /about HTTP/1.1", "HTTP/1.1 200 "),
-        ("GET /nowhere HTTP/1.1", "HTTP/1.1 404 "),
-        ("GET /ws/room HTTP/1.1", "HTTP/1.1 404 "),
-        ("GET /about HTTP/1.1\r\nUpgrade: h2c", "HTTP/1.1 200 "),
-    ] {
+    for head in ["GET /about HTTP/1.1", "GET /about HTTP/1.1\r\nUpgrade: h2c"] {
         let (response, _) = ask(server, head).await;
-        assert!(response.starts_with(status), "{head}: {response}");
+        assert!(response.starts_with("HTTP/1.1 200 "), "{head}: {response}");
     }
 
     assert_eq!(log.take(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_request_that_a_router_or_middleware_rejects_logs_one_line() {
+    struct Closed;
+    impl Application<Http> for Closed {
+        async fn call(&self, _: Scope<Http>, exchange: Exchange) -> Result<()> {
+            let rejection = Rejection::new(StatusCode::FORBIDDEN, "ana's secret is out");
+            Ok(Http::reject(exchange, rejection).await?)
+        }
+    }
+    let log = Log::listen();
+    let server = serve_app(ProtocolTypeRouter::new().http(pages().route("/closed", Closed))).await;
+    for (head, status, expected) in [
+        (
+            "GET /nowhere?secret HTTP/1.1",
+            404,
+            "rule=\"path\" path=\"/nowhere\"",
+        ),
+        (
+            "GET /closed?secret HTTP/1.1",
+            403,
+            "rule=\"application\" path=\"/closed\"",
+        ),
+    ] {
+        let (response, client) = ask(server, head).await;
+
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")));
+        let line = log.line().await;
+        let expected = format!("{expected} client={client} status={status}");
+        assert!(line.contains(&expected), "{expected} in {line}");
+        assert!(!line.contains("secret"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_is_logged_once_and_only_when_its_response_is_sent() {
+    async fn ask_for(error: Error) -> StatusCode {
+        let error = Mutex::new(Some(error));
+        let app = application_fn(move |_, exchange: Exchange| {
+            let error = error.lock().unwrap().take().unwrap();
+            async move { Ok(Http::reject(exchange, error).await?) }
+        });
+        let request = Request::get("/page").body("").unwrap();
+        let response = HttpCommunicator::request(&app.boxed(), request).await;
+        response.unwrap().status()
+    }
+    let invalid = || {
+        Channels::in_memory()
+            .group::<NoEvent>("room 7")
+            .unwrap_err()
+    };
+    let large = || Error::new(ErrorKind::TooLarge, "the meta is too large");
+    let log = Log::listen();
+
+    drop([Error::user("the disk is full"), invalid(), large()].map(Rejection::from));
+
+    assert_eq!(log.take(), Vec::<String>::new());
+    assert_eq!(*log.complaints.0.lock().unwrap(), Vec::<String>::new());
+    for (error, status, level, expected) in [
+        (
+            Error::user("the disk is full"),
+            500,
+            "ERROR ",
+            "the disk is full",
+        ),
+        (large(), 500, "ERROR ", "the meta is too large"),
+        (invalid(), 400, "INFO ", "room 7"),
+    ] {
+        assert_eq!(ask_for(error).await, status);
+        let line = log.line().await;
+        assert!(line.starts_with(level), "{line}");
+        for part in ["path=\"/page\"", &format!("status={status}"), expected] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+    }
+    let complaints = log.complaints.0.lock().unwrap().len();
+    assert_eq!(complaints, 2, "one line for each failure");
 }
 
 #[tokio::test]
@@ -297,7 +373,12 @@ async fn each_rejected_handshake_logs_one_line() {
         for part in expected.iter().copied().chain([&*status, &*client]) {
             assert!(line.contains(part), "{part} in {line}");
         }
-        assert!(line.starts_with("INFO "), "{line}");
+        let level = if status == "status=503" {
+            "WARN "
+        } else {
+            "INFO "
+        };
+        assert!(line.starts_with(level), "{line}");
         assert!(!line.contains("secret") && line.len() < 600, "{line}");
     }
 }

@@ -62,7 +62,6 @@ impl<A: Application<Http>> Application<Http> for WithoutCrossSite<A> {
         }
         let text = "this request was sent by a page of another site";
         let rejection = Rejection::new(StatusCode::FORBIDDEN, text).by(Rule::Origin);
-        rejection.log(&scope.peer());
         Ok(Http::reject(exchange, rejection).await?)
     }
 

@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, ErrorKind},
     rejection::Rejection,
+    rejection_log::Peer,
     scope::ResponseHook,
 };
 use http::{Response, header, response};
@@ -15,20 +16,19 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Runs the hooks of a response, the innermost first.
 ///
 /// A rejection replaces the response, except its cookies and `Vary`, also for the hooks that
-/// remain, and is passed to `log`. Returns the response, with the body of the last rejection if
+/// remain, and is logged. Returns the response, with the body of the last rejection if
 /// there was one.
 pub(super) async fn run<B: From<Cow<'static, str>>>(
     hooks: Vec<ResponseHook>,
     response: Response<B>,
-    mut log: impl FnMut(&Rejection),
+    peer: &Peer,
 ) -> Response<B> {
     if hooks.is_empty() {
         return response;
     }
     let (mut head, mut body) = response.into_parts();
     let mut replace = |rejection: Rejection, head: &mut response::Parts| {
-        log(&rejection);
-        let (mut replaced, text) = rejection.into_response().into_parts();
+        let (mut replaced, text) = rejection.into_logged_response(peer).into_parts();
         // A session that was saved under a new id would be lost without its cookie.
         for name in [header::SET_COOKIE, header::VARY] {
             for value in head.headers.get_all(&name) {

@@ -376,10 +376,9 @@ impl<S: ServedApp> RequestService<S> {
 fn reject<B>(request: &Request<Body>, rejection: Rejection) -> ServerResponse<B> {
     let client = ConnectionHandle::of(request.extensions()).and_then(|handle| handle.client());
     let rejection = rejection.by(Rule::RequestHead);
-    rejection.log(&Peer::new(request.uri(), client));
     let text = |text: Cow<'static, str>| Bytes::from(text.into_owned());
     rejection
-        .into_response()
+        .into_logged_response(&Peer::new(request.uri(), client))
         .map(|body| Either::Right(Full::new(text(body))))
 }
 

@@ -1,7 +1,7 @@
 //! The tower services of routers and consumers: under hyper, inside axum, behind tower-http.
 
 use super::{
-    response_future::{ResponseFuture, ResponseSource, rejected},
+    response_future::{ResponseFuture, ResponseSource},
     upgrade::upgrade,
 };
 use crate::{
@@ -23,10 +23,11 @@ use crate::{
     scope::{Protocol, Scope},
 };
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version, request};
 use std::{
     convert::Infallible,
     mem,
+    net::SocketAddr,
     task::{Context, Poll},
 };
 use tower_service::Service;
@@ -118,8 +119,7 @@ fn start(
             }
             RequestKind::Rejected(rejection) => {
                 metric::handshake(rejection.status());
-                rejection.log(&Peer::new(&head.uri, client));
-                return ResponseSource::done(rejected(rejection));
+                return rejected_head(&head, client, rejection);
             }
             RequestKind::Http => {}
         }
@@ -129,8 +129,7 @@ fn start(
             Some(_) => without_upgrade(&head),
             None => Rejection::from_status(StatusCode::NOT_FOUND).by(Rule::Path),
         };
-        rejection.log(&Peer::new(&head.uri, client));
-        return ResponseSource::done(rejected(rejection));
+        return rejected_head(&head, client, rejection);
     };
     let extensions = mem::take(&mut head.extensions);
     let mut scope = Scope::<Http>::new(head);
@@ -140,4 +139,13 @@ fn start(
     scope.set_span(span.clone());
     let (exchange, response) = Exchange::new(body, scope.peer(), handle.clone());
     ResponseSource::http(http.start(scope, exchange), response, handle, span)
+}
+
+fn rejected_head(
+    head: &request::Parts,
+    client: Option<SocketAddr>,
+    rejection: Rejection,
+) -> ResponseSource {
+    let response = rejection.into_logged_response(&Peer::new(&head.uri, client));
+    ResponseSource::done(response.map(Body::from))
 }

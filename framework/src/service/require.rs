@@ -1,7 +1,7 @@
 //! The tower service of `RequireUser`, for axum's routes.
 
-use crate::middleware::WithRequiredUser;
-use axum_core::response::{IntoResponse, Response};
+use crate::{middleware::WithRequiredUser, protocol::ConnectionHandle, rejection_log::Peer};
+use axum_core::{body::Body, response::Response};
 use http::Request;
 use std::{
     convert::Infallible,
@@ -36,7 +36,12 @@ where
         Box::pin(async move {
             let (head, body) = request.into_parts();
             match rule.rejection(Some(&head), &head.extensions).await {
-                Some(reject) => Ok(IntoResponse::into_response(reject)),
+                Some(reject) => {
+                    let client = ConnectionHandle::of(&head.extensions);
+                    let client = client.as_ref().and_then(ConnectionHandle::client);
+                    let response = reject.into_logged_response(&Peer::new(&head.uri, client));
+                    Ok(response.map(|text| Body::from(text.into_owned())))
+                }
                 None => inner.call(Request::from_parts(head, body)).await,
             }
         })

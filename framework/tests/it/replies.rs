@@ -199,7 +199,7 @@ async fn a_store_that_hangs_does_not_block_the_response_forever() {
     tokio::time::sleep(Duration::from_secs(11)).await;
 
     assert_eq!(page.status().await, 503);
-    let line = log.line("a request failed");
+    let line = log.line("failed to serve a client");
     assert!(
         line.contains("response hooks took longer than 10 s"),
         "{line}"

@@ -278,7 +278,7 @@ async fn a_failed_request_is_named_and_not_called_a_rejected_client() {
     let line = log.line("the attic is on fire").await;
     for part in [
         r#"connection{protocol="http" path="/attic" request_id="r-18" consumer=it::spans::FailingPage}"#,
-        "a request failed",
+        "failed to serve a client",
     ] {
         assert!(line.contains(part), "{part} in {line}");
     }
@@ -301,7 +301,7 @@ async fn a_failed_axum_handler_is_named() {
     let line = log.line("the cellar is on fire").await;
     for part in [
         r#"connection{protocol="http" path="/cellar" request_id="r-19"}"#,
-        "a request failed",
+        "failed to serve a client",
     ] {
         assert!(line.contains(part), "{part} in {line}");
     }

@@ -57,15 +57,11 @@ async fn open<C: HttpConsumer>(
     mut exchange: Exchange,
 ) -> Result<Option<HandlerDriver<C>>> {
     if let Some(rejection) = check_method(&scope.head.method, C::METHODS) {
-        rejection.log(&scope.peer());
         Http::reject(exchange, rejection).await?;
         return Ok(None);
     }
     if exchange.body.size_hint().lower() > C::MAX_BODY as u64 {
-        let message = format!("the body is larger than {} bytes", C::MAX_BODY);
-        let rejection = Rejection::from(Error::new(ErrorKind::TooLarge, message));
-        rejection.log(&scope.peer());
-        Http::reject(exchange, rejection).await?;
+        Http::reject(exchange, Error::body_too_large(C::MAX_BODY)).await?;
         return Ok(None);
     }
     let mut handshake = Handshake {
@@ -102,7 +98,6 @@ async fn open<C: HttpConsumer>(
         ))
         .by(Rule::ConnectTimeout),
     };
-    rejection.log(&handshake.scope.peer());
     Http::reject(exchange, rejection).await?;
     Ok(None)
 }

@@ -57,8 +57,7 @@ pub(super) struct BodyLimits {
 
 impl BodyLimits {
     fn too_large(&self) -> Error {
-        let message = format!("the body is larger than {} bytes", self.max_body);
-        Error::new(ErrorKind::TooLarge, message)
+        Error::body_too_large(self.max_body)
     }
 }
 

@@ -19,9 +19,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     message::Close,
-    protocol::{Exchange, Http},
+    protocol::{Body, Exchange, Http},
     rejection::Rejection,
-    rejection_log::Peer,
+    rejection_log::Rule,
     revocation::Revocations,
     scope::OpensOverHttp,
 };
@@ -173,14 +173,16 @@ async fn conclude<E: Event>(
                 "`handle` returned a whole reply after it had called `stream` or `sse`, or the end of another request's \
                  stream; return the `end` of its own stream",
             );
-            return fail(ctx.scope.peer(), exchange, error).await;
+            return fail(exchange, error).await;
         }
         (HandlerOutcome::Failed(error), exchange) => {
-            return fail(ctx.scope.peer(), exchange, error).await;
+            return fail(exchange, error).await;
         }
         (HandlerOutcome::Ended(Interrupt::Left), exchange) => {
             if let Some(exchange) = exchange {
-                _ = Http::reject(exchange, half_closed()).await;
+                // Not a rejection, which would be logged: most of these clients have left.
+                let response = half_closed().into_response().map(Body::from);
+                _ = exchange.respond(response).await;
             }
             Disconnect::ClientLeft
         }
@@ -201,20 +203,14 @@ async fn conclude<E: Event>(
     (end, Ok(()))
 }
 
-async fn fail(
-    peer: Peer,
-    exchange: Option<Exchange>,
-    error: Error,
-) -> (Disconnect, crate::Result<()>) {
+async fn fail(exchange: Option<Exchange>, error: Error) -> (Disconnect, crate::Result<()>) {
     let end = match error.kind() {
         ErrorKind::Closed => Disconnect::ClientLeft,
         kind => Disconnect::Failed(kind),
     };
     match exchange {
         Some(exchange) => {
-            let rejection = Rejection::from(error);
-            rejection.log(&peer);
-            _ = Http::reject(exchange, rejection).await;
+            _ = Http::reject(exchange, error).await;
             (end, Ok(()))
         }
         // The stream has ended and the client reconnects: this is not an error of the consumer.
@@ -235,10 +231,10 @@ fn half_closed() -> Rejection {
 
 /// Returns the response to a request that is closed from outside while its handler waits.
 fn rejection(close: &Close) -> Rejection {
-    let status = match close.code {
-        Close::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
-        Close::TRY_AGAIN | Close::AWAY => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::FORBIDDEN,
+    let (status, rule) = match close.code {
+        Close::UNAUTHORIZED => (StatusCode::UNAUTHORIZED, Rule::User),
+        Close::TRY_AGAIN | Close::AWAY => (StatusCode::SERVICE_UNAVAILABLE, Rule::Application),
+        _ => (StatusCode::FORBIDDEN, Rule::Application),
     };
-    Rejection::new(status, close.reason().to_owned())
+    Rejection::new(status, close.reason().to_owned()).by(rule)
 }

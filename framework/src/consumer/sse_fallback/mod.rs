@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `mod.rs` | the middleware, and the opening of a stream |
 //! | `stream.rs` | the transport: messages out as events, messages in from POSTs |
-//! | `post.rs` | a POST, in whichever process it arrives |
+//! | `post.rs` | a POST, which may arrive in another process |
 //! | `forward.rs` | what the two send each other through the channel layer |
 
 mod forward;
@@ -139,7 +139,7 @@ impl<A: Application<WebSocket>> Application<Http> for WithSseFallback<A> {
                 .header(header::ALLOW, HeaderValue::from_static("GET, POST"))
                 .by(Rule::Method),
         };
-        reject(&scope, exchange, rejection).await
+        Ok(Http::reject(exchange, rejection).await?)
     }
 
     fn required_state(&self) -> RequiredState {
@@ -153,12 +153,12 @@ impl<A: Application<WebSocket>> WithSseFallback<A> {
         if is_cross_site(&scope.head.headers) {
             let text = "pages of this site may not open a stream here";
             let rejection = Rejection::new(StatusCode::FORBIDDEN, text).by(Rule::Origin);
-            return reject(&scope, exchange, rejection).await;
+            return Ok(Http::reject(exchange, rejection).await?);
         }
         let channels = &self.settings.channels;
         let (id, mailbox) = match listen(channels).await {
             Ok(listening) => listening,
-            Err(error) => return reject(&scope, exchange, Rejection::from(error)).await,
+            Err(error) => return Ok(Http::reject(exchange, error).await?),
         };
         *scope.head = detached(&scope.head);
         let origin = Origin::of(&scope.head.headers, &scope.head.uri);
@@ -206,15 +206,6 @@ fn accepted(response: HandshakeResponse, body: Body) -> Response<Body> {
     let (stream, ()) = sse::head().into_parts();
     head.headers.extend(stream.headers);
     Response::from_parts(head, body)
-}
-
-async fn reject(
-    scope: &Scope<Http>,
-    exchange: Exchange,
-    rejection: Rejection,
-) -> crate::Result<()> {
-    rejection.log(&scope.peer());
-    Ok(Http::reject(exchange, rejection).await?)
 }
 
 /// Returns whether the client asks for server-sent events.

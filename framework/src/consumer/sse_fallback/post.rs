@@ -36,10 +36,7 @@ pub(super) async fn answer(
             *response.status_mut() = StatusCode::NO_CONTENT;
             exchange.respond(response).await
         }
-        Err(rejection) => {
-            rejection.log(&scope.peer());
-            Http::reject(exchange, rejection).await
-        }
+        Err(rejection) => Http::reject(exchange, rejection).await,
     }
 }
 

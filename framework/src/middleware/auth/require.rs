@@ -147,10 +147,11 @@ impl<U> RequireUser<U> {
             _ => log_in.to_string(),
         };
         let location = HeaderValue::try_from(location);
-        Rejection::new(StatusCode::SEE_OTHER, "log-in required").header(
-            header::LOCATION,
-            location.expect("percent-encoded text is visible ASCII, and the path was checked"),
-        )
+        let location =
+            location.expect("percent-encoded text is visible ASCII, and the path was checked");
+        Rejection::new(StatusCode::SEE_OTHER, "log-in required")
+            .header(header::LOCATION, location)
+            .by(Rule::User)
     }
 }
 

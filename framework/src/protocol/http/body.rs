@@ -1,6 +1,6 @@
 //! The body type of requests and responses.
 
-use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::error::{BoxError, Error, Result};
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
@@ -66,17 +66,13 @@ impl Body {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::TooLarge`] as soon as it announces or sends more than `limit` bytes,
-    /// [`ErrorKind::Closed`] if it is incomplete or malformed, or the client sends nothing for
-    /// [`body_timeout`](crate::Serve::body_timeout). As a [`Rejection`](crate::Rejection) that is
-    /// 400 or 408.
+    /// [`ErrorKind::TooLarge`](crate::ErrorKind::TooLarge) as soon as it announces or sends more
+    /// than `limit` bytes, [`ErrorKind::Closed`](crate::ErrorKind::Closed) if it is incomplete or
+    /// malformed, or the client sends nothing for
+    /// [`body_timeout`](crate::Serve::body_timeout). As a [`Rejection`](crate::Rejection) these are
+    /// 413, 400 and 408.
     pub async fn to_bytes(mut self, limit: usize) -> Result<Bytes> {
-        let too_large = || {
-            Error::new(
-                ErrorKind::TooLarge,
-                format!("the body is larger than {limit} bytes"),
-            )
-        };
+        let too_large = || Error::body_too_large(limit);
         if http_body::Body::size_hint(&self).lower() > limit as u64 {
             return Err(too_large());
         }

@@ -78,9 +78,8 @@ impl Exchange {
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
     pub async fn respond(self, mut response: Response<Body>) -> Result<()> {
         if !self.hooks.is_empty() {
-            let log = |rejection: &Rejection| rejection.log(&self.peer);
             // Boxed: it would make the future of every application a kilobyte larger.
-            response = Box::pin(response_hooks::run(self.hooks, response, log)).await;
+            response = Box::pin(response_hooks::run(self.hooks, response, &self.peer)).await;
         }
         self.reply.send(response).map_err(|_| Error::closed())
     }
@@ -94,8 +93,8 @@ impl OpensOverHttp for Http {
     }
 
     async fn reject(exchange: Exchange, rejection: impl Into<Rejection> + Send) -> Result<()> {
-        let response = rejection.into().into_response().map(Body::from);
-        exchange.respond(response).await
+        let response = rejection.into().into_logged_response(&exchange.peer);
+        exchange.respond(response.map(Body::from)).await
     }
 }
 

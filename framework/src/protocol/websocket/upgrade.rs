@@ -191,7 +191,7 @@ impl Upgrade {
         let mut reply = Response::new(Body::empty());
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *reply.headers_mut() = headers;
-        let reply = response_hooks::run(hooks, reply, |rejection| rejection.log(&peer)).await;
+        let reply = response_hooks::run(hooks, reply, &peer).await;
         let accepted = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
         response.send(reply).map_err(|_| Error::closed())?;
         if !accepted {
@@ -205,10 +205,8 @@ impl Upgrade {
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has disconnected.
     pub async fn reject(self, rejection: impl Into<Rejection>) -> Result<()> {
-        let rejection = rejection.into();
-        rejection.log(&self.peer);
-        self.respond(rejection.into_response().map(Body::from))
-            .await
+        let response = rejection.into().into_logged_response(&self.peer);
+        self.respond(response.map(Body::from)).await
     }
 
     /// Rejects the handshake with the response of a server behind.
@@ -224,8 +222,7 @@ impl Upgrade {
 
     /// Sends a response that is not a 101, after the response hooks have run.
     async fn respond(self, response: Response<Body>) -> Result<()> {
-        let log = |rejection: &Rejection| rejection.log(&self.peer);
-        let reply = response_hooks::run(self.hooks, response, log).await;
+        let reply = response_hooks::run(self.hooks, response, &self.peer).await;
         self.response.send(reply).map_err(|_| Error::closed())
     }
 

@@ -3,8 +3,8 @@
 use super::transfer::Transfer;
 use crate::{
     error::{BodyError, Error},
-    log_limit::log_limited,
     rejection::Rejection,
+    rejection_log::{Rule, Severity},
     upstream::{Upstream, chain, is_timeout, sources},
 };
 use http::StatusCode;
@@ -20,7 +20,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Returns the response to the client, and logs the reason if the server has failed.
+    /// Returns the response to the client.
     pub(super) fn rejection(self, upstream: &Upstream<Transfer>) -> Rejection {
         let (status, reason, source) = match self {
             Self::Failed(error) if has_failed_body(&error) => {
@@ -48,14 +48,14 @@ impl Failure {
             Self::Slow => (StatusCode::GATEWAY_TIMEOUT, SLOW, String::new()),
             Self::Unexpected(reason) => (StatusCode::BAD_GATEWAY, reason, String::new()),
         };
-        log_limited!(
-            warn,
-            upstream = ?upstream,
-            status = status.as_u16(),
-            source,
-            "the server behind the proxy failed: {reason}"
+        let separator = if source.is_empty() { "" } else { ": " };
+        let reason = format!(
+            "the server behind the proxy, {upstream:?}, failed: {reason}{separator}{source}"
         );
-        Rejection::from_status(status).because(reason)
+        Rejection::from_status(status)
+            .by(Rule::Failure)
+            .failure(Severity::Temporary)
+            .because(reason)
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
     message::Close,
     protocol::{Body, ConnectionHandle, Exchange, Http, Upgrade, UpgradedStream, WebSocket},
     rejection::Rejection,
+    rejection_log::Rule,
     revocation::Revocations,
     scope::{OpensOverHttp, Scope},
     upstream::{Upstream, switched},
@@ -233,7 +234,9 @@ impl Proxy {
         address: Option<SocketAddr>,
         body: Transfer,
     ) -> Result<Request<Transfer>, Rejection> {
-        let bad = |text: &'static str| Rejection::new(StatusCode::BAD_REQUEST, text);
+        let bad = |text: &'static str| {
+            Rejection::new(StatusCode::BAD_REQUEST, text).by(Rule::RequestHead)
+        };
         if head.method == Method::CONNECT {
             return Err(bad("this server opens no tunnels"));
         }
