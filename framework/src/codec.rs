@@ -32,7 +32,9 @@ pub trait FromMessage: Sized + Send {
     /// Decodes the message.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`], which is passed to the consumer's `malformed` hook.
+    /// [`ErrorKind::Codec`] if the message is not such a value. The error is passed to the consumer's
+    /// `malformed` hook, which by default sends its message, without its sources, to the client;
+    /// errors of other kinds are only logged.
     fn from_message(message: Message) -> crate::Result<Self>;
 
     /// Decodes the message, and returns it beside the error if that fails.

@@ -1,13 +1,13 @@
 //! The context of a WebSocket consumer: an accepted connection.
 
-use super::{NoEvent, open_scope::OpenScope};
+use super::{NoEvent, defaults::malformed_reason, open_scope::OpenScope};
 use crate::{
     channels::{
         Channels, Event, Group, Includes, Leave, Meta, Position, Presence, PresenceEvent, Topic,
         TopicEvent,
     },
     codec::IntoMessage,
-    error::Result,
+    error::{Error, Result},
     message::Close,
     name::ChannelName,
     protocol::{Importance, SendSource, Sender, Sent, WebSocket},
@@ -56,11 +56,16 @@ impl<E: Event> Context<E> {
         self.sender.queue(message, SendSource::Handler).await
     }
 
-    /// Logs that the connection is closed because a message is not an `Input`. The message itself
-    /// is not logged: it may hold secrets.
-    pub(super) fn log_malformed(&self) {
+    /// Logs that the connection is closed because a message is not an `Input`, with the error if the
+    /// client does not get all of it. The message itself is not logged: it may hold secrets, which
+    /// serde quotes.
+    pub(super) fn log_malformed(&self, error: &Error) {
         let outcome = Rejected::Close(Close::INVALID);
-        self.scope.peer().log_rejection(Rule::Input, outcome, None);
+        let full = format!("{error:#}");
+        let withheld = Some(&*full).filter(|full| *full != malformed_reason(error));
+        self.scope
+            .peer()
+            .log_rejection(Rule::Input, outcome, withheld);
     }
 
     /// Sends a message that may be dropped if the client reads slowly, such as the position of a

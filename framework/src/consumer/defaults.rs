@@ -3,7 +3,7 @@
 
 use crate::{
     channels::{Channels, Event, Missed, Shared},
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, one_line},
     message::Close,
 };
 use std::{
@@ -35,7 +35,24 @@ pub(crate) fn ignore_event<E: Event>(event: &Shared<E>) {
 
 /// Returns the close after a message that is not an `Input`: 1007, with the reason.
 pub(super) fn close_malformed(error: &Error) -> Close {
-    Close::new(Close::INVALID, format!("{error:#}"))
+    Close::new(Close::INVALID, malformed_reason(error))
+}
+
+/// Returns what the client may know about the error of decoding its message: the text of an
+/// [`ErrorKind::Codec`] and serde's. An application's own codec may have failed at something else,
+/// such as a query, whose error is for the log.
+pub(super) fn malformed_reason(error: &Error) -> String {
+    if error.kind() != ErrorKind::Codec {
+        return "the message could not be decoded".to_owned();
+    }
+    let mut reason = error.client_message();
+    if let Some(serde) = error.find_source::<serde_json::Error>() {
+        let serde = serde.to_string();
+        if !reason.ends_with(&serde) {
+            reason = format!("{reason}: {serde}");
+        }
+    }
+    one_line(&reason).into_owned()
 }
 
 /// Returns the close after missed events, if the consumer was too slow; `None` keeps the connection
@@ -64,4 +81,41 @@ pub(super) fn close_failed(error: &Error, channels: &Channels) -> Option<Close> 
 /// Returns the close (1013) after which a client is to reconnect and reload its state.
 fn try_again(reason: impl fmt::Display) -> Close {
     Close::new(Close::TRY_AGAIN, reason.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::{FromMessage, Json};
+    use crate::error::AnyError;
+    use crate::message::Message;
+
+    #[test]
+    fn a_client_gets_the_reason_of_a_codec_and_not_that_of_a_query() {
+        let query = || std::io::Error::other("no such table: squares");
+        let json = Json::<u32>::from_message(Message::text("seven")).unwrap_err();
+        let square = || Error::new(ErrorKind::Codec, "a square is a letter and a digit");
+
+        for (error, expected) in [
+            (
+                Error::from(json),
+                "unexpected JSON: expected value at line 1 column 1",
+            ),
+            (square(), "a square is a letter and a digit"),
+            (
+                square().with_source(query()),
+                "a square is a letter and a digit",
+            ),
+            (
+                Error::from(AnyError::from(query())),
+                "the message could not be decoded",
+            ),
+            (
+                Error::new(ErrorKind::Session, "the store failed").with_source(query()),
+                "the message could not be decoded",
+            ),
+        ] {
+            assert_eq!(malformed_reason(&error), expected, "{error:#}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! `{"type":"reply","id":…}` with one of `ok`, `error` and `fault`; `docs/macros.md` has the wire
 //! format.
 
-use super::Context;
+use super::{Context, defaults::malformed_reason};
 use crate::{
     channels::Event,
     codec::{FromMessage, Json},
@@ -276,7 +276,7 @@ impl RequestFault {
     fn malformed(error: &Error) -> Self {
         Self {
             kind: "malformed",
-            reason: Some(format!("{error:#}")),
+            reason: Some(malformed_reason(error)),
         }
     }
 }

@@ -94,8 +94,11 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// Handles a message that cannot be decoded as `Input`.
     ///
     /// `{error:#}` has serde's own reason: "unexpected JSON: missing field `text` at line 1 column
-    /// 14". `message` is what the client sent. Default: closes the connection with 1007, and the
-    /// error with its sources as the reason.
+    /// 14". `message` is what the client sent. Default: closes the connection with 1007, and as the
+    /// reason the message of an [`ErrorKind::Codec`](crate::ErrorKind::Codec), with serde's own. If
+    /// your [`FromMessage`](crate::FromMessage) fails with another error, such as that of a query,
+    /// the reason does not contain it, and the log does. A hook of yours that sends `{error:#}` to
+    /// the client sends the whole error.
     ///
     /// ```
     /// # use seaway::{Context, Error, Json, Message, Result};
@@ -118,7 +121,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     ) -> impl Future<Output = crate::Result<()>> + Send {
         _ = message;
         let close = close_malformed(&error);
-        ctx.log_malformed();
+        ctx.log_malformed(&error);
         async move { Ok(ctx.close(close)?) }
     }
 
@@ -250,8 +253,14 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         async {}
     }
 
-    /// Returns the values that this consumer needs in its scope, which [`serve`](crate::serve)
-    /// checks before it accepts connections (default: none, so nothing is checked).
+    /// Returns the values that this consumer needs in its scope (default: none, so nothing is
+    /// checked).
+    ///
+    /// [`serve`](crate::serve) checks them before it accepts connections, if it serves a
+    /// [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter) or
+    /// [`PathRouter`](crate::routing::PathRouter); not those of a consumer that it serves without a
+    /// router, nor behind a tower layer around the router:
+    /// [there](crate::routing::ProtocolTypeRouter::required_state) check them yourself.
     ///
     /// `#[consumer]` returns what the fields of `#[derive(WebSocketConsumer)]` need. By hand:
     ///
