@@ -20,7 +20,7 @@ const MAX_REQUEST_ID: usize = 128;
 ///
 /// That of a request is created when something runs in it, or has a field to record: for a small
 /// page it would cost a quarter of the whole request.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) enum ConnectionSpan {
     /// That of a scope without a request.
     #[default]
@@ -33,7 +33,6 @@ tokio::task_local! {
     static CURRENT: ConnectionSpan;
 }
 
-#[derive(Debug)]
 pub(crate) struct Lazy {
     protocol: &'static str,
     path: Option<PathAndQuery>,

@@ -3,6 +3,7 @@
 use cookie::{Cookie, CookieJar};
 use http::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
+use std::{collections::BTreeSet, fmt};
 
 /// The cookies that a client sent, with percent-decoded values.
 ///
@@ -27,7 +28,7 @@ use percent_encoding::percent_decode_str;
 /// `Cookies` is an extractor: `handshake.extract::<Cookies>().await?`. To set a cookie in a
 /// WebSocket handshake, add a `Set-Cookie` header to the [response
 /// headers](crate::Handshake::reply_headers_mut).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Cookies(CookieJar);
 
 impl Cookies {
@@ -54,6 +55,14 @@ impl Cookies {
     }
 }
 
+/// Without the values, which may be secrets.
+impl fmt::Debug for Cookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: BTreeSet<_> = self.0.iter().map(Cookie::name).collect();
+        f.debug_tuple("Cookies").field(&names).finish()
+    }
+}
+
 /// Returns the cookies in the `Cookie` headers one by one, in the client's order.
 pub(crate) fn parse(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
     headers
@@ -77,6 +86,17 @@ mod tests {
     use super::*;
     use http::HeaderValue;
     use proptest::{collection::vec, prelude::*};
+
+    #[test]
+    fn the_debug_text_of_cookies_has_their_names_and_no_values() {
+        let mut headers = HeaderMap::new();
+        let cookies = HeaderValue::from_static("session=secret; lang=da");
+        headers.insert(header::COOKIE, cookies);
+
+        let text = format!("{:?}", Cookies::of(&headers));
+
+        assert_eq!(text, r#"Cookies({"lang", "session"})"#);
+    }
 
     fn headers<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> HeaderMap {
         let lines = lines.into_iter();

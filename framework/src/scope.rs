@@ -8,7 +8,14 @@ use crate::{
     rejection_log::{Peer, Rule},
 };
 use http::{Extensions, StatusCode, request, response};
-use std::{any::type_name, fmt, future::Future, net::SocketAddr, pin::Pin, str::FromStr};
+use std::{
+    any::{Any, type_name},
+    fmt,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    str::FromStr,
+};
 
 /// A kind of connection: the types of its opening head and of its connection.
 ///
@@ -103,7 +110,6 @@ pub type RunningHook<'a> = Pin<Box<dyn Future<Output = Result<(), Rejection>> + 
 /// assert_eq!(scope.get::<String>().unwrap(), "ana");
 /// assert_eq!(scope.query("lang").as_deref(), Some("da"));
 /// ```
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Scope<P: Protocol> {
     /// The opening head.
@@ -119,7 +125,7 @@ pub struct Scope<P: Protocol> {
 }
 
 /// The path parameters of all routers, outermost first.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 struct Params(Vec<(Box<str>, Box<str>)>);
 
 impl Params {
@@ -328,6 +334,23 @@ fn decode(text: &str) -> String {
         .into_owned()
 }
 
+/// Without the query and the values of headers, which may be secrets.
+impl<P: Protocol> fmt::Debug for Scope<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut scope = f.debug_struct("Scope");
+        scope.field("protocol", &P::NAME);
+        let head: &dyn Any = &*self.head;
+        if let Some(head) = head.downcast_ref::<request::Parts>() {
+            let names: Vec<_> = head.headers.keys().collect();
+            scope
+                .field("method", &head.method)
+                .field("path", &head.uri.path())
+                .field("headers", &names);
+        }
+        scope.field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
 impl<P: Protocol> fmt::Display for Scope<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} connection", P::NAME)
@@ -352,6 +375,21 @@ mod tests {
         fn on_response((): &mut (), _: ResponseHook) {}
         async fn reject((): (), _: impl Into<Rejection> + Send) -> Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn the_debug_text_of_a_scope_has_no_secrets() {
+        let request = Request::post("/rooms/7?token=secret")
+            .header("cookie", "session=secret")
+            .header("authorization", "Bearer secret");
+        let scope = Scope::<Pages>::new(request.body(()).unwrap().into_parts().0);
+
+        let text = format!("{scope:?}");
+
+        assert!(!text.contains("secret"), "{text}");
+        for part in ["pages", "POST", "/rooms/7", "cookie", "authorization"] {
+            assert!(text.contains(part), "{part} in {text}");
         }
     }
 

@@ -38,7 +38,7 @@ fn compact(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// A request head in little memory: a [`HeaderMap`] takes 100 bytes for each header, a [`Uri`] 88.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct PackedHead {
     /// The method, the URI, and each header's name and value, each behind its length.
     texts: Box<[u8]>,
