@@ -17,7 +17,7 @@ use crate::{
     message::Close,
     middleware::auth::{
         disconnect,
-        user::{Identify, Somebody},
+        user::{Identify, UserLookup},
     },
     name::GroupName,
     outage::{MAX_OUTAGE, Outage},
@@ -268,7 +268,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
         });
         revocations.add(Arc::new(LogOut(log_in.clone())));
         revocations.add(log_in.clone());
-        scope.insert(Somebody::<DjangoUser>(log_in.clone()));
+        scope.insert(UserLookup::<DjangoUser>(log_in.clone()));
         P::on_response(
             &mut connection,
             Box::new(move |reply| {
@@ -286,7 +286,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
 
     fn required_state(&self) -> RequiredState {
         let required = self.inner.required_state();
-        let required = required.without::<Somebody<DjangoUser>>();
+        let required = required.without::<UserLookup<DjangoUser>>();
         let required = required.with_remedy::<Session>(NOT_DJANGOS_SESSION);
         match self.config.source {
             UserSource::Tables(_) => required.without::<DjangoSession>(),

@@ -191,6 +191,29 @@ impl seaway::Authenticator for Staff {
     }
 }
 
+#[test]
+#[should_panic(expected = "write only ASCII letters, digits, hyphens and underscores")]
+fn a_realm_with_a_period_is_rejected() {
+    struct Dotted;
+    impl seaway::Authenticator for Dotted {
+        const REALM: &'static str = "shop.staff";
+        type User = String;
+        type Credentials = ();
+
+        fn id(&self, name: &String) -> String {
+            name.clone()
+        }
+        async fn load(&self, _: &str) -> seaway::Result<Option<String>> {
+            Ok(None)
+        }
+        async fn authenticate(&self, (): ()) -> seaway::Result<Option<String>> {
+            Ok(None)
+        }
+    }
+
+    _ = Auth::new(Dotted);
+}
+
 #[tokio::test]
 async fn a_user_of_one_type_is_not_a_user_of_another() {
     let channels = Channels::in_memory();

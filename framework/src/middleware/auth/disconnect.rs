@@ -52,9 +52,46 @@ pub(crate) fn group(realm: &str, id: &str) -> GroupName {
     })
 }
 
+/// The realms whose groups the framework uses for something else.
+const RESERVED: &[&str] = &["session", "sha256", "sse"];
+
+/// Returns what is wrong with the name of a realm, and what to write instead.
+pub(super) fn realm_mistake(realm: &str) -> Option<&'static str> {
+    if RESERVED.contains(&realm) {
+        return Some("Seaway has other groups of this name; write another one, such as \"staff\"");
+    }
+    // With a period, user `b.c` of realm `a` would have the group of user `c` of realm `a.b`.
+    let is_valid = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_');
+    match !realm.is_empty() && realm.bytes().all(is_valid) {
+        true => None,
+        false => {
+            Some("write only ASCII letters, digits, hyphens and underscores, such as \"staff\"")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_realm_names_the_groups_of_no_other_realm() {
+        for realm in ["user", "staff", "shop-7_b"] {
+            assert_eq!(realm_mistake(realm), None, "{realm}");
+        }
+        for realm in [
+            "",
+            "a.b",
+            "a b",
+            "a!b",
+            "caf\u{e9}",
+            "session",
+            "sse",
+            "sha256",
+        ] {
+            assert!(realm_mistake(realm).is_some(), "{realm}");
+        }
+    }
 
     #[test]
     fn every_id_has_a_group_of_its_own() {

@@ -3,9 +3,10 @@
 use super::{
     AuthSession, Authenticator,
     auth_session::{Credential, LogIn, Verify},
+    disconnect::realm_mistake,
     log_in_as::{LogInAs, LogInFuture, respond},
     token,
-    user::Somebody,
+    user::UserLookup,
 };
 use crate::{
     application::Application,
@@ -18,6 +19,7 @@ use crate::{
 };
 use http::StatusCode;
 use std::{
+    any::type_name,
     fmt,
     future::Future,
     sync::{
@@ -68,7 +70,18 @@ pub struct Auth<A> {
 
 impl<A: Authenticator> Auth<A> {
     /// Returns the middleware with the users of this authenticator.
+    ///
+    /// # Panics
+    /// If its [`REALM`](Authenticator::REALM) is not valid.
+    #[track_caller]
     pub fn new(authenticator: A) -> Self {
+        if let Some(mistake) = realm_mistake(A::REALM) {
+            panic!(
+                "the REALM {:?} of {} is not valid: {mistake}",
+                A::REALM,
+                type_name::<A>()
+            );
+        }
         Self {
             authenticator: Arc::new(authenticator),
             recheck: None,
@@ -207,7 +220,7 @@ where
             is_replied: AtomicBool::new(false),
             user: Mutex::new(None),
         });
-        scope.insert(Somebody::<A::User>(log_in.clone()));
+        scope.insert(UserLookup::<A::User>(log_in.clone()));
         scope.insert(AuthSession(log_in.clone()));
         let revocations = scope.extensions.get_or_insert_default::<Revocations>();
         revocations.add(log_in.clone());
@@ -235,7 +248,7 @@ where
     fn required_state(&self) -> RequiredState {
         let inner = self.inner.required_state();
         let inner = inner
-            .without::<Somebody<A::User>>()
+            .without::<UserLookup<A::User>>()
             .without::<AuthSession<A>>();
         // With tokens alone it needs no session.
         match self.auth.verify {

@@ -56,9 +56,9 @@ pub(crate) trait Identify<U>: Send + Sync {
 
 /// The value that [`Auth`](super::Auth), or another middleware that knows users of this type,
 /// inserts into the scope.
-pub(crate) struct Somebody<U>(pub(crate) Arc<dyn Identify<U>>);
+pub(crate) struct UserLookup<U>(pub(crate) Arc<dyn Identify<U>>);
 
-impl<U> Clone for Somebody<U> {
+impl<U> Clone for UserLookup<U> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
@@ -69,7 +69,7 @@ impl<U> Clone for Somebody<U> {
 /// # Errors
 /// [`ErrorKind::Missing`] if there is no [`Auth`](super::Auth) around this handler.
 pub(crate) async fn user_in<U: 'static>(extensions: &Extensions) -> Result<Option<U>> {
-    let Some(Somebody(somebody)) = extensions.get::<Somebody<U>>() else {
+    let Some(UserLookup(lookup)) = extensions.get::<UserLookup<U>>() else {
         let name = type_name::<U>();
         return Err(Error::new(
             ErrorKind::Missing,
@@ -78,19 +78,19 @@ pub(crate) async fn user_in<U: 'static>(extensions: &Extensions) -> Result<Optio
             ),
         ));
     };
-    let somebody = somebody.clone();
-    somebody.identify().await
+    let lookup = lookup.clone();
+    lookup.identify().await
 }
 
 /// Requires an [`Auth`](super::Auth) with users of this type.
 pub(super) fn required_user<U: 'static>() -> RequiredState {
     let name = format!("a User<{}>", type_name::<U>());
-    RequiredState::from_middleware::<Somebody<U>>(name, super::WRAP_IN_AUTH)
+    RequiredState::from_middleware::<UserLookup<U>>(name, super::WRAP_IN_AUTH)
 }
 
 /// Returns path and query of the HTTP request, as [`Auth`](super::Auth) saw them.
 pub(super) fn page_in<U: 'static>(extensions: &Extensions) -> Option<&str> {
-    extensions.get::<Somebody<U>>()?.0.page()
+    extensions.get::<UserLookup<U>>()?.0.page()
 }
 
 /// Returns the rejection of a client that is not logged in.
