@@ -39,7 +39,7 @@ use std::{fmt, sync::Arc};
 /// use serde_json::json;
 ///
 /// async fn begin(session: &Session) -> Result<()> {
-///     session.clear().await;
+///     session.clear();
 ///     session.insert_value("basket", json!([1, 2])).await?;
 ///     Ok(session.cycle_id().await?)
 /// }
@@ -144,7 +144,7 @@ impl Session {
     /// Removes all values, without reading them.
     ///
     /// The session itself goes on; [`flush`](Self::flush) ends it.
-    pub async fn clear(&self) {
+    pub fn clear(&self) {
         let mut state = self.0.state();
         state.stage.clear();
         state.is_modified = true;
@@ -154,7 +154,7 @@ impl Session {
     ///
     /// A client whose cookie names a session counts as one with values, also if that session no
     /// longer exists.
-    pub async fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         let stage = &self.0.state().stage;
         stage.id().is_none() && stage.values().is_none_or(|values| values.is_empty())
     }
@@ -265,7 +265,7 @@ impl Session {
     /// # Cancel safety
     /// Once it has begun, the session ends in any case.
     pub async fn flush(&self) -> Result<()> {
-        self.clear().await;
+        self.clear();
         let core = self.0.clone();
         complete(async move { core.end().await }).await
     }

@@ -72,7 +72,7 @@ async fn values_that_were_cleared_unread_are_replaced_in_the_store() {
     let id = stored(&store, &["old"]).await;
     let session = session(&store, Some(id));
 
-    session.clear().await;
+    session.clear();
     session.insert("new", 1).await.unwrap();
 
     assert_eq!(session.get_value("old").await.unwrap(), None);
@@ -550,7 +550,7 @@ async fn a_session_that_was_cleared_unread_is_saved_under_its_id() {
     let id = stored(&store, &["a"]).await;
     let here = session(&store, Some(id));
 
-    here.clear().await;
+    here.clear();
     here.save().await.unwrap();
 
     assert_eq!(here.id(), Some(id));

@@ -203,7 +203,7 @@ impl<A: Authenticator> LogIn<A> {
         let kept = self.kept(user);
         let before = session.get::<StoredLogIn>(&Self::key()).await?;
         if before.is_some_and(|before| before.id != kept.id) {
-            session.clear().await;
+            session.clear();
         }
         session.cycle_id().await?;
         session.insert(&Self::key(), kept).await?;
