@@ -105,7 +105,7 @@ impl LocalQueues {
     pub fn send(&self, channel: &ChannelName, job: Envelope) -> Result<()> {
         check(channel)?;
         let now = Instant::now();
-        let expires = now.checked_add(self.0.expiry).unwrap_or_else(far_future);
+        let expires = deadline_after(self.0.expiry);
         let mut queues = self.0.queues();
         self.sweep(&mut queues, now);
         let queue = queues.by_channel.entry(channel.clone()).or_default();
@@ -126,10 +126,10 @@ impl LocalQueues {
     /// [`ErrorKind::Name`] if the name is not that of a worker queue.
     ///
     /// # Cancel safety
-    /// Cancel safe: no job is lost.
+    /// Safe: no job is lost.
     pub async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>> {
         check(channel)?;
-        let deadline = Instant::now().checked_add(wait).unwrap_or_else(far_future);
+        let deadline = deadline_after(wait);
         let receiver = JobReceiver::new(self, channel);
         loop {
             let mut arrived = std::pin::pin!(receiver.arrival.notified());
@@ -278,10 +278,11 @@ fn check(channel: &ChannelName) -> Result<()> {
     Err(Error::new(ErrorKind::Name, message))
 }
 
-/// Returns a time that never comes, for a duration that is too long to add.
-fn far_future() -> Instant {
+/// Returns the time after a duration from now; one that the clock cannot represent is 30 years away.
+pub(super) fn deadline_after(limit: Duration) -> Instant {
     const THIRTY_YEARS: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
-    Instant::now() + THIRTY_YEARS
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or_else(|| now + THIRTY_YEARS)
 }
 
 impl fmt::Debug for LocalQueues {

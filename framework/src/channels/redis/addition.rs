@@ -1,7 +1,7 @@
 //! The addition of entries to queues, which Redis does at once for several queues.
 
 use super::{
-    publisher::{Command, Fate},
+    publisher::{Command, Fate, Purpose},
     queue_owners::GroupProxy,
     received::ReceivedLog,
     script::Script,
@@ -90,6 +90,7 @@ pub(super) fn seaway_limit(capacity: usize) -> usize {
 }
 
 impl Command for Addition<'_> {
+    const PURPOSE: Purpose = Purpose::SEND_EVENT;
     type Reply = Vec<i64>;
 
     async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {

@@ -3,7 +3,7 @@
 use super::{
     coding::{Coding, Recipients},
     host::Host,
-    publisher::{Command, Fate},
+    publisher::{Command, Fate, Purpose},
     received::ReceivedLog,
 };
 use crate::{
@@ -74,6 +74,7 @@ struct Publication<'a> {
 }
 
 impl Command for Publication<'_> {
+    const PURPOSE: Purpose = Purpose::SEND_EVENT;
     type Reply = ();
 
     async fn send(&self, up: &mut Up) -> RedisResult<()> {

@@ -7,11 +7,13 @@ use super::{
     restart,
 };
 use crate::{
+    channels::queues::deadline_after,
     error::{Error, ErrorKind, Result},
     redis_link::{CommandFault, Link, Server, Up, are_two_runs},
 };
 use redis::{RedisError, RedisResult};
 use std::{
+    fmt,
     future::{Future, pending},
     sync::Arc,
     time::Duration,
@@ -34,6 +36,8 @@ pub(super) struct Publisher {
 
 /// A command that sends an event, or a query before it.
 pub(super) trait Command: Sync {
+    /// What it is for, as errors name it.
+    const PURPOSE: Purpose;
     type Reply: Send;
 
     /// Sends the command once.
@@ -42,6 +46,38 @@ pub(super) trait Command: Sync {
     /// Returns what happened to the event, if its connection broke before Redis replied and Redis
     /// has ended; `since` is the number of events received before it was sent.
     fn fate(&self, received: &ReceivedLog, since: u64) -> Fate;
+}
+
+/// What a command is for: "Redis refused to read a topic", "a topic was not read".
+#[derive(Clone, Copy)]
+pub(super) struct Purpose {
+    pub(super) verb: &'static str,
+    pub(super) participle: &'static str,
+    pub(super) object: &'static str,
+}
+
+impl Purpose {
+    pub(super) const SEND_EVENT: Self = Self {
+        verb: "send",
+        participle: "sent",
+        object: "an event",
+    };
+
+    /// Returns the purpose of a query for this object.
+    pub(super) const fn read(object: &'static str) -> Self {
+        Self {
+            verb: "read",
+            participle: "read",
+            object,
+        }
+    }
+
+    fn is_unknown(self, why: impl fmt::Display) -> String {
+        let Self {
+            participle, object, ..
+        } = self;
+        format!("it is not known whether {object} was {participle}: {why}")
+    }
 }
 
 /// What happened to an event whose connection broke before Redis acknowledged it.
@@ -81,16 +117,17 @@ impl Publisher {
         let mut refused = None;
         loop {
             if refused.is_some() && Instant::now() >= deadline {
-                return Err(self.not_sent(refused));
+                return Err(self.expired(C::PURPOSE, refused));
             }
             let ready = timeout_at(deadline, self.ready()).await;
-            let (mut up, receives_on) = ready.map_err(|_| self.not_sent(refused.take()))?;
+            let (mut up, receives_on) =
+                ready.map_err(|_| self.expired(C::PURPOSE, refused.take()))?;
             let received_before = self.received.count();
             let sending = command.send(&mut up);
             let error = match timeout_at(deadline, sending).await {
                 Ok(Ok(reply)) => return Ok(reply),
                 Ok(Err(error)) => error,
-                Err(_) => return Err(self.unconfirmed(None)),
+                Err(_) => return Err(self.unconfirmed(C::PURPOSE, None)),
             };
             match self.link.fault(up.generation, &error) {
                 Some(CommandFault::Broken) => {}
@@ -105,11 +142,13 @@ impl Publisher {
                     continue;
                 }
                 None if self.link.replace_if_shifted(up.generation, &error) => {
-                    let message = "it is not known whether an event was sent: the reply of Redis is malformed, or that to another command";
+                    let why = "the reply of Redis is malformed, or that to another command";
+                    let message = C::PURPOSE.is_unknown(why);
                     return Err(Error::new(ErrorKind::Unconfirmed, message).with_source(error));
                 }
                 None => {
-                    let message = "Redis refused to send an event";
+                    let Purpose { verb, object, .. } = C::PURPOSE;
+                    let message = format!("Redis refused to {verb} {object}");
                     return Err(Error::new(ErrorKind::Layer, message).with_source(error));
                 }
             }
@@ -121,7 +160,7 @@ impl Publisher {
             };
             match timeout_at(deadline, fate).await {
                 Ok(Fate::NotSent) => {}
-                Ok(Fate::Unknown) | Err(_) => return Err(self.unconfirmed(Some(error))),
+                Ok(Fate::Unknown) | Err(_) => return Err(self.unconfirmed(C::PURPOSE, Some(error))),
             }
         }
     }
@@ -198,14 +237,17 @@ impl Publisher {
     }
 
     /// Returns the error at the deadline. `refused`: with which error a server refused it last.
-    fn not_sent(&self, refused: Option<RedisError>) -> Error {
+    fn expired(&self, purpose: Purpose, refused: Option<RedisError>) -> Error {
         let seconds = self.timeout.as_secs_f32();
         let why = match self.health() {
             Err(error) => error.to_string(),
             Ok(()) if refused.is_some() => "no server runs the command".to_owned(),
             Ok(()) => "Redis has only just become available again".to_owned(),
         };
-        let message = format!("an event was not sent within {seconds} s: {why}");
+        let Purpose {
+            participle, object, ..
+        } = purpose;
+        let message = format!("{object} was not {participle} within {seconds} s: {why}");
         let error = Error::new(ErrorKind::Layer, message);
         match refused {
             Some(refused) => error.with_source(refused),
@@ -213,15 +255,13 @@ impl Publisher {
         }
     }
 
-    fn unconfirmed(&self, source: Option<RedisError>) -> Error {
-        let message = match source {
-            Some(_) => "it is not known whether an event was sent: the connection to Redis broke before the acknowledgement".to_owned(),
-            None => format!(
-                "it is not known whether an event was sent: Redis has not acknowledged it within {} s",
-                self.timeout.as_secs_f32()
-            ),
+    fn unconfirmed(&self, purpose: Purpose, source: Option<RedisError>) -> Error {
+        let seconds = self.timeout.as_secs_f32();
+        let why = match source {
+            Some(_) => "the connection to Redis broke before the acknowledgement".to_owned(),
+            None => format!("Redis has not acknowledged it within {seconds} s"),
         };
-        let error = Error::new(ErrorKind::Unconfirmed, message);
+        let error = Error::new(ErrorKind::Unconfirmed, purpose.is_unknown(why));
         match source {
             Some(source) => error.with_source(source),
             None => error,
@@ -229,16 +269,18 @@ impl Publisher {
     }
 }
 
-/// Returns a deadline; one that the clock cannot represent is 30 years away.
-pub(super) fn deadline_after(limit: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(limit)
-        .unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 3600))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_names_what_the_command_is_for() {
+        let read = Purpose::read("a topic");
+        assert_eq!(
+            read.is_unknown("why"),
+            "it is not known whether a topic was read: why"
+        );
+    }
 
     #[test]
     fn an_equal_event_that_was_received_confirms_nothing() {

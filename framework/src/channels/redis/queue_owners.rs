@@ -2,7 +2,7 @@
 
 use super::{
     heartbeat::{heartbeat_key, heartbeat_ttl},
-    publisher::{Command, Fate, Publisher},
+    publisher::{Command, Fate, Publisher, Purpose},
     received::ReceivedLog,
     script::Script,
 };
@@ -165,6 +165,7 @@ impl Owner {
 struct HeartbeatKeys(Vec<String>);
 
 impl Command for HeartbeatKeys {
+    const PURPOSE: Purpose = Purpose::read("the heartbeat of another process");
     type Reply = Vec<i64>;
 
     async fn send(&self, up: &mut Up) -> RedisResult<Vec<i64>> {

@@ -5,7 +5,7 @@ use super::{
     coding::{Coding, Recipients, since_epoch},
     heartbeat::heartbeat_key,
     names::{HostNames, is_of_seaway, is_proxy},
-    publisher::{Command, Fate, Publisher},
+    publisher::{Command, Fate, Publisher, Purpose},
     queue_owners::{GroupProxy, QueueOwners},
     received::ReceivedLog,
 };
@@ -320,6 +320,7 @@ struct MembersQuery {
 }
 
 impl Command for MembersQuery {
+    const PURPOSE: Purpose = Purpose::read("the list of a group's members");
     type Reply = Vec<Vec<u8>>;
 
     async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {

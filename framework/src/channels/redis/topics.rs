@@ -18,7 +18,7 @@ use super::{
     host::Host,
     names::HostNames,
     publish,
-    publisher::{Command, Fate},
+    publisher::{Command, Fate, Purpose},
     received::ReceivedLog,
     script::Script,
 };
@@ -294,6 +294,7 @@ struct Append {
 }
 
 impl Command for Append {
+    const PURPOSE: Purpose = Purpose::SEND_EVENT;
     type Reply = String;
 
     async fn send(&self, up: &mut Up) -> RedisResult<String> {
@@ -342,6 +343,7 @@ struct Read<'a> {
 }
 
 impl Command for Read<'_> {
+    const PURPOSE: Purpose = Purpose::read("a topic");
     type Reply = Vec<Vec<u8>>;
 
     async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {
