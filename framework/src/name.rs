@@ -53,7 +53,8 @@ impl ChannelName {
         if valid && name.len() <= LONGEST {
             return Ok(Self(name));
         }
-        Err(invalid_name("channel", &name))
+        let grammar = "then for the channel of a consumer a `!` and more of the same";
+        Err(invalid_name("channel", grammar, &name))
     }
 
     /// Returns the name as a string slice.
@@ -78,7 +79,7 @@ impl GroupName {
         if !name.is_empty() && is_clean(&name) && name.len() <= LONGEST {
             return Ok(Self(name));
         }
-        Err(invalid_name("group", &name))
+        Err(invalid_name("group", "", &name))
     }
 
     /// Returns the name as a string slice.
@@ -160,12 +161,13 @@ pub(crate) fn is_layer_prefix(prefix: &str) -> bool {
 
 /// Returns the error for an invalid name, which may come from a client: it is escaped and
 /// truncated.
-fn invalid_name(what: &str, name: &str) -> Error {
+fn invalid_name(what: &str, further: &str, name: &str) -> Error {
     let shown: String = name.chars().take(40).collect();
+    let comma = if further.is_empty() { "" } else { ", " };
     Error::new(
         ErrorKind::Name,
         format!(
-            "{shown:?} is not a {what} name: use 1 to {LONGEST} ASCII letters, digits, hyphens, underscores or periods"
+            "{shown:?} is not a {what} name: use 1 to {LONGEST} ASCII letters, digits, hyphens, underscores or periods{comma}{further}"
         ),
     )
 }
@@ -197,6 +199,22 @@ mod tests {
             assert_eq!(ChannelName::new(name).is_ok(), channel, "channel {name:?}");
             assert_eq!(GroupName::new(name).is_ok(), group, "group {name:?}");
         }
+    }
+
+    #[test]
+    fn the_error_states_the_grammar_of_its_kind() {
+        let channel = ChannelName::new("a b").unwrap_err().to_string();
+        let group = GroupName::new("a b").unwrap_err().to_string();
+
+        assert!(
+            channel.starts_with("\"a b\" is not a channel name"),
+            "{channel}"
+        );
+        assert!(channel.contains("a `!` and more of the same"), "{channel}");
+        assert!(
+            group.ends_with("hyphens, underscores or periods"),
+            "{group}"
+        );
     }
 
     #[test]
