@@ -44,8 +44,11 @@ pub trait Application<P: Protocol>: Send + Sync + 'static {
         connection: P::Connection,
     ) -> impl Future<Output = crate::Result<()>> + Send;
 
-    /// Returns the values that this application needs in its scopes, which [`serve`](crate::serve)
-    /// checks before it accepts connections (default: none, so nothing is checked).
+    /// Returns the values that this application needs in its scopes (default: none, so nothing is
+    /// checked).
+    ///
+    /// [`serve`](crate::serve) checks those of a router before it accepts connections; see
+    /// [`ProtocolTypeRouter::required_state`](crate::routing::ProtocolTypeRouter::required_state).
     ///
     /// Middleware returns what its inner application needs, without what it provides itself:
     /// `self.inner.required_state().without::<Visit>()`. If it keeps the default, a value that is

@@ -12,7 +12,7 @@ use std::{
 /// The values and path parameters that an application needs; checked before the server starts.
 ///
 /// Consumers and extractors report what they need, and middleware and routers remove what they
-/// provide. Before it accepts connections, [`serve`](crate::serve) fails with
+/// provide. Before it accepts the connections of a router, [`serve`](crate::serve) fails with
 /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if anything is left that no start-up function
 /// has returned.
 ///

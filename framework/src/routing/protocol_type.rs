@@ -132,9 +132,9 @@ impl ProtocolTypeRouter {
     /// Returns the values that the HTTP and WebSocket applications need in their scopes, and that
     /// no middleware inside this router provides.
     ///
-    /// [`serve`](crate::serve) checks them. Under another server, or inside a tower middleware,
-    /// check them yourself: `running.check(app.required_state())?`, or, without start-up functions,
-    /// `app.required_state().check()?`.
+    /// [`serve`](crate::serve) checks them. Under another server, inside a tower middleware, or of a
+    /// consumer without a router, check them yourself: `running.check(app.required_state())?`, or,
+    /// without start-up functions, `app.required_state().check()?`.
     pub fn required_state(&self) -> RequiredState {
         let pages = self.get::<Http>().map(Application::required_state);
         let sockets = self.get::<WebSocket>().map(Application::required_state);

@@ -141,8 +141,14 @@ pub trait HttpConsumer: Sized + Send + 'static {
         async {}
     }
 
-    /// Returns the values that this consumer needs in its scope, which [`serve`](crate::serve)
-    /// checks before it accepts connections (default: none, so nothing is checked).
+    /// Returns the values that this consumer needs in its scope (default: none, so nothing is
+    /// checked).
+    ///
+    /// [`serve`](crate::serve) checks them before it accepts connections, if it serves a
+    /// [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter) or
+    /// [`PathRouter`](crate::routing::PathRouter); not those of a consumer that it serves without a
+    /// router, nor behind a tower layer around the router:
+    /// [there](crate::routing::ProtocolTypeRouter::required_state) check them yourself.
     ///
     /// `RequiredState::of::<Database>()` requires a value for `handshake.state::<Database>()`.
     ///
