@@ -72,14 +72,14 @@ pub trait FromScope<P: Protocol>: Sized {
 pub struct ClientAddr(pub SocketAddr);
 
 /// Returns the error for a connection without a client address.
-pub(crate) fn nowhere() -> Error {
+pub(crate) fn no_address() -> Error {
     let message = "the client has no address: it did not connect over a network to seaway::serve; extract an Option<ClientAddr>";
     Error::new(ErrorKind::Missing, message)
 }
 
 impl<P: OpensOverHttp> FromScope<P> for ClientAddr {
     async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
-        let client = scope.client.ok_or_else(nowhere)?;
+        let client = scope.client.ok_or_else(no_address)?;
         Ok(Self(client))
     }
 }

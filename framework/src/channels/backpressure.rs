@@ -82,12 +82,12 @@ impl FullMailboxes {
         let now = Instant::now();
         let mut state = self.state();
         state.most = state.most.max(state.full.len());
-        let mut is_somebody_stalled = false;
+        let mut has_stalled_receiver = false;
         state.full.retain_mut(|full| match full.look(now) {
             MailboxProgress::Waiting => true,
             MailboxProgress::Emptied => false,
             MailboxProgress::Stalled => {
-                is_somebody_stalled = true;
+                has_stalled_receiver = true;
                 false
             }
         });
@@ -95,7 +95,7 @@ impl FullMailboxes {
         if let Some(since) = state.waiting_since {
             let waited = now - since;
             let are_few = state.most.saturating_mul(FEW) <= open;
-            if is_somebody_stalled || is_empty && are_few && waited > SHORT_WAIT {
+            if has_stalled_receiver || is_empty && are_few && waited > SHORT_WAIT {
                 state.rests_until = now.checked_add(waited * REST);
             }
         }

@@ -66,7 +66,7 @@ impl Envelope {
 }
 
 impl Channels {
-    /// Closes one consumer's connection with this code and reason, in whichever process it is.
+    /// Closes one consumer's connection with this code and reason, in this process or another.
     ///
     /// If the consumer no longer exists, nothing happens. The request overtakes everything else
     /// that waits for the consumer; a running hook gets the grace period.

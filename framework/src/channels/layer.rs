@@ -90,7 +90,7 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// Opens a new channel, whose group memberships end when the mailbox is dropped.
     async fn open(&self) -> Result<Mailbox>;
 
-    /// Sends an envelope to one consumer, in whichever process it is, or to a
+    /// Sends an envelope to one consumer, in this process or another, or to a
     /// [worker queue](ChannelName::is_worker_queue).
     ///
     /// If the consumer no longer exists, the envelope is dropped without an error. A queue keeps it
@@ -234,7 +234,7 @@ impl Channels {
         self.layer().open().await
     }
 
-    /// Sends an event to one consumer, in whichever process it is, or a job to a
+    /// Sends an event to one consumer, in this process or another, or a job to a
     /// [worker queue](ChannelName::is_worker_queue).
     ///
     /// If the consumer no longer exists, the event is dropped without an error. A job waits until a

@@ -103,7 +103,7 @@ impl<E: Event> GroupEvents<E> {
     /// taken. The listener remains usable.
     ///
     /// # Cancel safety
-    /// Cancel safe: no event is lost.
+    /// Safe: no event is lost.
     pub async fn next(&mut self) -> Result<Shared<E>, Missed> {
         poll_fn(|cx| self.poll(cx)).await
     }

@@ -245,8 +245,8 @@ impl LocalChannels {
         self.0.deliveries.fetch_add(deliveries, Ordering::Relaxed);
     }
 
-    /// Has `departed` called for each group that a channel was present in when it was closed. Only
-    /// the first call has an effect.
+    /// Sets the function that is called for each group that a channel was present in when it was
+    /// closed. Only the first call has an effect.
     pub(super) fn on_departure(
         &self,
         departed: impl Fn(&GroupName, &ChannelName) + Send + Sync + 'static,
@@ -254,8 +254,8 @@ impl LocalChannels {
         _ = self.0.departed.set(Box::new(departed));
     }
 
-    /// Has `counted` called, with locks held, for each group that has more or fewer members than
-    /// before. Only the first call has an effect.
+    /// Sets the function that is called, with locks held, for each group that has more or fewer
+    /// members than before. Only the first call has an effect.
     #[cfg(feature = "redis")]
     pub(super) fn on_member_count(&self, counted: impl Fn(&GroupName) + Send + Sync + 'static) {
         _ = self.0.counted.set(Box::new(counted));

@@ -5,16 +5,16 @@ use http::{HeaderMap, header};
 /// Adds headers to a reply. A header that the reply already has is kept as it is; cookies add up.
 pub(super) fn complete(reply: &mut HeaderMap, more: &mut HeaderMap) {
     let mut name = None;
-    let mut is_said = false;
+    let mut is_kept = false;
     for (next, value) in more.drain() {
         // `drain` yields further values of the same header without its name.
         if next.is_some() {
             name = next;
-            is_said = name
+            is_kept = name
                 .as_ref()
                 .is_some_and(|name| *name != header::SET_COOKIE && reply.contains_key(name));
         }
-        if let (false, Some(name)) = (is_said, &name) {
+        if let (false, Some(name)) = (is_kept, &name) {
             reply.append(name, value);
         }
     }

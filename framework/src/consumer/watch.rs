@@ -143,7 +143,7 @@ pub(crate) async fn revoked(revocations: &Revocations, channels: Option<&Channel
             if let Poll::Ready(close) = poll_end(mailbox, Some(&mut watch), cx) {
                 return Poll::Ready(close);
             }
-            // Of events, which are for others, the mailbox must not become full.
+            // Nobody reads the events here: they are dropped, so that the mailbox does not fill up.
             if (0..AT_ONCE).all(|_| mailbox.poll_event(cx).is_ready()) {
                 cx.waker().wake_by_ref();
             }

@@ -125,7 +125,7 @@ impl Lifespan {
     /// parameter of a function.
     ///
     /// # Cancel safety
-    /// Not cancel safe: if the future is dropped, what had started is not stopped.
+    /// Not safe: if the future is dropped, what had started is not stopped.
     pub async fn start(self) -> Result<Running> {
         let mut running = Running::new();
         match running.begin(self).await {

@@ -48,8 +48,8 @@ use tokio::{
 pub trait Listener: Send + 'static {
     /// Accepts the next connection.
     ///
-    /// It must not wait for that client, since no other one is accepted meanwhile: a handshake
-    /// belongs into the stream, which performs it when it is first read.
+    /// It must not wait for that client, since no other one is accepted meanwhile: the
+    /// returned stream performs a handshake, when it is first read.
     /// [`head_timeout`](crate::Serve::head_timeout) then limits it.
     ///
     /// # Errors

@@ -97,7 +97,7 @@ impl Running {
     /// Runs the shutdown functions in reverse order, each within its timeout.
     ///
     /// # Cancel safety
-    /// Not cancel safe: if the future is dropped, the functions that have not run yet never run.
+    /// Not safe: if the future is dropped, the functions that have not run yet never run.
     pub async fn stop(mut self) {
         while let Some((function, limit)) = self.shutdown.pop() {
             match tokio::time::timeout(limit, catch_panic(|| function)).await {

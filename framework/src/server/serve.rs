@@ -434,7 +434,7 @@ impl<S> Serve<S> {
     /// Runs workers in the same process, beside the server.
     ///
     /// They start with it. When it stops, they take jobs until the last connection has ended, and
-    /// then finish those in hand, for up to [`drain_timeout`](Serve::drain_timeout) once more. The
+    /// then finish those that run, for up to [`drain_timeout`](Serve::drain_timeout) once more. The
     /// values of start-up functions are in the scope of each job, too. In a process of their own,
     /// workers run by [`serve_workers`](crate::serve_workers).
     ///

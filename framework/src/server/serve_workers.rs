@@ -21,7 +21,7 @@ use std::{
 ///
 /// Await the returned value. Each job is taken by exactly one worker of one process, and each
 /// channel runs one job at a time, unless [`concurrency`](ChannelNameRouter::concurrency) allows
-/// more. On Ctrl-C or SIGTERM it takes no more jobs, and returns once those in hand have ended.
+/// more. On Ctrl-C or SIGTERM it takes no more jobs, and returns once those that run have ended.
 /// What still runs after [`drain_timeout`](ServeWorkers::drain_timeout), or at a second Ctrl-C or
 /// SIGTERM, is aborted at an await.
 ///
@@ -55,7 +55,7 @@ use std::{
 /// logged, and do not end the workers.
 ///
 /// # Cancel safety
-/// Not cancel safe: if the future is dropped, running jobs are aborted, and one that was just taken
+/// Not safe: if the future is dropped, running jobs are aborted, and one that was just taken
 /// may be lost.
 pub fn serve_workers(channels: &Channels, router: ChannelNameRouter) -> ServeWorkers {
     ServeWorkers {

@@ -25,7 +25,7 @@ impl ShutdownSignal {
     /// Waits for the signal to stop. It occurs once.
     ///
     /// # Cancel safety
-    /// Cancel safe: no signal is lost.
+    /// Safe: no signal is lost.
     pub(super) async fn stop(&mut self) {
         match self {
             Self::Signals(signals) => signals.next().await,

@@ -73,7 +73,7 @@ impl RunningWorkers {
         }
     }
 
-    /// Takes no more jobs, and waits for those in hand: for `limit`, or until another stop signal.
+    /// Takes no more jobs, and waits for those that run: for `limit`, or until another stop signal.
     /// Then it aborts them.
     pub(super) async fn stop(mut self, limit: Duration, signal: &mut ShutdownSignal) {
         self.stop.cancel();
@@ -104,7 +104,7 @@ struct WorkerQueue {
 }
 
 impl WorkerQueue {
-    /// Takes and runs jobs until it is to stop, then waits for those in hand.
+    /// Takes and runs jobs until it is to stop, then waits for those that run.
     async fn serve(&self, stop: &CancellationToken) {
         let permits = Arc::new(Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS)));
         let mut jobs = JoinSet::new();

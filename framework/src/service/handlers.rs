@@ -3,7 +3,7 @@
 use crate::{
     cookies::Cookies,
     error::{AnyError, Error},
-    extract::{ClientAddr, nowhere},
+    extract::{ClientAddr, no_address},
     protocol::ConnectionHandle,
     rejection::Rejection,
 };
@@ -47,7 +47,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientAddr {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let client = client(parts).ok_or_else(nowhere)?;
+        let client = client(parts).ok_or_else(no_address)?;
         Ok(Self(client))
     }
 }

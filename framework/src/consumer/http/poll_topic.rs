@@ -60,13 +60,13 @@ impl<E: Event> HttpContext<TopicEvent<E>> {
         since: Option<Position>,
         wait: Duration,
     ) -> Result<Vec<Shared<TopicEvent<E>>>> {
-        let has_place = since.is_some();
+        let has_position = since.is_some();
         self.resume(topic, since).await?;
         let deadline = Instant::now().checked_add(wait);
         let mut events: Vec<Shared<TopicEvent<E>>> = Vec::new();
         let (mut is_recovered, mut is_gap) = (false, false);
         while events.len() < MOST_POLLED {
-            let has_news = events.len() > 1 || !has_place || is_gap;
+            let has_news = events.len() > 1 || !has_position || is_gap;
             let next = self.next_event();
             let next = match deadline {
                 _ if is_recovered && has_news => timeout(Duration::ZERO, next).await,

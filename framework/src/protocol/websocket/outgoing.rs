@@ -117,7 +117,7 @@ impl Sender {
     /// [`ErrorKind::Codec`] if the message cannot be encoded.
     ///
     /// # Cancel safety
-    /// Cancel safe: the message is queued whole or not at all.
+    /// Safe: the message is queued whole or not at all.
     pub async fn send(&self, message: impl IntoMessage) -> Result<()> {
         self.queue(message.into_message()?, SendSource::Anyone)
             .await

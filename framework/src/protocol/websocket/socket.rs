@@ -143,7 +143,7 @@ impl Socket {
     /// The message comes from an untrusted client. Its size is limited; its content is not.
     ///
     /// # Cancel safety
-    /// Cancel safe: if another `select!` branch wins, nothing that was received is lost.
+    /// Safe: if another `select!` branch wins, nothing that was received is lost.
     pub async fn receive(&mut self) -> Option<Message> {
         poll_fn(|cx| match self.poll_receive(cx) {
             Poll::Ready(message) => Poll::Ready(message),
@@ -174,7 +174,7 @@ impl Socket {
     /// ([`is_sendable`](Close::is_sendable)) becomes [`Close::ERROR`].
     ///
     /// # Cancel safety
-    /// Not cancel safe: if the future is dropped, the connection ends without the handshake.
+    /// Not safe: if the future is dropped, the connection ends without the handshake.
     pub async fn close(mut self, close: impl Into<Close>) -> Close {
         if self.left.is_none() && !self.has_hung_up() {
             let stopping = poll_fn(|cx| Poll::Ready(self.is_stopping(cx))).await;
