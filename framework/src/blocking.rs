@@ -122,8 +122,9 @@ impl BlockingPool {
         SHARED.get_or_init(|| Self::new(SHARED_LIMIT)).clone()
     }
 
-    /// Makes this the [shared](BlockingPool::shared) pool: `BlockingPool::new(200).share()?`, at
-    /// the start of `main`.
+    /// Makes this the pool that all consumers without one of their own [share](BlockingPool::shared).
+    ///
+    /// Call it at the start of `main`: `BlockingPool::new(200).share()?`.
     ///
     /// # Errors
     /// [`ErrorKind::User`] if a shared pool is already set or in use.

@@ -107,7 +107,7 @@ impl Member {
     }
 }
 
-/// The effect of a join on the subscriptions of this process.
+/// Whether a channel that joins a group is its first member in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Membership {

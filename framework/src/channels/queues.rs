@@ -267,7 +267,7 @@ impl Drop for JobReceiver<'_> {
     }
 }
 
-/// Refuses the name of a consumer's channel.
+/// Checks that a channel is a worker queue, and not that of a consumer.
 fn check(channel: &ChannelName) -> Result<()> {
     if channel.is_worker_queue() {
         return Ok(());

@@ -42,19 +42,19 @@ pub struct RejectCrossSite;
 
 /// An application wrapped by [`RejectCrossSite`].
 #[derive(Clone, Debug)]
-pub struct WithoutCrossSite<A> {
+pub struct WithCrossSiteCheck<A> {
     inner: A,
 }
 
 impl<A> Layer<A> for RejectCrossSite {
-    type Service = WithoutCrossSite<A>;
+    type Service = WithCrossSiteCheck<A>;
 
     fn layer(&self, inner: A) -> Self::Service {
-        WithoutCrossSite { inner }
+        WithCrossSiteCheck { inner }
     }
 }
 
-impl<A: Application<Http>> Application<Http> for WithoutCrossSite<A> {
+impl<A: Application<Http>> Application<Http> for WithCrossSiteCheck<A> {
     async fn call(&self, scope: Scope<Http>, exchange: Exchange) -> crate::Result<()> {
         let head = &scope.head;
         if head.method.is_safe() || is_same_origin(&head.headers, &head.uri) {
@@ -74,7 +74,7 @@ impl<A: Application<Http>> Application<Http> for WithoutCrossSite<A> {
 fn is_same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
     match headers.get("sec-fetch-site") {
         Some(site) => matches!(site.as_bytes(), b"same-origin" | b"none"),
-        None => AllowedOrigins::same_origin().admits(&Origin::of(headers, uri)),
+        None => AllowedOrigins::same_origin().allows(&Origin::of(headers, uri)),
     }
 }
 

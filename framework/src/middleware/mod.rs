@@ -37,7 +37,7 @@ pub use self::{
     sessions::{Sessions, WithSession},
 };
 pub use self::{
-    cross_site::{RejectCrossSite, WithoutCrossSite},
+    cross_site::{RejectCrossSite, WithCrossSiteCheck},
     provide::{Provide, WithValue},
     sockets::WithWebSocketConfig,
 };

@@ -154,14 +154,14 @@ impl WorkerQueue {
         async move {
             let job = Job::from_bytes(envelope.as_bytes().clone());
             let outcome = catch_panic(|| application.call(scope, job)).await;
-            running.end(log_outcome(outcome));
+            running.end(log_job(outcome));
         }
         .instrument(span)
     }
 }
 
 /// Logs a job that did not succeed; returns the outcome to count.
-fn log_outcome(outcome: Result<crate::Result<()>>) -> &'static str {
+fn log_job(outcome: Result<crate::Result<()>>) -> &'static str {
     match outcome {
         Ok(Ok(())) => "done",
         Ok(Err(error)) => {

@@ -286,7 +286,7 @@ impl Coding {
     }
 }
 
-/// Refuses an event that is too large: a receiver would close its connection to Redis.
+/// Checks that an event is not too large: a receiver would close its connection to Redis.
 fn check_size(event: &[u8], largest: usize) -> Result<()> {
     let size = event.len();
     if size <= largest {

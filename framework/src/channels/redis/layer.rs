@@ -122,7 +122,7 @@ impl RedisChannelLayer {
             endpoints.map(|(number, endpoint)| Host::connect(number, endpoint, &shared));
         let hosts = try_join_all(connecting).await?;
         if !shared.names.are_sharded() {
-            refuse_one_server_twice(config.wire, &hosts)?;
+            check_servers_differ(config.wire, &hosts)?;
         }
         let times = Times::new(config.presence_lease, config.presence_grace);
         let presence = LocalPresence::with_store(&local, config.send_timeout, |sink| {
@@ -185,9 +185,9 @@ impl RedisChannelLayer {
     }
 }
 
-/// Refuses hosts of which two are one server: direct events would arrive twice over pub/sub, and a
+/// Checks that no two hosts are one server: direct events would arrive twice over pub/sub, and a
 /// process would read each queue on two connections, and so out of order.
-fn refuse_one_server_twice(wire: Wire, hosts: &[Host]) -> Result<()> {
+fn check_servers_differ(wire: Wire, hosts: &[Host]) -> Result<()> {
     for (number, host) in hosts.iter().enumerate() {
         for (earlier, other) in hosts[..number].iter().enumerate() {
             if host.is_one_with(other, wire) {

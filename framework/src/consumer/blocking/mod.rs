@@ -4,12 +4,12 @@
 //! | --- | --- |
 //! | `consumer.rs` | the trait that users write |
 //! | `handshake.rs`, `context.rs` | the parameters of its hooks |
-//! | `hooks.rs` | the application: its hooks on the pool, awaited or not |
+//! | `application.rs` | the application: its hooks on the pool, awaited or not |
 
+mod application;
 mod consumer;
 mod context;
 mod handshake;
-mod hooks;
 
 pub use self::{
     consumer::{BlockingApplication, BlockingConsumer},

@@ -3,9 +3,9 @@
 use super::{
     super::{Handshake, address::ConsumerAddress},
     HttpConsumer, HttpConsumerApplication, HttpContext,
-    common::HandlerState,
     context::BodyLimits,
     driver::HandlerDriver,
+    handler_state::HandlerState,
 };
 use crate::{
     application::Application,

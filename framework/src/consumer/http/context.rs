@@ -3,7 +3,7 @@
 use super::{
     super::{NoEvent, reply_headers::complete},
     body_sender::BodySender,
-    common::HandlerState,
+    handler_state::HandlerState,
     reply::{IntoReply, Reply, ReplyKind},
     sse::{self, Sse},
 };

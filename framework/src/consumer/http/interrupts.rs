@@ -1,6 +1,6 @@
 //! What ends a request from outside: its client leaves, the server stops, or a revocation.
 
-use super::{super::watch::ConditionWatch, common::HandlerState, sse};
+use super::{super::watch::ConditionWatch, handler_state::HandlerState, sse};
 use crate::{
     channels::MailboxSignal,
     message::{Close, spread},

@@ -13,15 +13,15 @@
 //! | `driver.rs` | the driver: one handler, and `disconnect` |
 //! | `disconnect.rs` | how a request ended |
 //! | `interrupts.rs` | what ends a request from outside |
-//! | `common.rs` | the state that driver and handler share |
+//! | `handler_state.rs` | the state that driver and handler share |
 
 mod application;
 mod body_sender;
-mod common;
 mod consumer;
 mod context;
 mod disconnect;
 mod driver;
+mod handler_state;
 mod interrupts;
 mod poll_topic;
 mod reply;

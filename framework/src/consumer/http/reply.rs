@@ -10,9 +10,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use std::fmt;
 
-/// The reply to a request: a whole response made by
-/// [`HttpContext::reply`](super::HttpContext::reply), or the end of a streamed one
-/// ([`BodySender::end`](super::BodySender::end), [`Sse::end`](super::Sse::end)).
+/// What the `handle` of an HTTP consumer returns: a whole response, or the end of a streamed one.
+///
+/// [`HttpContext::reply`](super::HttpContext::reply) makes the first,
+/// [`BodySender::end`](super::BodySender::end) and [`Sse::end`](super::Sse::end) the second.
 #[must_use = "a reply is sent when `handle` returns it"]
 pub struct Reply(pub(super) ReplyKind);
 

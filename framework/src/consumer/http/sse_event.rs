@@ -56,8 +56,8 @@ impl SseEvent {
         Ok(Self::text(text))
     }
 
-    /// Creates an event with a function, once per process for all streams that use the same
-    /// function.
+    /// Creates the server-sent event of a shared group event, once per process for all streams that
+    /// use the same function.
     ///
     /// ```
     /// use seaway::{Result, Shared, SseEvent};

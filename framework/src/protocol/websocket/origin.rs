@@ -64,7 +64,7 @@ impl AllowedOrigins {
         let patterns: Arc<[Pattern]> = parsed.collect();
         assert!(
             !patterns.is_empty(),
-            "an empty list of origins admits no page: name one, or use AllowedOrigins::same_origin()"
+            "an empty list of origins allows no page: name one, or use AllowedOrigins::same_origin()"
         );
         Self::of(Pages::List(patterns))
     }
@@ -164,7 +164,7 @@ impl AllowedOrigins {
         }
     }
 
-    pub(crate) fn admits(&self, origin: &Origin) -> bool {
+    pub(crate) fn allows(&self, origin: &Origin) -> bool {
         if matches!(self.pages, Pages::Any) {
             return true;
         }
@@ -173,7 +173,7 @@ impl AllowedOrigins {
             patterns.iter().any(|pattern| pattern.matches(site))
         };
         match &origin.page {
-            Page::Unsaid => true,
+            Page::Unstated => true,
             Page::Null => self.null,
             Page::File => self.file,
             Page::At(site) => match &self.pages {
@@ -200,7 +200,7 @@ pub(crate) struct Origin {
 enum Page {
     /// No `Origin`: the client is not a browser.
     #[default]
-    Unsaid,
+    Unstated,
     /// A page without an origin of its own.
     Null,
     /// A page from a file.
@@ -215,7 +215,7 @@ impl Origin {
     pub(crate) fn of(headers: &HeaderMap, uri: &Uri) -> Self {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let page = match (origins.next(), origins.next()) {
-            (None, _) => Page::Unsaid,
+            (None, _) => Page::Unstated,
             (Some(origin), None) => Page::parse(origin.as_bytes()),
             (Some(_), Some(_)) => Page::Unreadable,
         };
@@ -248,7 +248,7 @@ impl Page {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.page {
-            Page::Unsaid => f.write_str("no Origin header"),
+            Page::Unstated => f.write_str("no Origin header"),
             Page::Null => {
                 f.write_str("the page has the origin null, see AllowedOrigins::allow_null")
             }
@@ -335,8 +335,8 @@ impl Pattern {
         match text {
             "" => return Err("it is empty"),
             "*" => return Err("for every page use AllowedOrigins::any()"),
-            "null" => return Err("pages without an origin are admitted by allow_null()"),
-            "file://" => return Err("pages from files are admitted by allow_file()"),
+            "null" => return Err("pages without an origin are allowed by allow_null()"),
+            "file://" => return Err("pages from files are allowed by allow_file()"),
             _ => {}
         }
         if text.contains(|character: char| character == ',' || character.is_whitespace()) {
@@ -481,7 +481,7 @@ mod tests {
     #[test]
     fn the_same_origin_is_host_and_port() {
         let rule = AllowedOrigins::same_origin();
-        for (origin, host, admitted) in [
+        for (origin, host, allowed) in [
             ("https://a.example", "a.example", true),
             ("https://a.example", "a.example:443", true),
             ("https://A.example", "a.EXAMPLE", true),
@@ -509,16 +509,16 @@ mod tests {
             ("https://a.example/?page", "a.example", false),
         ] {
             assert_eq!(
-                rule.admits(&from(origin, host)),
-                admitted,
+                rule.allows(&from(origin, host)),
+                allowed,
                 "{origin} at {host}"
             );
         }
     }
 
     #[test]
-    fn a_list_admits_what_it_names() {
-        for (pattern, origin, admitted) in [
+    fn a_list_allows_what_it_names() {
+        for (pattern, origin, allowed) in [
             ("a.example", "https://a.example:8443", true),
             ("a.example", "http://sub.a.example", false),
             (".a.example", "http://x.y.a.example:99", true),
@@ -552,17 +552,17 @@ mod tests {
         ] {
             let rule = AllowedOrigins::list([pattern]);
             assert_eq!(
-                rule.admits(&from(origin, "h")),
-                admitted,
+                rule.allows(&from(origin, "h")),
+                allowed,
                 "{pattern} for {origin}"
             );
         }
     }
 
     #[test]
-    fn the_settings_of_a_django_site_admit_its_pages() {
+    fn the_settings_of_a_django_site_allow_its_pages() {
         let debug: &[&str] = &[];
-        for (hosts, trusted, origin, admitted) in [
+        for (hosts, trusted, origin, allowed) in [
             (&["a.example"][..], &[][..], "https://a.example", true),
             (&["A.example"], &[], "http://a.EXAMPLE:8000", true),
             (&["a.example"], &[], "https://sub.a.example", false),
@@ -630,8 +630,8 @@ mod tests {
             let rule = AllowedOrigins::django(hosts.iter().copied(), trusted.iter().copied());
             let origin = from(origin, "served.example");
             assert_eq!(
-                rule.admits(&origin),
-                admitted,
+                rule.allows(&origin),
+                allowed,
                 "{hosts:?} {trusted:?} {origin}"
             );
         }
@@ -672,8 +672,8 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_is_no_browser_is_admitted() {
-        assert!(AllowedOrigins::same_origin().admits(&Origin::default()));
+    fn a_client_that_is_no_browser_is_allowed() {
+        assert!(AllowedOrigins::same_origin().allows(&Origin::default()));
     }
 
     #[test]
@@ -689,7 +689,7 @@ mod tests {
             AllowedOrigins::list(["http://a"]),
             AllowedOrigins::same_origin().allow_null().allow_file(),
         ] {
-            assert!(!rule.admits(&both), "{rule:?}");
+            assert!(!rule.allows(&both), "{rule:?}");
         }
     }
 
@@ -707,9 +707,9 @@ mod tests {
             ),
             (AllowedOrigins::any(), true, true),
         ] {
-            assert_eq!(rule.admits(&from("null", "h")), null, "{rule:?}");
-            assert_eq!(rule.admits(&from("file://", "h")), file, "{rule:?}");
-            assert!(!rule.admits(&from("", "h")) || matches!(rule.pages, Pages::Any));
+            assert_eq!(rule.allows(&from("null", "h")), null, "{rule:?}");
+            assert_eq!(rule.allows(&from("file://", "h")), file, "{rule:?}");
+            assert!(!rule.allows(&from("", "h")) || matches!(rule.pages, Pages::Any));
         }
     }
 
@@ -754,7 +754,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "admits no page")]
+    #[should_panic(expected = "allows no page")]
     fn an_empty_list_panics() {
         _ = AllowedOrigins::list([]);
     }

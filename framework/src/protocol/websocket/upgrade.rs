@@ -125,7 +125,7 @@ impl Upgrade {
     ///
     /// [`accept`](Upgrade::accept) rejects it otherwise; check before you do anything that matters.
     pub fn is_origin_allowed(&self) -> bool {
-        self.allowed_origins.admits(&self.origin)
+        self.allowed_origins.allows(&self.origin)
     }
 
     /// Accepts the handshake, after the response hooks have run.
