@@ -107,7 +107,7 @@ impl Member {
     }
 }
 
-/// Whether a channel that joins a group is its first member in this process.
+/// The place of a channel that joins a group among its members in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Membership {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use std::fmt;
 
-/// What the `handle` of an HTTP consumer returns: a whole response, or the end of a streamed one.
+/// The reply of an HTTP consumer: a whole response, or the end of a streamed one.
 ///
 /// [`HttpContext::reply`](super::HttpContext::reply) makes the first,
 /// [`BodySender::end`](super::BodySender::end) and [`Sse::end`](super::Sse::end) the second.
