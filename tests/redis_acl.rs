@@ -163,6 +163,27 @@ async fn a_restricted_user_may_do_what_topics_need() {
 }
 
 #[tokio::test]
+async fn the_error_of_a_user_who_may_not_read_a_topic_says_so() {
+    let redis = Redis::new().await;
+    let url = restricted(&redis, &[rules("groups")]).await;
+    let channels = Channels::redis(url.as_str()).await.unwrap();
+    let lot = channels.topic::<Said>("lot.7").unwrap();
+
+    let Err(reading) = lot.listen(None).await else {
+        panic!("a topic was read without permission")
+    };
+    let sending = lot.send(&Said::Hello).await.unwrap_err();
+
+    for (error, expected) in [
+        (reading, "Redis refused to read a topic: NoPerm"),
+        (sending, "Redis refused to send an event: NoPerm"),
+    ] {
+        let error = format!("{error:#}");
+        assert!(error.contains(expected), "{expected} in {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_restricted_user_may_do_what_sessions_need() {
     use seaway::session::{Record, SessionStore, time};
     let redis = Redis::new().await;
