@@ -1,8 +1,17 @@
 //! Test of messages that are equal byte for byte, while Redis is killed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use seaway_tests::support::{Redis, Server};
+use seaway_tests::support::{
+    Redis, Server,
+    wait::{DEADLINE, until},
+};
 use tokio::{
     select,
     sync::watch,
@@ -17,13 +26,14 @@ async fn equal_messages_under_a_redis_that_is_killed_are_not_lost_silently() {
     let arena = Server::arena_on(&redis).await;
     let (is_sending, watch_sending) = watch::channel(true);
     let mut reader = arena.client(ROOM).await;
+    let count = Arc::<AtomicUsize>::default();
+    let counted = count.clone();
     let reading = tokio::spawn(async move {
-        let mut received = 0;
         loop {
             match reader.next_within(Duration::from_secs(5)).await {
-                Some(Ok(_)) => received += 1,
+                Some(Ok(_)) => _ = counted.fetch_add(1, Ordering::Relaxed),
                 Some(Err(code)) => panic!("the reader was closed with {code:?}"),
-                None => return received,
+                None => return,
             }
         }
     });
@@ -35,11 +45,11 @@ async fn equal_messages_under_a_redis_that_is_killed_are_not_lost_silently() {
     let senders: Vec<_> = (0..SENDERS).map(start).collect();
 
     for _ in 0..5 {
-        sleep(Duration::from_millis(500)).await;
+        arrive(&count).await;
         redis.stop();
-        sleep(Duration::from_millis(200)).await;
+        sleep(OUTAGE).await;
         redis.start().await;
-        sleep(Duration::from_millis(500)).await;
+        arrive(&count).await;
     }
     is_sending.send_replace(false);
     let (mut confirmed, mut unconfirmed) = (0, 0);
@@ -49,13 +59,26 @@ async fn equal_messages_under_a_redis_that_is_killed_are_not_lost_silently() {
         unconfirmed += sent.unconfirmed;
     }
 
-    let received: usize = reading.await.expect("the reader remains connected");
+    reading.await.expect("the reader remains connected");
+    let received = count.load(Ordering::Relaxed);
     println!("{received} received, {confirmed} confirmed, {unconfirmed} unconfirmed");
     assert!(
         (confirmed..=confirmed + unconfirmed).contains(&received),
         "{received} received, {confirmed} confirmed, {unconfirmed} unconfirmed"
     );
 }
+
+/// Waits until the reader has received some more messages.
+async fn arrive(count: &AtomicUsize) {
+    let before = count.load(Ordering::Relaxed);
+    until("further messages", DEADLINE, async || {
+        (count.load(Ordering::Relaxed) >= before + 50).then_some(())
+    })
+    .await;
+}
+
+/// How long Redis is away: its length is the fault, and ends with nothing to wait for.
+const OUTAGE: Duration = Duration::from_millis(200);
 
 const ROOM: &str = "/ws/room/harbour";
 

@@ -26,6 +26,9 @@ use tokio::{
 /// The number of groups, each with a receiver; events are sent to them in turn.
 const GROUPS: usize = 20;
 
+/// How long the layer may take to notice an interruption, and to recover from it.
+const RECOVERY: Duration = Duration::from_secs(60);
+
 /// The interval between events.
 const EVERY: Duration = Duration::from_millis(2);
 
@@ -44,7 +47,7 @@ async fn a_receiver_that_reads_its_database_has_all_data_after_an_interruption()
 
     for _ in 0..5 {
         story.wire.reset();
-        sleep(Duration::from_millis(500)).await;
+        story.receives_again().await;
     }
 
     story.nothing_is_lacking().await;
@@ -57,7 +60,7 @@ async fn a_receiver_that_reads_its_database_has_all_data_after_a_slow_reconnecti
     story.wire.set(Wire::Late(Duration::from_millis(200)));
 
     story.wire.reset();
-    sleep(Duration::from_secs(3)).await;
+    story.receives_again().await;
     story.wire.restore();
 
     story.nothing_is_lacking().await;
@@ -69,7 +72,7 @@ async fn a_receiver_that_reads_its_database_has_all_data_while_many_groups_are_r
     let story = Story::begin(&redis, 20_000).await;
 
     story.wire.reset();
-    sleep(Duration::from_secs(3)).await;
+    story.receives_again().await;
 
     story.nothing_is_lacking().await;
 }
@@ -82,16 +85,17 @@ async fn a_receiver_that_joins_between_two_interruptions_lacks_nothing() {
     let mut story = Story::begin(&redis, 20_000).await;
 
     story.wire.cut();
-    sleep(Duration::from_millis(100)).await;
+    story.loses_redis().await;
     story.newcomers();
-    sleep(Duration::from_millis(200)).await;
-    // The confirmations of all subscriptions take more than a second.
+    story.sends(100).await;
+    // The confirmations of all subscriptions take more than a second: the next interruption is in
+    // the middle of them.
     story.wire.set(Wire::Narrow(1_000_000));
     sleep(Duration::from_millis(700)).await;
     story.wire.reset();
-    sleep(Duration::from_millis(500)).await;
+    story.loses_redis().await;
     story.wire.restore();
-    sleep(Duration::from_secs(2)).await;
+    story.receives_again().await;
 
     story.nothing_is_lacking().await;
 }
@@ -102,7 +106,7 @@ async fn a_receiver_that_reads_its_database_has_all_data_after_being_disconnecte
     let story = Story::begin(&redis, 0).await;
 
     story.wire.set_side(Side::Subscriber, Wire::Cut);
-    sleep(Duration::from_secs(2)).await;
+    story.loses_redis().await;
     story.wire.restore();
 
     story.nothing_is_lacking().await;
@@ -115,9 +119,9 @@ async fn a_receiver_that_reads_its_database_has_all_data_after_restarts_of_redis
 
     for _ in 0..3 {
         redis.stop();
-        sleep(Duration::from_millis(200)).await;
+        story.loses_redis().await;
         redis.start().await;
-        sleep(Duration::from_secs(1)).await;
+        story.receives_again().await;
     }
 
     story.nothing_is_lacking().await;
@@ -128,23 +132,12 @@ async fn a_receiver_that_reads_its_database_has_all_data_after_restarts_of_redis
 async fn a_receiver_that_reads_its_database_has_all_data_after_a_corrupt_connection() {
     let redis = Redis::new().await;
     let story = Story::begin(&redis, 0).await;
-    let received = || {
-        story
-            .seen
-            .iter()
-            .map(|(_, seen)| seen.lock().unwrap().len())
-            .sum::<usize>()
-    };
 
     story.wire.set(Wire::Corrupt);
-    sleep(Duration::from_millis(300)).await;
+    story.sends(150).await;
     story.wire.restore();
-    let before = received();
 
-    until("events again", Duration::from_secs(60), async || {
-        (received() > before + 100).then_some(())
-    })
-    .await;
+    story.receives_again().await;
     story.nothing_is_lacking().await;
 }
 
@@ -212,9 +205,37 @@ impl Story {
         }
     }
 
+    /// Waits until the layer of the receivers has noticed that it lost Redis.
+    async fn loses_redis(&self) {
+        until("the loss of Redis", RECOVERY, async || {
+            self.here.health().is_err().then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until this many more events were stored, and sent if Redis is there.
+    async fn sends(&self, events: usize) {
+        let before = self.stored.lock().unwrap().last;
+        until("further events", RECOVERY, async || {
+            (self.stored.lock().unwrap().last >= before + events).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until all receivers have some of the events that are sent from now on.
+    async fn receives_again(&self) {
+        let enough = self.stored.lock().unwrap().last + 5 * GROUPS;
+        let has_enough = |seen: &Seen| seen.lock().unwrap().last() >= Some(&enough);
+        until("events in every group again", RECOVERY, async || {
+            let mut seen = self.seen.iter();
+            seen.all(|(_, seen)| has_enough(seen)).then_some(())
+        })
+        .await;
+    }
+
     /// Continues sending for a while, then compares.
     async fn nothing_is_lacking(mut self) {
-        sleep(Duration::from_millis(500)).await;
+        self.sends(100).await;
         self.sending.abort();
         let deadline = Instant::now() + Duration::from_secs(2);
         while !self.lacking().is_empty() && Instant::now() < deadline {
