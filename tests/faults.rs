@@ -95,126 +95,126 @@ const GROUPS: [&[Fault]; 6] = [
 fn redis_killed_and_restarted_loses_nothing_and_closes_no_socket() {
     let verdict = Killed.verdict(PubSub);
 
-    verdict.is_complete();
-    verdict.resumed_in_time();
+    verdict.assert_complete();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn redis_killed_and_restarted_with_its_data_loses_nothing_and_closes_no_socket() {
     let verdict = KilledWithAof.verdict(PubSub);
 
-    verdict.is_complete();
-    verdict.resumed_in_time();
+    verdict.assert_complete();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn redis_killed_again_right_after_its_restart_loses_nothing_silently() {
     let verdict = KilledTwice.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn redis_restarted_behind_a_proxy_that_still_listens_loses_nothing_silently() {
     let verdict = KilledBehindProxy.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn redis_restarted_while_a_process_is_suspended_loses_nothing_silently() {
     let verdict = KilledWhileFrozen.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn redis_suspended_for_five_seconds_loses_nothing_and_closes_no_socket() {
     let verdict = Stopped.verdict(PubSub);
 
-    verdict.is_complete();
-    verdict.resumed_in_time();
+    verdict.assert_complete();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn redis_suspended_for_longer_than_the_send_timeout_loses_nothing_silently() {
     let verdict = StoppedForLong.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn a_network_that_stalls_for_five_seconds_loses_nothing_and_closes_no_socket() {
     let verdict = Stalled.verdict(PubSub);
 
-    verdict.is_complete();
-    verdict.resumed_in_time();
+    verdict.assert_complete();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn a_network_that_drops_five_seconds_of_bytes_and_resets_loses_nothing_silently() {
     let verdict = Losing.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn a_network_that_resets_every_connection_once_loses_nothing_silently() {
     let verdict = Reset.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn a_network_with_100_ms_of_latency_loses_nothing_and_closes_no_socket() {
     let verdict = Delayed.verdict(PubSub);
 
-    verdict.is_complete();
+    verdict.assert_complete();
 }
 
 #[test]
 fn client_kill_loses_nothing_silently() {
     let verdict = ClientsKilled.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn flushall_loses_nothing_and_closes_no_socket() {
     let verdict = Flushed.verdict(PubSub);
 
-    verdict.is_complete();
-    verdict.resumed_in_time();
+    verdict.assert_complete();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn a_redis_at_its_maxmemory_loses_nothing_and_closes_no_socket() {
     let verdict = OutOfMemory.verdict(PubSub);
 
-    verdict.is_complete();
-    verdict.resumed_in_time();
+    verdict.assert_complete();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn a_password_that_is_wrong_for_two_seconds_loses_nothing_silently() {
     let verdict = WrongPassword.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn a_killed_process_loses_nothing_for_clients_of_the_other() {
     let verdict = ProcessKilled.verdict(PubSub);
 
-    verdict.is_honest();
+    verdict.assert_honest();
     let only_its_own = HashMap::from([(None, 20)]);
     let closed: HashMap<_, _> = verdict.report.closed.clone().into_iter().collect();
     assert_eq!(closed, only_its_own, "{verdict:#}");
@@ -224,63 +224,63 @@ fn a_killed_process_loses_nothing_for_clients_of_the_other() {
 fn a_process_whose_subscriber_is_disconnected_for_three_seconds_notifies_its_clients() {
     let verdict = SubscriberCut.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn three_seconds_of_latency_during_a_join_lose_nothing_and_close_no_socket() {
     let verdict = LateSubscription.verdict(PubSub);
 
-    verdict.is_complete();
+    verdict.assert_complete();
 }
 
 #[test]
 fn one_of_two_hosts_killed_and_restarted_loses_nothing_silently() {
     let verdict = HostKilled.verdict(PubSub);
 
-    verdict.is_complete();
-    verdict.resumed_in_time();
+    verdict.assert_complete();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn a_killed_primary_that_sentinels_replace_loses_nothing_silently() {
     let verdict = PrimaryKilled.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn a_primary_that_sentinels_replace_on_request_loses_nothing_silently() {
     let verdict = PrimaryReplaced.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn a_killed_primary_of_a_cluster_loses_nothing_silently() {
     let verdict = PrimaryOfClusterKilled.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_in_time();
+    verdict.assert_honest();
+    verdict.assert_resumed_in_time();
 }
 
 #[test]
 fn a_primary_of_a_cluster_that_is_replaced_on_request_loses_nothing_silently() {
     let verdict = PrimaryOfClusterReplaced.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_within(Duration::from_secs(3));
+    verdict.assert_honest();
+    verdict.assert_resumed_within(Duration::from_secs(3));
 }
 
 #[test]
 fn slots_that_move_to_another_primary_lose_nothing_silently() {
     let verdict = SlotsMoved.verdict(PubSub);
 
-    verdict.is_honest();
-    verdict.resumed_within(Duration::from_secs(3));
+    verdict.assert_honest();
+    verdict.assert_resumed_within(Duration::from_secs(3));
 }
 
 /// A suspended process has a backlog in Redis, which is lost when Redis is killed.
@@ -332,157 +332,157 @@ mod with_queues {
     fn redis_killed_and_restarted_loses_nothing_and_closes_no_socket() {
         let verdict = Killed.verdict(Queue);
 
-        verdict.is_complete();
-        verdict.resumed_within(RESUME);
+        verdict.assert_complete();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn redis_killed_and_restarted_with_its_data_loses_nothing_silently() {
         let verdict = KilledWithAof.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn redis_killed_again_right_after_its_restart_loses_nothing_silently() {
-        KilledTwice.verdict(Queue).is_honest();
+        KilledTwice.verdict(Queue).assert_honest();
     }
 
     #[test]
     fn redis_restarted_behind_a_proxy_that_still_listens_loses_nothing_silently() {
         let verdict = KilledBehindProxy.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn redis_restarted_while_a_process_is_suspended_loses_nothing_silently() {
-        KilledWhileFrozen.verdict(Queue).is_honest();
+        KilledWhileFrozen.verdict(Queue).assert_honest();
     }
 
     #[test]
     fn redis_suspended_for_five_seconds_loses_nothing_and_closes_no_socket() {
         let verdict = Stopped.verdict(Queue);
 
-        verdict.is_complete();
-        verdict.resumed_within(RESUME);
+        verdict.assert_complete();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn redis_suspended_for_longer_than_the_send_timeout_loses_nothing_silently() {
-        StoppedForLong.verdict(Queue).is_honest();
+        StoppedForLong.verdict(Queue).assert_honest();
     }
 
     #[test]
     fn a_network_that_stalls_for_five_seconds_loses_nothing_and_closes_no_socket() {
-        Stalled.verdict(Queue).is_complete();
+        Stalled.verdict(Queue).assert_complete();
     }
 
     #[test]
     fn a_network_that_drops_five_seconds_of_bytes_and_resets_loses_nothing_silently() {
         let verdict = Losing.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn a_network_that_resets_every_connection_once_loses_nothing_silently() {
         let verdict = Reset.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn a_network_with_100_ms_of_latency_loses_nothing_and_closes_no_socket() {
-        Delayed.verdict(Queue).is_complete();
+        Delayed.verdict(Queue).assert_complete();
     }
 
     #[test]
     fn client_kill_loses_nothing_silently() {
         let verdict = ClientsKilled.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn flushall_loses_nothing_silently() {
-        Flushed.verdict(Queue).is_honest();
+        Flushed.verdict(Queue).assert_honest();
     }
 
     #[test]
     fn a_redis_at_its_maxmemory_loses_nothing_silently() {
-        OutOfMemory.verdict(Queue).is_honest();
+        OutOfMemory.verdict(Queue).assert_honest();
     }
 
     #[test]
     fn a_password_that_is_wrong_for_two_seconds_loses_nothing_silently() {
         let verdict = WrongPassword.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn a_killed_process_loses_nothing_silently_for_clients_of_the_other() {
-        ProcessKilled.verdict(Queue).is_honest();
+        ProcessKilled.verdict(Queue).assert_honest();
     }
 
     #[test]
     fn a_process_whose_reader_is_disconnected_for_three_seconds_notifies_its_clients() {
         let verdict = SubscriberCut.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn three_seconds_of_latency_during_a_join_lose_nothing_and_close_no_socket() {
-        LateSubscription.verdict(Queue).is_complete();
+        LateSubscription.verdict(Queue).assert_complete();
     }
 
     #[test]
     fn one_of_two_hosts_killed_and_restarted_loses_nothing_silently() {
         let verdict = HostKilled.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn a_killed_primary_that_sentinels_replace_loses_nothing_silently() {
         let verdict = PrimaryKilled.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn a_primary_that_sentinels_replace_on_request_loses_nothing_silently() {
         let verdict = PrimaryReplaced.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn a_killed_primary_of_a_cluster_loses_nothing_silently() {
         let verdict = PrimaryOfClusterKilled.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 
     #[test]
     fn a_primary_of_a_cluster_that_is_replaced_on_request_loses_nothing_silently() {
         let verdict = PrimaryOfClusterReplaced.verdict(Queue);
 
-        verdict.is_honest();
-        verdict.resumed_within(RESUME);
+        verdict.assert_honest();
+        verdict.assert_resumed_within(RESUME);
     }
 }
 

@@ -262,14 +262,14 @@ async fn the_error_of_a_sentinel_that_requires_a_password_names_the_option_for_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_primary_that_sentinels_know_works() {
+async fn a_primary_that_sentinels_know_serves_both_wire_formats_and_sessions() {
     let sentinels = Sentinels::new().await;
 
     works(&sentinels.url()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_works() {
+async fn a_cluster_serves_both_wire_formats_and_sessions() {
     let cluster = Cluster::new().await;
 
     works(&cluster.url()).await;

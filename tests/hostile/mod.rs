@@ -123,7 +123,7 @@ async fn a_client_that_stalls_is_disconnected() {
 }
 
 #[tokio::test]
-async fn floods_are_bounded() {
+async fn a_flood_is_answered_with_its_bound() {
     floods::examine().await;
 }
 

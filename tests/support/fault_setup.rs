@@ -187,7 +187,7 @@ impl Verdict {
     /// # Panics
     /// If a loss was silent, a message was duplicated, reordered or unknown, or a client receives
     /// nothing; or if the metrics disagree.
-    pub fn is_honest(&self) {
+    pub fn assert_honest(&self) {
         assert!(self.report.is_honest(), "{self:#}");
         if self.metrics.is_none() {
             return;
@@ -232,8 +232,8 @@ impl Verdict {
     /// # Panics
     /// If it is not honest, or anything is missing, or a socket was closed; or if the metrics
     /// disagree.
-    pub fn is_complete(&self) {
-        self.is_honest();
+    pub fn assert_complete(&self) {
+        self.assert_honest();
         if self.errors.contains("this process was suspended or slow") {
             println!("a process was not run in time: {self}");
             return;
@@ -280,13 +280,13 @@ impl Verdict {
 
     /// # Panics
     /// If a client did not receive again in time.
-    pub fn resumed_in_time(&self) {
-        self.resumed_within(RESUME);
+    pub fn assert_resumed_in_time(&self) {
+        self.assert_resumed_within(RESUME);
     }
 
     /// # Panics
     /// If a client did not receive again within this time.
-    pub fn resumed_within(&self, limit: Duration) {
+    pub fn assert_resumed_within(&self, limit: Duration) {
         let is_in_time = self.resumed.is_some_and(|resumed| resumed <= limit);
         assert!(is_in_time, "{self:#}");
     }

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_sending_counts() {
+    fn only_commands_that_send_count_as_use_by_others() {
         for (line, publishing, queueing) in [
             ("cmdstat_publish:calls=1,usec=8", true, false),
             ("cmdstat_spublish:calls=1,usec=8", true, false),

@@ -88,7 +88,7 @@ fn the_types_are_listed() {
 }
 
 #[test]
-fn serde_attributes_apply() {
+fn serde_attributes_change_the_fields_on_the_wire() {
     let error = Cart::HTTPError { status_code: 500 };
     let added = Cart::Added {
         items: Vec::new(),

@@ -114,7 +114,7 @@ async fn remaining_members_are_notified_of_those_who_leave() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_repeats() {
+async fn a_timer_runs_once_per_interval() {
     let (mut ana, _bo) = two_in_the_lobby().await;
     let before = tokio::time::Instant::now();
 
