@@ -48,7 +48,7 @@ async fn until_taken(redis: &Redis) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_workers_share_ten_thousand_jobs_and_a_killed_one_loses_at_most_its_job_in_hand() {
+async fn three_workers_share_ten_thousand_jobs_and_a_killed_one_loses_at_most_the_job_it_runs() {
     const SENT: u32 = 10_000;
     let redis = Redis::new().await;
     let channels = Channels::redis(redis.url()).await.unwrap();
@@ -83,7 +83,7 @@ async fn three_workers_share_ten_thousand_jobs_and_a_killed_one_loses_at_most_it
     let distinct: BTreeSet<u32> = begun.iter().copied().collect();
     assert_eq!(begun.len(), distinct.len(), "no job is taken twice");
     let lost: Vec<u32> = (0..SENT).filter(|number| !done.contains(number)).collect();
-    assert!(lost.len() <= 1, "only the job in hand is lost: {lost:?}");
+    assert!(lost.len() <= 1, "only the job that it ran is lost: {lost:?}");
     for worker in [one, two] {
         assert_eq!(
             worker.begun(),

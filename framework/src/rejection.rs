@@ -207,9 +207,7 @@ impl Rejection {
                 return Self::new(StatusCode::UNAUTHORIZED, error.client_message()).by(Rule::User);
             }
             // The client has left, so no client gets this response.
-            ErrorKind::Closed => {
-                return Self::from_status(StatusCode::INTERNAL_SERVER_ERROR).by(Rule::Failure);
-            }
+            ErrorKind::Closed => (StatusCode::INTERNAL_SERVER_ERROR, Severity::Reported),
             ErrorKind::Layer | ErrorKind::Missed | ErrorKind::Unconfirmed => {
                 (StatusCode::SERVICE_UNAVAILABLE, Severity::Reported)
             }

@@ -108,7 +108,8 @@ pub(crate) enum Severity {
     Permanent,
     /// It passes.
     Temporary,
-    /// It is in the log already: the channel layer reports its own outage.
+    /// It is in the log already, such as an outage of the channel layer, or is none: the client has
+    /// left.
     Reported,
 }
 
@@ -133,11 +134,6 @@ impl Peer {
         let path = self.shown_path();
         let reason = reason.map(|reason| truncate(reason, MAX_REASON));
         let client = self.client.map(tracing::field::display);
-        // The server's own failure is not the client's: it has another text.
-        let what = match rule {
-            Rule::Failure => "failed to serve a client",
-            _ => "rejected a client",
-        };
         let rule = rule.name();
         let (status, close) = match outcome {
             Rejected::Status(status) => (Some(status.as_u16()), None),
@@ -146,10 +142,10 @@ impl Peer {
         };
         match admitted {
             Some(suppressed) => {
-                tracing::info!(target: TARGET, rule, path, client, status, close, reason, suppressed, "{what}");
+                tracing::info!(target: TARGET, rule, path, client, status, close, reason, suppressed, "rejected a client");
             }
             None => {
-                tracing::debug!(target: TARGET, rule, path, client, status, close, reason, "{what}");
+                tracing::debug!(target: TARGET, rule, path, client, status, close, reason, "rejected a client");
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     metric,
     protocol::{Body, ConnectionHandle, Deflate, Opened, Origin, Upgrade, WebSocket, detached},
     rejection::Rejection,
-    rejection_log::{Rejected, Rule},
+    rejection_log::{Rule, Severity},
     scope::{Protocol, Scope},
 };
 use http::{HeaderValue, Response, StatusCode, header, request};
@@ -80,12 +80,13 @@ async fn respond(
     let running = poll_fn(move |cx| running.as_mut().poll(cx).map(log_outcome::<WebSocket>));
     ConnectionHandle::spawn(handle.as_ref(), running.instrument(span.clone()));
     let Ok(response) = response.await else {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        let reason = "the application ended without a response";
-        span.in_scope(|| {
-            peer.log_rejection(Rule::Failure, Rejected::Status(status), Some(reason));
-        });
-        return rejected(Rejection::from_status(status));
+        // An error of the application is in the log already.
+        let rejection = Rejection::from_status(StatusCode::INTERNAL_SERVER_ERROR)
+            .by(Rule::Failure)
+            .failure(Severity::Reported)
+            .because("the application ended without a response");
+        let response = span.in_scope(|| rejection.into_logged_response(&peer));
+        return response.map(Body::from);
     };
     response
 }
