@@ -83,7 +83,10 @@ async fn three_workers_share_ten_thousand_jobs_and_a_killed_one_loses_at_most_th
     let distinct: BTreeSet<u32> = begun.iter().copied().collect();
     assert_eq!(begun.len(), distinct.len(), "no job is taken twice");
     let lost: Vec<u32> = (0..SENT).filter(|number| !done.contains(number)).collect();
-    assert!(lost.len() <= 1, "only the job that it ran is lost: {lost:?}");
+    assert!(
+        lost.len() <= 1,
+        "only the job that it ran is lost: {lost:?}"
+    );
     for worker in [one, two] {
         assert_eq!(
             worker.begun(),
