@@ -86,6 +86,27 @@ async fn a_restricted_user_may_do_what_the_queue_layer_needs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_a_process_with_queues_depends_on_the_permission_to_end_its_lost_connections() {
+    let redis = Redis::new().await;
+    for missing in ["-client|kill", "-client|id"] {
+        let missing = vec![missing.to_owned()];
+        let needs = [
+            rules("groups"),
+            rules("jobs"),
+            rules("RedisConfig::queue"),
+            missing.clone(),
+        ];
+        let url = restricted(&redis, &needs).await;
+
+        let queues = Channels::redis(RedisConfig::new(url.as_str()).queue()).await;
+        let queues = queues.unwrap_err().to_string();
+        assert!(queues.contains("NOPERM"), "{missing:?}: {queues}");
+        let groups = Channels::redis(url.as_str()).await.unwrap();
+        groups.health().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restricted_user_may_do_what_the_queue_layer_needs_after_a_restart_of_redis() {
     let needs = [rules("groups"), rules("jobs"), rules("RedisConfig::queue")].concat();
     let mut options = vec!["--appendonly", "yes", "--user", "shop", "on", ">secret"];

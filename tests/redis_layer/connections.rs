@@ -1,6 +1,6 @@
 //! Tests of connections that break, and of a Redis that does not respond.
 
-use super::said::{Said, member, next_is_a_notice, next_text, queue, said};
+use super::said::{Said, connect, member, next_is_a_notice, next_text, queue, said};
 use seaway::{
     Channels, ErrorKind, Group,
     channels::{Mailbox, redis::RedisConfig},
@@ -209,6 +209,42 @@ async fn both_formats_recover_from_a_reconnect_while_a_script_blocks_redis() {
         tokio::join!(script, fault);
 
         receives_again(&room, &mut mailbox).await;
+    }
+}
+
+/// Returns the number of connections that Redis has, without that of the question.
+async fn connections(redis: &Redis) -> usize {
+    redis.does(&["CLIENT", "LIST"]).await.matches("id=").count() - 1
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_lost_connection_does_not_run_after_what_the_next_one_has_sent() {
+    let redis = Redis::new().await;
+    let proxy = Proxy::before_redis(&redis).await;
+    let config = RedisConfig::new(redis.url_through(proxy.port()));
+    let config = config.send_timeout(Duration::from_secs(1));
+    let sender = Channels::redis(config).await.unwrap();
+    let room = sender.group::<Said>("room").unwrap();
+    let receiver = connect(&redis).await;
+    let (mut mailbox, _) = member(&receiver, "room").await;
+    let before = connections(&redis).await;
+
+    proxy.hold();
+    let error = room.send(&said("old")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unconfirmed);
+    until("a send on the next connection", DEADLINE, async || {
+        room.send(&said("new")).await.ok()
+    })
+    .await;
+    proxy.restore();
+    until("the end of the lost connections", DEADLINE, async || {
+        (connections(&redis).await == before).then_some(())
+    })
+    .await;
+    room.send(&said("last")).await.unwrap();
+
+    for expected in ["new", "last"] {
+        assert_eq!(next_text(&mut mailbox).await, expected);
     }
 }
 

@@ -70,6 +70,8 @@ struct Wires {
     subscriber: Wire,
     publisher: Wire,
     resets: u64,
+    /// Connections that were opened before are stalled.
+    held_before: Option<Instant>,
 }
 
 impl Proxy {
@@ -120,7 +122,14 @@ impl Proxy {
         self.wires.send_modify(|wires| {
             wires.subscriber = wire;
             wires.publisher = wire;
+            wires.held_before = None;
         });
+    }
+
+    /// Stalls the open connections, and forwards new ones, until [`restore`](Self::restore).
+    pub fn hold(&self) {
+        let now = Some(Instant::now());
+        self.wires.send_modify(|wires| wires.held_before = now);
     }
 
     /// Sets the behaviour of the connections of one side.
@@ -184,6 +193,7 @@ async fn accept(listener: TcpListener, server: u16, wires: Arc<watch::Sender<Wir
         let control = Control {
             side: Arc::new(watch::Sender::new(Side::Publisher)),
             wires: wires.subscribe(),
+            opened_at: Instant::now(),
         };
         tokio::spawn(carry(client, server, control));
     }
@@ -230,6 +240,7 @@ enum Direction {
 struct Control {
     side: Arc<watch::Sender<Side>>,
     wires: watch::Receiver<Wires>,
+    opened_at: Instant,
 }
 
 impl Control {
@@ -238,7 +249,14 @@ impl Control {
     }
 
     fn wire(&self) -> Wire {
-        self.wires.borrow().of(self.side())
+        self.wire_of(&self.wires.borrow())
+    }
+
+    fn wire_of(&self, wires: &Wires) -> Wire {
+        match wires.held_before {
+            Some(at) if self.opened_at < at => Wire::Stalled,
+            _ => wires.of(self.side()),
+        }
     }
 
     /// Waits while the wire is stalled.

@@ -80,6 +80,7 @@ impl DjangoCache {
             purpose: "Django's cache",
             silence: SILENCE,
             inbox: Arc::new(NoInbox),
+            must_end_previous: false,
         };
         let link = Link::open(place, settings).await.map_err(unreachable)?;
         Ok(Self {

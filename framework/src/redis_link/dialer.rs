@@ -5,14 +5,17 @@ use super::{
     connect_error::{Cause, ConnectError, is_not_ready},
     directory::Found,
     endpoint::Endpoint,
-    state::Up,
+    state::{Loss, Up},
     stream::PushReceiver,
 };
-use redis::{RedisError, aio::MultiplexedConnection};
+use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    join,
+    time::{Instant, timeout},
+};
 
-/// The timeout of the commands that identify the server.
+/// The timeout of the commands on a new connection.
 const INFO_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The first version of Redis with sharded pub/sub.
@@ -28,6 +31,9 @@ pub(crate) struct LinkSettings {
     pub(crate) silence: Duration,
     /// The receiver of Redis' pushes.
     pub(crate) inbox: Arc<dyn PushReceiver>,
+    /// Whether a connection cannot be used if the user lacks the permission to end the previous one,
+    /// or to ask whether its server is the same.
+    pub(crate) must_end_previous: bool,
 }
 
 /// What dials the connections of a link.
@@ -38,9 +44,12 @@ pub(super) struct Dialer {
 
 impl Dialer {
     /// Returns a new connection, and for how long its server was left unused on purpose.
-    pub(super) async fn dial(&self, generation: u64) -> Result<(Up, Duration), ConnectError> {
+    pub(super) async fn dial(
+        &self,
+        previous: Option<&Loss>,
+    ) -> Result<(Up, Duration), ConnectError> {
         let Found { address, waited } = self.endpoint.resolve().await?;
-        let dialing = self.dial_at(&address, generation).await;
+        let dialing = self.dial_at(&address, previous).await;
         let is_shown = self.endpoint.directory().is_none();
         let up = dialing.map_err(|error| {
             self.endpoint.mark_stale();
@@ -49,41 +58,96 @@ impl Dialer {
         Ok((up, waited))
     }
 
-    async fn dial_at(&self, address: &Address, generation: u64) -> Result<Up, ConnectError> {
+    async fn dial_at(
+        &self,
+        address: &Address,
+        previous: Option<&Loss>,
+    ) -> Result<Up, ConnectError> {
         let dialing = address.dial(self.settings.inbox.clone());
         let Dialed {
-            mut connection,
+            connection,
             activity,
             driver,
         } = dialing.await?;
         let mut up = Up {
-            connection: connection.clone(),
-            generation,
+            connection,
+            generation: previous.map_or(0, |loss| loss.generation + 1),
             run_id: None,
+            client: None,
             since: Instant::now(),
-            address: address.clone(),
+            address: Arc::new(address.clone()),
             loss: None,
             activity,
             driver: Arc::new(driver),
         };
-        up.run_id = self.check(&mut connection).await?;
+        self.check(&mut up).await?;
+        self.end_previous(&mut up, previous).await?;
         Ok(up)
     }
 
-    /// Checks that the server can be used, and returns its `run_id`.
-    async fn check(
-        &self,
-        connection: &mut MultiplexedConnection,
-    ) -> Result<Option<Arc<str>>, ConnectError> {
-        let identity = identity(connection).await?;
+    /// Checks that the server can be used, and finds out its `run_id`, and the number that it has
+    /// given to the connection.
+    async fn check(&self, up: &mut Up) -> Result<(), ConnectError> {
+        let (mut connection, mut same) = (up.connection.clone(), up.connection.clone());
+        let (identity, client) = join!(identity(&mut connection), self.client(&mut same));
+        let identity = identity?;
+        if self.settings.must_end_previous && identity.run_id.is_none() {
+            let reason = "its user needs the permission for INFO to read a queue";
+            return Err(ConnectError::new(reason, Cause::Denied));
+        }
+        up.run_id = identity.run_id;
+        up.client = client?;
         if let Some(directory) = self.endpoint.directory() {
-            is_primary(connection).await?;
+            is_primary(&mut connection).await?;
             if directory.is_cluster() && identity.version.is_some_and(|is| is < SHARDED_SINCE) {
                 let reason = "Redis 7 or later is needed for a Cluster";
                 return Err(ConnectError::new(reason, Cause::Denied));
             }
         }
-        Ok(identity.run_id)
+        Ok(())
+    }
+
+    /// Asks the server how it numbers the connection among its clients.
+    async fn client(
+        &self,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<Option<i64>, ConnectError> {
+        let client = redis::cmd("CLIENT").arg("ID").to_owned();
+        let client = timeout(INFO_TIMEOUT, client.query_async(connection)).await;
+        let late = |_| ConnectError::timeout("no response to CLIENT ID within 5 s");
+        self.if_permitted(client.map_err(late)?)
+    }
+
+    /// Ends the previous connection, of which the server may not know yet that it is lost: what
+    /// this process sent on it may still be on the network, and would run after what the next one
+    /// sends. A connection that waits for events would still take some.
+    async fn end_previous(&self, up: &mut Up, previous: Option<&Loss>) -> Result<(), ConnectError> {
+        // Another run has numbered other clients so.
+        let is_same_run =
+            |loss: &&Loss| loss.run_id.is_some() && loss.run_id.as_deref() == up.run_id.as_deref();
+        let client = match previous.filter(is_same_run).and_then(|loss| loss.client) {
+            Some(client) => client,
+            // It shows at the start whether the command is allowed.
+            None if self.settings.must_end_previous => i64::MAX,
+            None => return Ok(()),
+        };
+        let mut kill = redis::cmd("CLIENT");
+        kill.arg("KILL").arg("ID").arg(client);
+        let killing = kill.query_async::<i64>(&mut up.connection);
+        let late = |_| ConnectError::timeout("no response to CLIENT KILL within 5 s");
+        let killed = timeout(INFO_TIMEOUT, killing).await.map_err(late)?;
+        self.if_permitted(killed).map(drop)
+    }
+
+    /// Returns the reply; none if the server refuses the command, unless this link depends on it.
+    fn if_permitted<T>(&self, reply: RedisResult<T>) -> Result<Option<T>, ConnectError> {
+        match reply {
+            Ok(reply) => Ok(Some(reply)),
+            Err(error) if self.settings.must_end_previous || ends_attempt(&error) => {
+                Err(ConnectError::of(&error))
+            }
+            Err(_) => Ok(None),
+        }
     }
 }
 

@@ -52,9 +52,9 @@ impl Downtime {
         }
     }
 
-    /// Returns the number of the next connection.
-    pub(super) fn next_generation(&self) -> u64 {
-        self.loss.generation + 1
+    /// Returns what is known of the lost connection so far.
+    pub(super) fn loss(&self) -> &Loss {
+        &self.loss
     }
 
     /// Returns the address of the lost connection.
@@ -131,6 +131,7 @@ mod tests {
             generation: 1,
             address: SERVER.into(),
             run_id: Some("a".into()),
+            client: None,
             last_received: at,
             server: Server::MayHaveContinued,
             is_left: false,

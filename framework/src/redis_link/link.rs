@@ -33,7 +33,7 @@ impl Link {
             endpoint: endpoint.clone(),
             settings,
         };
-        let (first, _) = dialer.dial(0).await.map_err(|refusal| {
+        let (first, _) = dialer.dial(None).await.map_err(|refusal| {
             Error::new(
                 ErrorKind::Layer,
                 format!("cannot connect to Redis at {}: {refusal}", endpoint.shown()),
@@ -71,10 +71,9 @@ impl Link {
         is_shifted
     }
 
-    /// Replaces a connection whose server did not say which run it is, because the user lacked the
-    /// permission for INFO: it may have it by now.
-    pub(crate) fn replace_unidentified(&self, generation: u64) {
-        self.replace(generation, End::Lost(Lost::Unidentified));
+    /// Replaces a connection on which commands that Redis has not refused are still under way.
+    pub(crate) fn replace_refused(&self, generation: u64) {
+        self.replace(generation, End::Lost(Lost::Refused));
     }
 
     fn replace(&self, generation: u64, end: End) {

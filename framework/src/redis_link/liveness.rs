@@ -35,8 +35,8 @@ pub(super) enum Lost {
     Stuck,
     /// A reply belongs to another command.
     Shifted,
-    /// The server did not say which run it is.
-    Unidentified,
+    /// Redis refused a command of a stream of them.
+    Refused,
 }
 
 impl fmt::Display for Lost {
@@ -51,7 +51,7 @@ impl fmt::Display for Lost {
             Self::Shifted => f.write_str(
                 "a reply belongs to another command: a proxy has lost or added a reply",
             ),
-            Self::Unidentified => f.write_str("its user lacked the permission for INFO"),
+            Self::Refused => f.write_str("Redis refused a command"),
         }
     }
 }

@@ -24,9 +24,12 @@ pub(crate) struct Up {
     /// The server's `run_id`, which changes with each start; `None` if the user lacks the
     /// permission to ask.
     pub(crate) run_id: Option<Arc<str>>,
+    /// The number of this connection among the server's clients; `None` if the user lacks the
+    /// permission to ask.
+    pub(super) client: Option<i64>,
     /// When it was opened.
     pub(crate) since: Instant,
-    pub(super) address: Address,
+    pub(super) address: Arc<Address>,
     /// How the previous connection was lost; `None` for the first.
     pub(crate) loss: Option<Loss>,
     pub(super) activity: Arc<Activity>,
@@ -54,6 +57,8 @@ pub(crate) struct Loss {
     pub(super) address: Arc<str>,
     /// The server's `run_id`.
     pub(crate) run_id: Option<Arc<str>>,
+    /// The number of the lost connection among the server's clients.
+    pub(super) client: Option<i64>,
     /// When bytes last arrived on it: what was sent to this process later may be lost.
     pub(crate) last_received: Instant,
     /// What happened to the server.

@@ -113,7 +113,7 @@ impl Supervisor {
         let mut is_logged = false;
         let (mut up, waited) = loop {
             let started_at = Instant::now();
-            let refusal = match dialer.dial(downtime.next_generation()).await {
+            let refusal = match dialer.dial(Some(downtime.loss())).await {
                 Ok(dialed) => break dialed,
                 Err(refusal) => refusal,
             };
@@ -205,6 +205,7 @@ fn loss_of(up: Up, end: &End) -> Loss {
         generation: up.generation,
         address: up.address.shown().clone(),
         run_id: up.run_id,
+        client: up.client,
         last_received: up.activity.last_received(),
         server: Server::MayHaveContinued,
         is_left: matches!(end, End::Wrong(_)),

@@ -100,6 +100,7 @@ impl RedisStore {
             purpose: "sessions",
             silence: SILENCE,
             inbox: Arc::new(NoInbox),
+            must_end_previous: false,
         };
         let opening = places.iter().map(|place| Link::open(place, settings()));
         let links = try_join_all(opening).await.map_err(session_error)?;

@@ -53,12 +53,17 @@ pub(super) struct Receiving {
 }
 
 impl ReceiverParts<'_> {
-    /// Opens the link on which this process receives.
-    pub(super) async fn open_receiver(&self, inbox: Arc<dyn PushReceiver>) -> Result<Arc<Link>> {
+    /// Opens the link on which this process receives; [`LinkSettings`] has `must_end_previous`.
+    pub(super) async fn open_receiver(
+        &self,
+        inbox: Arc<dyn PushReceiver>,
+        must_end_previous: bool,
+    ) -> Result<Arc<Link>> {
         let settings = LinkSettings {
             purpose: "subscriptions",
             silence: self.silence,
             inbox,
+            must_end_previous,
         };
         Ok(Arc::new(Link::open(&self.endpoint, settings).await?))
     }

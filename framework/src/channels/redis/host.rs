@@ -63,6 +63,7 @@ impl Host {
             purpose: "publishing",
             silence,
             inbox: Arc::new(NoInbox),
+            must_end_previous: false,
         };
         let connecting = ReceiverParts {
             shared,

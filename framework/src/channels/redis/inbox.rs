@@ -22,7 +22,7 @@ use crate::{
     log_limit::log_limited,
     redis_link::{self, CommandFault, Link, LinkState, Up, are_two_runs, error_text},
 };
-use redis::{ErrorKind, PushKind, RedisError, RedisResult, Value, aio::MultiplexedConnection};
+use redis::{PushKind, RedisError, Value, aio::MultiplexedConnection};
 use std::{mem, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -42,9 +42,8 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The reader of this process' queue.
 pub(super) struct QueueReader {
+    /// Each of its connections ends the previous one, which would still pop events.
     pub(super) link: Arc<Link>,
-    /// The link for commands: this one is blocked.
-    pub(super) commands: Arc<Link>,
     pub(super) queue: String,
     pub(super) capacity: usize,
     pub(super) local: LocalChannels,
@@ -62,8 +61,8 @@ pub(super) struct QueueReader {
 #[derive(Default)]
 struct Past {
     gap: PendingGap,
-    /// The last connection, as Redis numbers its clients, and the run of Redis.
-    client: Option<(i64, Option<Arc<str>>)>,
+    /// The run of Redis whose queue was last read.
+    run_id: Option<Arc<str>>,
     /// When the oldest command was sent that Redis has not replied to before the connection was
     /// lost.
     unanswered: Option<Instant>,
@@ -90,9 +89,6 @@ impl QueueReader {
                     if let Err(error) = self.serve(&up, &mut states, &mut past).await {
                         self.refused(&error);
                         sleep(RETRY).await;
-                        if up.run_id.is_none() {
-                            self.link.replace_unidentified(up.generation);
-                        }
                         continue;
                     }
                 }
@@ -149,27 +145,14 @@ impl QueueReader {
                 self.refused(&error);
                 tokio::select! {
                     () = is_over(states, up) => {}
-                    () = self.end(past) => {}
+                    // Its commands under way still pop events. The next connection ends it, and
+                    // notifies consumers of the gap.
+                    () = sleep(RETRY) => self.link.replace_refused(up.generation),
                 }
             }
         }
         is_over(states, up).await;
         Ok(())
-    }
-
-    /// Ends the connection, whose commands under way would still pop events. The next one notifies
-    /// consumers of the gap.
-    async fn end(&self, past: &Past) {
-        let Some((client, _)) = &past.client else {
-            return;
-        };
-        loop {
-            sleep(RETRY).await;
-            let mut connection = self.commands.up().await.connection;
-            if kill(*client, &mut connection).await.is_ok() {
-                return;
-            }
-        }
     }
 
     fn refused(&self, error: &RedisError) {
@@ -198,14 +181,8 @@ impl QueueReader {
         let gap = &mut past.gap;
         gap.connected(up, &mut connection, opened, WireCommands::Queueing)
             .await;
-        if up.run_id.is_none() {
-            return Err(RedisError::from((
-                ErrorKind::Client,
-                "the queue layer needs the permission for INFO",
-            )));
-        }
         self.take_restored(up, &mut connection, past).await?;
-        self.end_previous(up, &mut connection, past).await?;
+        past.run_id = up.run_id.clone();
         let run_id = up.run_id.as_deref();
         self.subscriptions.readiness().restored_on(run_id).await;
         match past.gap.subscribed(up) {
@@ -235,10 +212,7 @@ impl QueueReader {
         connection: &mut MultiplexedConnection,
         past: &mut Past,
     ) -> Result<(), RedisError> {
-        let is_other_run = |(_, run_id): &(i64, Option<Arc<str>>)| {
-            are_two_runs(run_id.as_deref(), up.run_id.as_deref())
-        };
-        if !past.client.as_ref().is_some_and(is_other_run) {
+        if !are_two_runs(past.run_id.as_deref(), up.run_id.as_deref()) {
             return Ok(());
         }
         let take = Take::new(&self.queue, self.coding.max_batch());
@@ -259,28 +233,6 @@ impl QueueReader {
                 return Ok(());
             }
         }
-    }
-
-    /// Ends the previous connection, of which Redis may not know yet that it is lost: it would
-    /// still pop events.
-    async fn end_previous(
-        &self,
-        up: &Up,
-        connection: &mut MultiplexedConnection,
-        past: &mut Past,
-    ) -> Result<(), RedisError> {
-        let client: i64 = redis::cmd("CLIENT")
-            .arg("ID")
-            .query_async(connection)
-            .await?;
-        let previous = past.client.as_ref().and_then(|(previous, run_id)| {
-            let is_other_run = are_two_runs(run_id.as_deref(), up.run_id.as_deref());
-            (!is_other_run && *previous != client).then_some(*previous)
-        });
-        // Without a previous one, it shows at the start whether the command is allowed.
-        kill(previous.unwrap_or(i64::MAX), connection).await?;
-        past.client = Some((client, up.run_id.clone()));
-        Ok(())
     }
 
     /// Delivers events until a command fails; returns the error.
@@ -361,13 +313,6 @@ impl QueueReader {
             }
         }
     }
-}
-
-/// Ends a connection to Redis, if it still exists.
-async fn kill(client: i64, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-    let mut kill = redis::cmd("CLIENT");
-    kill.arg("KILL").arg("ID").arg(client);
-    kill.query_async::<i64>(connection).await.map(drop)
 }
 
 /// The back-pressure of this process' mailboxes, for the connection that reads its queue.

@@ -126,8 +126,13 @@
 //!   memberships, jobs and encrypted events expire by those of the processes: all must agree to a
 //!   few seconds.
 //!
-//! The user of Redis needs the permission for `INFO`, `CLIENT ID` and `CLIENT KILL`: the last ends
-//! a broken connection that would still take events.
+//! # Lost connections
+//! A process that gives up a connection, because it was silent or broke, may have sent commands on
+//! it that are still on the network: TCP transmits them again for minutes. So before the next
+//! connection to the same run of Redis is used, the process has Redis end the previous one (`CLIENT
+//! KILL`). Then nothing that was sent on it runs any more. With queues, a connection that Redis
+//! still knows would also take events, so there the user needs the permission for `INFO`, `CLIENT
+//! ID` and `CLIENT KILL`.
 //!
 //! # Files
 //! | file | contents |

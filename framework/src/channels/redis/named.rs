@@ -147,6 +147,7 @@ impl NamedChannels {
                 purpose: "jobs",
                 silence: self.silence,
                 inbox: Arc::new(NoInbox),
+                must_end_previous: false,
             };
             Arc::new(AsyncMutex::new(JobReader {
                 link: LazyLink::new(&self.endpoint, settings),

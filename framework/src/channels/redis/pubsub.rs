@@ -31,7 +31,7 @@ pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving>
         connecting.received.clone(),
         shared.coding.clone(),
     ));
-    let link = connecting.open_receiver(deliverer.clone()).await?;
+    let link = connecting.open_receiver(deliverer.clone(), false).await?;
     let subscriber = Subscriber {
         local: local.clone(),
         deliverer,

@@ -75,8 +75,9 @@ async fn inbox(connecting: &ReceiverParts<'_>) -> Result<QueueReader> {
     let own_channel = ChannelName::new(format!("{}!", names.process))?;
     let backpressure = Backpressure(shared.local.clone());
     Ok(QueueReader {
-        link: connecting.open_receiver(Arc::new(backpressure)).await?,
-        commands: connecting.link.clone(),
+        link: connecting
+            .open_receiver(Arc::new(backpressure), true)
+            .await?,
         queue: names.own_queue(),
         capacity: shared.coding.capacities.of(&own_channel),
         local: shared.local.clone(),

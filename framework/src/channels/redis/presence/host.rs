@@ -132,6 +132,7 @@ impl PresenceHost {
                 purpose: "presence",
                 silence: self.silence,
                 inbox: Arc::new(inbox),
+                must_end_previous: false,
             };
             Link::open(&self.endpoint, settings).await
         });
