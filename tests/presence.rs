@@ -1,6 +1,7 @@
 //! Tests of presence over Redis, between processes.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -390,4 +391,41 @@ async fn a_hundred_restarts_leave_no_key_behind() {
     drop(last);
 
     no_key_is_left(&redis).await;
+}
+
+/// Stores this many people of a process that has ended, with metas of this many bytes.
+async fn people_of_an_ended_process(redis: &Redis, people: usize, meta: usize) {
+    let script = "\
+        local people, meta = tonumber(ARGV[1]), cmsgpack.pack(string.rep('m', tonumber(ARGV[2])))
+        local process = string.rep('f', 32)
+        for number = 1, people do
+            local packed = cmsgpack.pack({1, 0, 1, meta})
+            redis.call('HSET', 'asgi:presence:lot', 'k' .. number, packed)
+            redis.call('HSET', 'asgi:presence$of:lot', process .. number, 1)
+        end
+        redis.call('HSET', 'asgi:presence:lot', 'e', 5, 's', people, 'c', people)
+        redis.call('HSET', 'asgi:presence$of:lot', '#' .. process, people)
+        redis.call('SADD', 'asgi:presence$process:' .. process, 'lot')
+        redis.call('ZADD', 'asgi:presence$processes', 1, process)";
+    let (people, meta) = (people.to_string(), meta.to_string());
+    redis.does(&["EVAL", script, "0", &people, &meta]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_read_that_is_larger_than_the_largest_value() {
+    const PEOPLE: usize = 200;
+    let redis = Redis::new().await;
+    people_of_an_ended_process(&redis, PEOPLE, 16_000).await;
+    let config = RedisConfig::new(redis.url()).max_value_size(1024 * 1024);
+    let channels = connect(config).await;
+
+    let list = channels.presence::<String>("lot").unwrap().list().await;
+
+    let keys: BTreeSet<_> = list
+        .unwrap()
+        .into_iter()
+        .map(|present| present.key)
+        .collect();
+    assert_eq!(keys.len(), PEOPLE);
+    channels.health().expect("its connections are kept");
 }

@@ -106,8 +106,10 @@ impl Supervisor {
         } else {
             pace.unstable = pace.unstable.saturating_add(1);
             pace.wait(LONGEST_UNSTABLE_PAUSE).await;
-            if pace.unstable > FEW_LOSSES && endpoint.is_log_due(purpose, "repeatedly") {
-                tracing::warn!(%redis, purpose, "connections to Redis end repeatedly, right after they are established");
+            if pace.unstable > FEW_LOSSES
+                && endpoint.is_log_due(purpose, &format!("repeatedly: {why}"))
+            {
+                tracing::warn!(%redis, purpose, reason = %why, "connections to Redis end repeatedly, right after they are established");
             }
         }
         let mut is_logged = false;

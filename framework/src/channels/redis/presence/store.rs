@@ -2,7 +2,6 @@
 
 use super::{
     host::{PresenceHost, Times},
-    inbox::record,
     scripts,
 };
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
     redis_link::{Endpoint, Link},
 };
 use async_trait::async_trait;
-use std::{collections::HashMap, str, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::{Mutex, OnceCell};
 
 /// The store of presence, on all hosts.
@@ -99,31 +98,7 @@ impl PresenceStore for RedisPresence {
     }
 
     async fn read(&self, group: &GroupName) -> Result<Snapshot> {
-        let host = self.host(group);
-        let mut pipe = redis::pipe();
-        pipe.cmd("TIME");
-        pipe.cmd("HGETALL")
-            .arg(host.names.of_presence(group.as_str()));
-        type Answer = ((u64, u64), HashMap<Vec<u8>, Vec<u8>>);
-        let (((seconds, micros), fields), up) = host.run_on::<Answer>(&pipe).await?;
-        let now = seconds.saturating_mul(1000).saturating_add(micros / 1000);
-        let number = |name: &[u8]| {
-            let text = str::from_utf8(fields.get(name)?).ok()?;
-            text.parse::<u64>().ok()
-        };
-        let version = Version {
-            epoch: number(b"e").unwrap_or(0),
-            number: number(b"s").unwrap_or(0),
-        };
-        let people = fields.iter().filter_map(|(field, packed)| {
-            let key = str::from_utf8(field.strip_prefix(b"k")?).ok()?;
-            Some((key.into(), record(packed, now, &host.coding)?))
-        });
-        Ok(Snapshot {
-            version,
-            people: people.collect(),
-            run: up.run_id,
-        })
+        self.host(group).read(group).await
     }
 
     async fn totals(&self, group: &GroupName) -> Result<Totals> {

@@ -1,0 +1,94 @@
+//! Reading the list of a group in parts: it may be larger than one value of Redis may be.
+
+use super::{host::PresenceHost, inbox::record};
+use crate::{
+    channels::local_presence::store::{PersonKey, Record, Snapshot, Version},
+    error::Result,
+    name::GroupName,
+    redis_link::Up,
+};
+use std::{collections::HashMap, str};
+
+/// More than the bytes of a person: a key, and an encrypted meta of 16 KiB.
+const LARGEST_PERSON: usize = 32 * 1024;
+
+/// One part of a list.
+struct ListPart {
+    /// That of the list before this part was read.
+    version: Version,
+    people: Vec<(PersonKey, Record)>,
+    /// Where the next part begins; 0 if there is none.
+    next: u64,
+    /// The connection that it was read on.
+    up: Up,
+}
+
+impl PresenceHost {
+    /// Returns the list of a group, at least as new as its version: what changes while it is read
+    /// may be in it. All changes after the version are published, so a receiver that applies them
+    /// has the current list.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if Redis refuses.
+    pub(super) async fn read(&self, group: &GroupName) -> Result<Snapshot> {
+        let mut first = self.read_part(group, 0).await?;
+        let mut next = first.next;
+        let mut people: HashMap<_, _> = first.people.drain(..).collect();
+        while next != 0 {
+            let part = self.read_part(group, next).await?;
+            // Another list, or maybe another run of Redis, has other parts.
+            if part.version.epoch == first.version.epoch
+                && part.up.generation == first.up.generation
+            {
+                people.extend(part.people);
+                next = part.next;
+            } else {
+                first = self.read_part(group, 0).await?;
+                next = first.next;
+                people = first.people.drain(..).collect();
+            }
+        }
+        Ok(Snapshot {
+            version: first.version,
+            people: people.into_iter().collect(),
+            run: first.up.run_id,
+        })
+    }
+
+    async fn read_part(&self, group: &GroupName, from: u64) -> Result<ListPart> {
+        type Reply = (
+            (u64, u64),
+            [Option<Vec<u8>>; 2],
+            (u64, Vec<(Vec<u8>, Vec<u8>)>),
+        );
+        let key = self.names.of_presence(group.as_str());
+        let mut pipe = redis::pipe();
+        pipe.cmd("TIME");
+        pipe.cmd("HMGET").arg(&key).arg("e").arg("s");
+        pipe.cmd("HSCAN")
+            .arg(&key)
+            .arg(from)
+            .arg("COUNT")
+            .arg((self.coding.max_batch() / LARGEST_PERSON).max(1));
+        let (((seconds, micros), version, (next, fields)), up) =
+            self.run_on::<Reply>(&pipe).await?;
+        let now = seconds.saturating_mul(1000).saturating_add(micros / 1000);
+        let [epoch, number] = version.map(|text| {
+            let text = String::from_utf8(text?).ok()?;
+            text.parse().ok()
+        });
+        let people = fields.iter().filter_map(|(field, packed)| {
+            let key = str::from_utf8(field.strip_prefix(b"k")?).ok()?;
+            Some((key.into(), record(packed, now, &self.coding)?))
+        });
+        Ok(ListPart {
+            version: Version {
+                epoch: epoch.unwrap_or(0),
+                number: number.unwrap_or(0),
+            },
+            people: people.collect(),
+            next,
+            up,
+        })
+    }
+}
