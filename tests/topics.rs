@@ -1,14 +1,19 @@
 //! Tests of topics over whole programs: places over WebSockets, and what a Redis with an older copy
 //! of its data means.
 
-use seaway::{Channels, Event};
+use seaway::{Channels, Event, TopicEvent};
 use seaway_tests::support::{
     Client, Redis, Server,
     position::{Seen, path, place},
-    wait::DEADLINE,
+    wait::{DEADLINE, until},
 };
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    join,
+    net::TcpStream,
+    time::timeout,
+};
 
 /// The events of the arena's topics.
 #[derive(Debug, Serialize, Deserialize)]
@@ -163,4 +168,54 @@ async fn an_old_copy_of_the_data_is_another_epoch() {
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_and_a_read_wait_for_a_redis_that_loads_its_data() {
+    let options = [
+        &["--appendonly", "yes", "--appendfsync", "always"][..],
+        &["--key-load-delay", "200"],
+        &["--loading-process-events-interval-bytes", "1024"],
+    ];
+    let mut redis = Redis::with(&options.concat()).await;
+    let fill = "for number = 1, 15000 do redis.call('SET', number, string.rep('x', 50)) end";
+    redis.does(&["EVAL", fill, "0"]).await;
+    let channels = Channels::redis(redis.url()).await.unwrap();
+    let topic = channels.topic::<Said>("topic.lot").unwrap();
+    let event = Said {
+        text: "event".to_owned(),
+    };
+    let first = topic.send(&event).await.unwrap();
+
+    redis.stop();
+    let port = redis.port();
+    let loading = async {
+        until_loading(port).await;
+        let (sent, history) = join!(topic.send(&event), topic.listen(Some(first.clone())));
+        let (sent, mut history) = (sent.unwrap(), history.unwrap());
+        assert_eq!(sent.epoch(), first.epoch());
+        let received = async {
+            loop {
+                match &*history.next().await.expect("nothing was missed") {
+                    TopicEvent::Event { position, .. } => return position.clone(),
+                    TopicEvent::Recovered { all, .. } => assert!(all, "a false gap"),
+                }
+            }
+        };
+        assert_eq!(timeout(DEADLINE, received).await, Ok(sent));
+    };
+    join!(redis.start(), loading);
+}
+
+/// Waits until the Redis at this port loads its data.
+async fn until_loading(port: u16) {
+    until("a Redis that loads its data", DEADLINE, async || {
+        let mut socket = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let command = b"INFO persistence\r\nQUIT\r\n";
+        socket.write_all(command).await.ok()?;
+        let mut text = String::new();
+        socket.read_to_string(&mut text).await.ok()?;
+        text.contains("\r\nloading:1\r\n").then_some(())
+    })
+    .await;
 }

@@ -1,6 +1,6 @@
 //! Why an attempt to connect failed.
 
-use super::fault::error_text;
+use super::fault::{CommandFault, error_text};
 use crate::error::one_line;
 use redis::{RedisError, RedisResult};
 use std::{borrow::Cow, fmt, future::Future, io, sync::Arc, time::Duration};
@@ -103,7 +103,7 @@ impl ConnectError {
                 "it does not know HELLO; Redis 6 or later is needed".into(),
                 Cause::Denied,
             ),
-            Some(code) if is_not_ready(error) => (
+            Some(code) if CommandFault::of(error) == Some(CommandFault::NotYet) => (
                 format!("it cannot serve now ({code}): {}", detail(error)).into(),
                 Cause::Unreachable,
             ),
@@ -155,13 +155,6 @@ impl ConnectError {
     pub(super) fn timeout(reason: &'static str) -> Self {
         Self::new(reason, Cause::Unreachable)
     }
-}
-
-/// Returns whether a server has refused a command only for now, as while it runs a script or loads
-/// its data.
-pub(super) fn is_not_ready(error: &RedisError) -> bool {
-    let codes = ["BUSY", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"];
-    error.code().is_some_and(|code| codes.contains(&code))
 }
 
 /// Returns the server's own error message, or that of the client library.

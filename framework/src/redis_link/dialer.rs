@@ -2,9 +2,10 @@
 
 use super::{
     address::{Address, Dialed},
-    connect_error::{Cause, ConnectError, is_not_ready},
+    connect_error::{Cause, ConnectError},
     directory::Found,
     endpoint::Endpoint,
+    fault::CommandFault,
     state::{Loss, Up},
     stream::PushReceiver,
 };
@@ -185,7 +186,10 @@ async fn identity(connection: &mut MultiplexedConnection) -> Result<Identity, Co
 
 /// Returns whether the connection is lost, or the server may serve soon.
 fn ends_attempt(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_connection_dropped() || is_not_ready(error)
+    matches!(
+        CommandFault::of(error),
+        Some(CommandFault::Broken | CommandFault::NotYet)
+    )
 }
 
 /// # Errors

@@ -10,21 +10,23 @@ pub(crate) enum CommandFault {
     Broken,
     /// The connection leads to a server that is not the primary, and did not run the command.
     Moved,
-    /// The server did not run the command, because a fail-over or the move of a slot is under way.
+    /// The server did not run the command, because a fail-over or the move of a slot is under way, or
+    /// because it loads its data or runs a long script.
     NotYet,
 }
 
 impl CommandFault {
     /// Returns the fault, unless the command itself was refused.
     pub(super) fn of(error: &RedisError) -> Option<Self> {
-        match error.code() {
+        match refusal_code(error).as_deref() {
             Some("MOVED" | "READONLY" | "UNBLOCKED") => Some(Self::Moved),
-            Some("ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN") => Some(Self::NotYet),
-            // Redis 6 reports what a script was refused as an error of the script.
-            Some(_) if error.to_string().contains("-READONLY") => Some(Self::Moved),
+            Some("ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" | "BUSY") => {
+                Some(Self::NotYet)
+            }
+            Some(_) => None,
             // A protocol error ends the connection by itself.
-            _ if is_malformed_reply(error) => None,
-            _ => {
+            None if is_malformed_reply(error) => None,
+            None => {
                 let is_broken = error.is_io_error()
                     || error.is_connection_dropped()
                     || error.is_unrecoverable_error();
@@ -32,6 +34,26 @@ impl CommandFault {
             }
         }
     }
+}
+
+/// Returns the code with which the server refused a command: of a pipeline the first one, of a
+/// script the command in it.
+pub(crate) fn refusal_code(error: &RedisError) -> Option<String> {
+    // Redis 6 reports what a script was refused as an error of the script.
+    const IN_SCRIPTS: [&str; 3] = ["READONLY", "OOM", "MISCONF"];
+    let code = match error.code() {
+        Some(code) => code.to_owned(),
+        // The redis crate returns no code of a pipeline that it does not know itself.
+        None => {
+            let errors = error.clone().into_server_errors()?;
+            errors.first()?.1.code().to_owned()
+        }
+    };
+    let text = error.to_string();
+    let inner = IN_SCRIPTS
+        .into_iter()
+        .find(|inner| text.contains(&format!("-{inner} ")));
+    Some(inner.map_or(code, str::to_owned))
 }
 
 /// Returns whether the reply does not fit its command. Either a proxy has lost or added
@@ -52,6 +74,66 @@ pub(crate) fn error_text(error: &RedisError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
+    use std::future::ready;
+
+    /// A connection that replies so to each command.
+    struct Refusing(Value);
+
+    impl ConnectionLike for Refusing {
+        fn req_packed_command<'a>(&'a mut self, _: &'a Cmd) -> RedisFuture<'a, Value> {
+            Box::pin(ready(Ok(self.0.clone())))
+        }
+
+        fn req_packed_commands<'a>(
+            &'a mut self,
+            _: &'a Pipeline,
+            _: usize,
+            count: usize,
+        ) -> RedisFuture<'a, Vec<Value>> {
+            Box::pin(ready(Ok(vec![self.0.clone(); count])))
+        }
+
+        fn get_db(&self) -> i64 {
+            0
+        }
+    }
+
+    #[tokio::test]
+    async fn the_code_of_a_refusal_says_what_is_wrong_with_the_server_also_in_a_pipeline() {
+        const BUSY: &str = "BUSY Redis is busy running a script.";
+        const LOADING: &str = "LOADING Redis is loading the dataset in memory";
+        const IN_SCRIPT: &str =
+            "ERR Error running script: @user_script:1: -READONLY You can't write";
+        for (reply, fault) in [
+            (BUSY, Some(CommandFault::NotYet)),
+            (LOADING, Some(CommandFault::NotYet)),
+            ("TRYAGAIN Multiple keys", Some(CommandFault::NotYet)),
+            (
+                "UNBLOCKED the instance state changed",
+                Some(CommandFault::Moved),
+            ),
+            ("READONLY You can't write", Some(CommandFault::Moved)),
+            (IN_SCRIPT, Some(CommandFault::Moved)),
+            ("OOM command not allowed", None),
+            ("BUSYGROUP Consumer Group name already exists", None),
+            ("ERR unknown", None),
+        ] {
+            let reply = redis::parse_redis_value(format!("-{reply}\r\n").as_bytes());
+            let mut connection = Refusing(reply.unwrap());
+            let (ping, mut pipe) = (redis::cmd("PING"), redis::pipe());
+            pipe.add_command(ping.clone()).add_command(ping.clone());
+
+            let refused = [
+                ping.exec_async(&mut connection).await,
+                pipe.exec_async(&mut connection).await,
+            ];
+
+            for error in refused.map(Result::unwrap_err) {
+                assert_eq!(CommandFault::of(&error), fault, "{error}");
+            }
+        }
+    }
 
     #[test]
     fn an_error_of_the_decoder_is_one_line() {

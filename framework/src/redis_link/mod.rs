@@ -51,7 +51,7 @@ pub(crate) use self::{
     dialer::LinkSettings,
     downtime::LONGEST_UNSEEN,
     endpoint::Endpoint,
-    fault::{CommandFault, error_text, is_malformed_reply},
+    fault::{CommandFault, error_text, is_malformed_reply, refusal_code},
     framing::MAX_VALUE,
     hosts::Hosts,
     lazy::LazyLink,

@@ -14,7 +14,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     name::GroupName,
-    redis_link::{CommandFault, Endpoint, Link, LinkSettings, Up, is_malformed_reply},
+    redis_link::{CommandFault, Endpoint, Link, LinkSettings, Up, is_malformed_reply, refusal_code},
 };
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection};
 use std::{sync::Arc, time::Duration};
@@ -227,7 +227,6 @@ async fn repeated<T: FromRedisValue + Send>(
         match link.fault(up.generation, &error) {
             Some(CommandFault::Broken | CommandFault::Moved) => link.left(up.generation).await,
             Some(CommandFault::NotYet) => sleep(NOT_YET).await,
-            None if is_loading(&error) => sleep(NOT_YET).await,
             None => {
                 let message = if is_malformed_reply(&error) {
                     "Redis has returned a malformed reply to a command for presence; if another program has changed its keys, delete them"
@@ -244,14 +243,9 @@ async fn repeated<T: FromRedisValue + Send>(
 
 /// Returns whether the user may not run a command, or one of a script.
 fn is_denied(error: &RedisError) -> bool {
-    error.code() == Some("NOPERM")
+    refusal_code(error).as_deref() == Some("NOPERM")
         || error.to_string().contains("ACL")
         || error.to_string().contains("can't run this command")
-}
-
-/// Returns whether Redis refuses commands because it loads its data, or runs a long script.
-fn is_loading(error: &RedisError) -> bool {
-    matches!(error.code(), Some("LOADING" | "BUSY"))
 }
 
 /// The times of presence.
