@@ -429,3 +429,35 @@ async fn a_list_is_read_that_is_larger_than_the_largest_value() {
     assert_eq!(keys.len(), PEOPLE);
     channels.health().expect("its connections are kept");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_removal_of_a_process_reads_each_of_its_people_once() {
+    const PEOPLE: usize = 20_000;
+    let redis = Redis::new().await;
+    people_of_an_ended_process(&redis, PEOPLE, 10).await;
+    redis.does(&["CONFIG", "RESETSTAT"]).await;
+    let arena = arena(&redis).await;
+
+    let _other = Roster::connect(arena.port(), "other", "ana").await;
+
+    until("no connection of the process", DEADLINE, async || {
+        let left = redis.ask(&["EXISTS", "asgi:presence$of:lot"]).await?;
+        (left == ":0\r\n").then_some(())
+    })
+    .await;
+    let stats = redis.does(&["INFO", "commandstats"]).await;
+    let calls = |command: &str| {
+        let line = stats.lines().find_map(|line| {
+            let line = line.strip_prefix("cmdstat_")?.strip_prefix(command)?;
+            line.strip_prefix(":calls=")?.split(',').next()
+        });
+        line.map_or(0, |calls| calls.parse::<usize>().unwrap())
+    };
+    assert_eq!(calls("hkeys"), 0, "which reads all");
+    assert!(
+        (1..=PEOPLE / 50).contains(&calls("hscan")),
+        "{}",
+        calls("hscan")
+    );
+    assert!(calls("hget") <= 3 * PEOPLE, "{}", calls("hget"));
+}

@@ -24,6 +24,10 @@ const CLAIM: Duration = Duration::from_secs(3);
 /// The number of people that one script removes.
 const MOST_REMOVED: usize = 1000;
 
+/// The number of the pass over a group that is the last one if it finds no one: after the first,
+/// there is another one only if Redis was restarted meanwhile, or has a wrong number of people.
+const MOST_PASSES: u8 = 3;
+
 /// The number of processes whose people one process removes at a time.
 const MOST_PROCESSES: usize = 100;
 
@@ -121,23 +125,27 @@ impl PresenceHost {
             self.run::<()>(&unknown).await?;
         }
         for groups in groups.chunks(MOST_GROUPS) {
-            let mut left: Vec<_> = groups.iter().collect();
-            while !left.is_empty() {
-                let reaping = left.iter().map(|group| self.remove_some(process, group));
-                let mut has_more = try_join_all(reaping).await?.into_iter();
-                left.retain(|_| has_more.next() == Some(true));
-            }
+            let removing = groups.iter().map(|group| self.remove_from(process, group));
+            try_join_all(removing).await?;
         }
         self.release(process, true).await?;
         Ok(groups.len())
     }
 
-    /// Removes some people of a process from a group; returns whether there may be more.
-    async fn remove_some(&self, process: &str, group: &GroupName) -> Result<bool> {
-        let mut call = scripts::REAP.call(4);
-        self.keys(&mut call, group, process);
-        call.arg(MOST_REMOVED);
-        Ok(self.run::<i64>(&call).await? == 1)
+    /// Removes the people of a process from a group, some at a time.
+    async fn remove_from(&self, process: &str, group: &GroupName) -> Result<()> {
+        let (mut passes, mut from) = (1, "0".to_owned());
+        while !from.is_empty() {
+            let mut call = scripts::REAP.call(4);
+            self.keys(&mut call, group, process);
+            call.arg(MOST_REMOVED)
+                .arg(&from)
+                .arg(u8::from(passes >= MOST_PASSES));
+            let (next, removed) = self.run::<(String, u64)>(&call).await?;
+            passes += u8::from(next == "0" && removed == 0);
+            from = next;
+        }
+        Ok(())
     }
 }
 

@@ -203,54 +203,76 @@ return publish(people, counts, ARGV[1], ARGV[2], ARGV[6], tonumber(ARGV[3]), kep
     ))
 });
 
-/// Removes connections of a process whose lease is over from one group: as many people as its last
-/// argument at most, and no more once the changes have 1 MiB. Returns whether there may be more.
+/// Removes connections of a process whose lease is over from one group: about as many people as an
+/// argument says, and no more once the changes have half of a MiB. The last arguments are where to
+/// continue, and whether this is the last pass. Returns where the next call is to continue, which is
+/// empty if there is no more, and how many people were removed.
+///
+/// Each field is read once. But if Redis was restarted between two calls, the second may have begun
+/// elsewhere: so as long as the process has people by its own number, the fields are read again. A
+/// last pass that finds none shows that the number is wrong.
 pub(super) static REAP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(change!(
         "\
 local people, counts, groups, processes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local process, group, how, channel = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local grace, kept, fresh, most = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], tonumber(ARGV[8])
+local cursor, is_last = ARGV[9], ARGV[10] == '1'
 local lease = redis.call('ZSCORE', processes, process)
-if lease and tonumber(lease) >= now then return 0 end
+if lease and tonumber(lease) >= now then return {'', 0} end
 reset_if_damaged(people, counts)
 if not integer(redis.call('HGET', counts, '#' .. process)) then reset(people, counts) end
-local removed, size, has_more = 0, 0, false
-for _, field in ipairs(redis.call('HKEYS', counts)) do
-  if field:sub(1, #process) == process then
-    has_more = removed == most or size > 1048576
-    if has_more then break end
-    removed = removed + 1
-    local key = field:sub(#process + 1)
-    local count = integer(redis.call('HGET', counts, field))
-    local record = count and person(people, counts, process, key)
-    if not record then
-      reset(people, counts)
+local removed, passed, size = 0, 0, 0
+local function remove(field, count)
+  if field:sub(1, #process) ~= process or redis.call('HDEL', counts, field) == 0 then return true end
+  removed = removed + 1
+  local key = field:sub(#process + 1)
+  count = integer(count)
+  local record = count and person(people, counts, process, key)
+  if not record then return false end
+  local total = math.max(record[1] - count, 0)
+  open = open + total - record[1]
+  record[1] = total
+  if total == 0 then record[2] = now + grace end
+  if record[4] then
+    set(people, key, record)
+    size = size + #record[4]
+  elseif total == 0 then
+    redis.call('HDEL', people, 'k' .. key)
+    changes[#changes + 1] = key
+    changes[#changes + 1] = ''
+  end
+  return true
+end
+repeat
+  local begun = cursor
+  local part = redis.call('HSCAN', counts, begun, 'COUNT', 100)
+  cursor = part[1]
+  local fields = part[2]
+  for i = 1, #fields, 2 do
+    if size > 524288 then
+      cursor = begun
       break
     end
-    redis.call('HDEL', counts, field)
-    local total = math.max(record[1] - count, 0)
-    open = open + total - record[1]
-    record[1] = total
-    if total == 0 then record[2] = now + grace end
-    if record[4] then
-      set(people, key, record)
-      size = size + #record[4]
-    elseif total == 0 then
-      redis.call('HDEL', people, 'k' .. key)
-      changes[#changes + 1] = key
-      changes[#changes + 1] = ''
+    if not remove(fields[i], fields[i + 1]) then
+      reset(people, counts)
+      removed, cursor = 0, '0'
+      break
     end
   end
-end
+  passed = passed + #fields / 2
+until cursor == '0' or removed >= most or passed >= 10 * most or size > 524288
+local own = '#' .. process
+local left = (tonumber(redis.call('HGET', counts, own)) or 0) - removed
+local has_more = cursor ~= '0' or left > 0 and not (is_last and removed == 0)
 if has_more then
-  redis.call('HINCRBY', counts, '#' .. process, -removed)
+  if removed > 0 then redis.call('HINCRBY', counts, own, -removed) end
 else
-  redis.call('HDEL', counts, '#' .. process)
+  redis.call('HDEL', counts, own)
   redis.call('SREM', groups, group)
 end
 publish(people, counts, how, channel, fresh, grace, kept)
-return has_more and 1 or 0"
+return {has_more and cursor or '', removed}"
     ))
 });
 
