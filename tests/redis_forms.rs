@@ -14,7 +14,7 @@ use seaway_tests::support::{
     usage::peak_memory_kib,
     wait::{DEADLINE, until},
 };
-use tokio::time::timeout;
+use tokio::{net::TcpStream, time::timeout};
 
 #[derive(Debug, Event)]
 enum Said {
@@ -502,4 +502,14 @@ async fn an_old_primary_that_is_cut_off_from_the_sentinels_is_left() {
     .await;
     sender.send(&said("hello")).await.unwrap();
     assert_eq!(receive(&mut mailbox).await, "hello");
+}
+
+#[tokio::test]
+async fn a_redis_with_all_its_clients_says_so() {
+    let redis = Redis::with(&["--maxclients", "1"]).await;
+    let _other = TcpStream::connect(("127.0.0.1", redis.port())).await;
+
+    let reason = refusal(&redis.url()).await;
+
+    assert!(reason.contains("raise `maxclients`"), "{reason}");
 }

@@ -186,11 +186,17 @@ impl Address {
             .await
             .map_err(|_| ConnectError::timeout("no response within 5 s"))?
             .map_err(|error| match (activity.malformed(), &self.tls) {
+                (None, _) if error.is_io_error() || error.is_connection_dropped() => {
+                    match (activity.first_error(), &self.tls) {
+                        (Some(refusal), _) => ConnectError::refused(refusal),
+                        (None, Some(_)) if error.is_io_error() => ConnectError::tls_ended(&error),
+                        (None, _) => ConnectError::of(&error),
+                    }
+                }
                 (Some(Malformed::NotRedis), _) => ConnectError::not_redis(),
                 (Some(large @ Malformed::TooLarge(_)), _) => {
                     ConnectError::new(large.to_string(), Cause::Denied)
                 }
-                (None, Some(_)) if error.is_io_error() => ConnectError::tls_ended(&error),
                 (None, _) => ConnectError::of(&error),
             })?;
         // The driver ends with its connection, or when the last handle to it is dropped.

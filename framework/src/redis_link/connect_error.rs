@@ -76,6 +76,18 @@ impl ConnectError {
         Self::new(reason, Cause::Denied)
     }
 
+    /// Returns the error for a server that has closed the connection with this error.
+    pub(super) fn refused(error: &str) -> Self {
+        let remedy = match error.contains("max number of clients") {
+            true => "; raise `maxclients`, or close connections of other programs",
+            false => "",
+        };
+        Self::new(
+            format!("it refused the connection: {}{remedy}", one_line(error)),
+            Cause::Unreachable,
+        )
+    }
+
     /// Returns the error for a TLS connection that the server has ended.
     pub(super) fn tls_ended(error: &RedisError) -> Self {
         let reason = format!(

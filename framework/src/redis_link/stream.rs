@@ -38,6 +38,8 @@ pub(crate) struct Activity {
     is_incomplete: AtomicBool,
     ended: Notify,
     malformed: OnceLock<Malformed>,
+    /// The first line, if it is an error.
+    first_error: OnceLock<String>,
 }
 
 impl Activity {
@@ -52,6 +54,7 @@ impl Activity {
             is_incomplete: AtomicBool::new(false),
             ended: Notify::new(),
             malformed: OnceLock::new(),
+            first_error: OnceLock::new(),
         })
     }
 
@@ -73,6 +76,26 @@ impl Activity {
     /// Returns why the stream could not be read further, if it was not the peer that ended it.
     pub(super) fn malformed(&self) -> Option<Malformed> {
         self.malformed.get().copied()
+    }
+
+    /// Returns the first line that arrived, if it is an error: the redis crate drops that of a server
+    /// that closes the connection at once.
+    pub(super) fn first_error(&self) -> Option<&str> {
+        self.first_error.get().map(String::as_str)
+    }
+
+    /// Records the first bytes that arrived.
+    fn record_first(&self, bytes: &[u8]) {
+        if let Some(error) = bytes.strip_prefix(b"-") {
+            let line = error
+                .split(|byte| *byte == b'\r')
+                .next()
+                .unwrap_or_default();
+            let line = &line[..line.len().min(LONGEST_ERROR)];
+            _ = self
+                .first_error
+                .set(String::from_utf8_lossy(line).into_owned());
+        }
     }
 
     fn now(&self) -> u64 {
@@ -133,6 +156,9 @@ impl Activity {
         self.ended.notify_one();
     }
 }
+
+/// The number of bytes of the first error that are kept.
+const LONGEST_ERROR: usize = 200;
 
 /// The value for no time.
 const NEVER: u64 = u64::MAX;
@@ -201,6 +227,7 @@ pub(super) struct MonitoredStream<S> {
     chunk: Box<[u8]>,
     full_reads: FullReads,
     framing: ReplyFraming,
+    has_read: bool,
 }
 
 /// The number of bytes read since a read last emptied the system's buffer.
@@ -242,6 +269,7 @@ impl<S> MonitoredStream<S> {
             chunk: vec![0; CHUNK].into_boxed_slice(),
             full_reads: FullReads::default(),
             framing: ReplyFraming::new(max_value),
+            has_read: false,
         }
     }
 
@@ -278,6 +306,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
             chunk,
             full_reads,
             framing,
+            has_read,
             ..
         } = &mut *self;
         let room = most.min(buf.remaining());
@@ -292,6 +321,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
             }
             activity.end();
             return Poll::Ready(read);
+        }
+        if !mem::replace(has_read, true) {
+            activity.record_first(part);
         }
         match framing.read(part) {
             Ok(has_boundary) => {

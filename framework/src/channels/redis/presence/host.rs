@@ -228,15 +228,27 @@ async fn repeated<T: FromRedisValue + Send>(
             Some(CommandFault::Broken | CommandFault::Moved) => link.left(up.generation).await,
             Some(CommandFault::NotYet) => sleep(NOT_YET).await,
             None => {
-                let message = if is_malformed_reply(&error) {
-                    "Redis has returned a malformed reply to a command for presence; if another program has changed its keys, delete them"
-                } else if is_denied(&error) {
-                    "Redis refused a command for presence; check the user's ACL"
-                } else {
-                    "Redis refused a command for presence; if another program has changed its keys, delete them"
-                };
-                return Err(Error::new(ErrorKind::Layer, message).with_source(error));
+                return Err(Error::new(ErrorKind::Layer, refusal(&error)).with_source(error));
             }
+        }
+    }
+}
+
+/// Returns the message for a command that Redis refused.
+fn refusal(error: &RedisError) -> &'static str {
+    if is_malformed_reply(error) {
+        return "Redis has returned a malformed reply to a command for presence; if another program has changed its keys, delete them";
+    }
+    match refusal_code(error).as_deref() {
+        Some("OOM") => {
+            "Redis refused a command for presence because it has reached its `maxmemory`; raise it, or delete keys"
+        }
+        Some("MISCONF") => {
+            "Redis refused a command for presence because it cannot save its data; its log says why"
+        }
+        _ if is_denied(error) => "Redis refused a command for presence; check the user's ACL",
+        _ => {
+            "Redis refused a command for presence; if another program has changed its keys, delete them"
         }
     }
 }
@@ -276,4 +288,35 @@ pub(super) fn millis(duration: Duration) -> u64 {
     // Exact in Lua, and more than the clock of Redis can represent.
     const LONGEST: u64 = 1 << 50;
     u64::try_from(duration.as_millis()).map_or(LONGEST, |millis| millis.min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_its_cause() {
+        const IN_SCRIPT: &str =
+            "ERR Error running script: @user_script:9: -OOM command not allowed";
+        for (reply, expected) in [
+            (
+                "OOM command not allowed when used memory > 'maxmemory'",
+                "`maxmemory`",
+            ),
+            (IN_SCRIPT, "`maxmemory`"),
+            (
+                "MISCONF Redis is configured to save RDB snapshots",
+                "cannot save",
+            ),
+            ("NOPERM User shop has no permissions", "ACL"),
+            ("WRONGTYPE Operation against a key", "delete them"),
+        ] {
+            let reply = redis::parse_redis_value(format!("-{reply}\r\n").as_bytes());
+            let error = reply.unwrap().extract_error().unwrap_err();
+
+            let message = refusal(&error);
+
+            assert!(message.contains(expected), "{error}: {message}");
+        }
+    }
 }
