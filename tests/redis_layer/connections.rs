@@ -287,3 +287,18 @@ async fn receives_again(room: &Group<Said>, mailbox: &mut Mailbox) {
     next_is_a_notice(mailbox).await;
     assert_eq!(next_text(mailbox).await, "again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_refused_and_a_primary_that_becomes_one_is_left() {
+    let (primary, redis) = (Redis::new().await, Redis::new().await);
+    let channels = connect(&redis).await;
+
+    let port = primary.port().to_string();
+    redis.does(&["REPLICAOF", "127.0.0.1", &port]).await;
+
+    unhealthy(&channels, &["it is a replica"]).await;
+    let error = Channels::redis(redis.url()).await.unwrap_err();
+    assert!(error.to_string().contains("it is a replica"), "{error}");
+    redis.does(&["REPLICAOF", "NO", "ONE"]).await;
+    until("a primary", DEADLINE, async || channels.health().ok()).await;
+}

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
-    redis_link::{Link, LinkSettings, MAX_VALUE, NoInbox, endpoints},
+    redis_link::{Link, LinkNeeds, LinkSettings, MAX_VALUE, NoInbox, endpoints},
 };
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
@@ -80,7 +80,7 @@ impl DjangoCache {
             purpose: "Django's cache",
             silence: SILENCE,
             inbox: Arc::new(NoInbox),
-            must_end_previous: false,
+            needs: LinkNeeds::Server,
         };
         let link = Link::open(place, settings).await.map_err(unreachable)?;
         Ok(Self {

@@ -88,6 +88,12 @@ impl ConnectError {
         )
     }
 
+    /// Returns the error for a replica.
+    pub(super) fn replica() -> Self {
+        let reason = "it is a replica; either a fail-over is in progress, or the URL names a replica: use the address of the primary";
+        Self::new(reason, Cause::Unreachable)
+    }
+
     /// Returns the error for a TLS connection that the server has ended.
     pub(super) fn tls_ended(error: &RedisError) -> Self {
         let reason = format!(

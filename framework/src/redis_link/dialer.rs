@@ -10,14 +10,17 @@ use super::{
     stream::PushReceiver,
 };
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 use tokio::{
     join,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// The timeout of the commands on a new connection.
 const INFO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a server that no directory names is asked whether it is a replica now.
+const ROLE_EVERY: Duration = Duration::from_secs(10);
 
 /// The first version of Redis with sharded pub/sub.
 const SHARDED_SINCE: u32 = 7;
@@ -32,9 +35,18 @@ pub(crate) struct LinkSettings {
     pub(crate) silence: Duration,
     /// The receiver of Redis' pushes.
     pub(crate) inbox: Arc<dyn PushReceiver>,
-    /// Whether a connection cannot be used if the user lacks the permission to end the previous one,
-    /// or to ask whether its server is the same.
-    pub(crate) must_end_previous: bool,
+    pub(crate) needs: LinkNeeds,
+}
+
+/// What a connection of a link must have to be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkNeeds {
+    /// A server, maybe a replica: the link only reads.
+    Server,
+    /// The primary.
+    Primary,
+    /// The primary, and that it has ended the previous connection: that would still take events.
+    EndOfPrevious,
 }
 
 /// What dials the connections of a link.
@@ -92,20 +104,48 @@ impl Dialer {
         let (mut connection, mut same) = (up.connection.clone(), up.connection.clone());
         let (identity, client) = join!(identity(&mut connection), self.client(&mut same));
         let identity = identity?;
-        if self.settings.must_end_previous && identity.run_id.is_none() {
+        if self.settings.needs == LinkNeeds::EndOfPrevious && identity.run_id.is_none() {
             let reason = "its user needs the permission for INFO to read a queue";
             return Err(ConnectError::new(reason, Cause::Denied));
         }
         up.run_id = identity.run_id;
         up.client = client?;
+        if self.settings.needs != LinkNeeds::Server && identity.is_replica == Some(true) {
+            return Err(ConnectError::replica());
+        }
         if let Some(directory) = self.endpoint.directory() {
-            is_primary(&mut connection).await?;
+            // What a Sentinel or a node says may be old.
+            if identity.is_replica.is_none() {
+                let reason = "its user needs the permission for INFO to find the primary";
+                return Err(ConnectError::new(reason, Cause::Denied));
+            }
             if directory.is_cluster() && identity.version.is_some_and(|is| is < SHARDED_SINCE) {
                 let reason = "Redis 7 or later is needed for a Cluster";
                 return Err(ConnectError::new(reason, Cause::Denied));
             }
         }
         Ok(())
+    }
+
+    /// Waits until the server of a connection is a replica. Without a directory nobody else says so,
+    /// and it still accepts events over pub/sub, which reach only its own subscribers.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn demoted(&self, up: &Up) {
+        let is_noticed = self.endpoint.directory().is_some() || up.run_id.is_none();
+        if is_noticed || self.settings.needs == LinkNeeds::Server {
+            return pending().await;
+        }
+        let mut connection = up.connection.clone();
+        loop {
+            sleep(ROLE_EVERY).await;
+            // A connection that is lost is noticed by other means.
+            let replication = info("replication", &mut connection).await;
+            if replication.is_ok_and(|replication| is_replica(&replication)) {
+                return;
+            }
+        }
     }
 
     /// Asks the server how it numbers the connection among its clients.
@@ -129,7 +169,7 @@ impl Dialer {
         let client = match previous.filter(is_same_run).and_then(|loss| loss.client) {
             Some(client) => client,
             // It shows at the start whether the command is allowed.
-            None if self.settings.must_end_previous => i64::MAX,
+            None if self.settings.needs == LinkNeeds::EndOfPrevious => i64::MAX,
             None => return Ok(()),
         };
         let mut kill = redis::cmd("CLIENT");
@@ -144,7 +184,9 @@ impl Dialer {
     fn if_permitted<T>(&self, reply: RedisResult<T>) -> Result<Option<T>, ConnectError> {
         match reply {
             Ok(reply) => Ok(Some(reply)),
-            Err(error) if self.settings.must_end_previous || ends_attempt(&error) => {
+            Err(error)
+                if self.settings.needs == LinkNeeds::EndOfPrevious || ends_attempt(&error) =>
+            {
                 Err(ConnectError::of(&error))
             }
             Err(_) => Ok(None),
@@ -158,30 +200,41 @@ struct Identity {
     run_id: Option<Arc<str>>,
     /// The first number of its version.
     version: Option<u32>,
+    is_replica: Option<bool>,
 }
 
-/// Asks the server which run it is; it does not say if the user lacks the permission, or the server
-/// has no such command.
+/// Asks the server which run it is, and whether it is a replica; it does not say if the user lacks
+/// the permission, or the server has no such command.
 ///
 /// # Errors
 /// If it does not respond, or cannot now, as while it runs a script (BUSY).
 async fn identity(connection: &mut MultiplexedConnection) -> Result<Identity, ConnectError> {
-    let mut info = redis::cmd("INFO");
-    info.arg("server");
-    let query = info.query_async::<String>(connection);
-    let response = timeout(INFO_TIMEOUT, query).await;
-    match response.map_err(|_| ConnectError::timeout("no response to INFO within 5 s"))? {
-        Ok(text) => {
-            let line = |name| text.lines().find_map(|line| line.strip_prefix(name));
+    let mut same = connection.clone();
+    let replies = async { join!(info("server", connection), info("replication", &mut same)) };
+    let replies = timeout(INFO_TIMEOUT, replies).await;
+    match replies.map_err(|_| ConnectError::timeout("no response to INFO within 5 s"))? {
+        (Ok(server), Ok(replication)) => {
+            let line = |name| server.lines().find_map(|line| line.strip_prefix(name));
             let version = line("redis_version:").and_then(|version| version.split('.').next());
             Ok(Identity {
                 run_id: line("run_id:").map(|id| id.trim().into()),
                 version: version.and_then(|version| version.parse().ok()),
+                is_replica: Some(is_replica(&replication)),
             })
         }
-        Err(error) if ends_attempt(&error) => Err(ConnectError::of(&error)),
-        Err(_) => Ok(Identity::default()),
+        (Err(error), _) | (_, Err(error)) if ends_attempt(&error) => Err(ConnectError::of(&error)),
+        _ => Ok(Identity::default()),
     }
+}
+
+async fn info(section: &str, connection: &mut MultiplexedConnection) -> RedisResult<String> {
+    let info = redis::cmd("INFO").arg(section).to_owned();
+    info.query_async(connection).await
+}
+
+/// Returns whether a server says of its replication that it is a replica.
+fn is_replica(replication: &str) -> bool {
+    replication.lines().any(|line| line.trim() == "role:slave")
 }
 
 /// Returns whether the connection is lost, or the server may serve soon.
@@ -190,21 +243,4 @@ fn ends_attempt(error: &RedisError) -> bool {
         CommandFault::of(error),
         Some(CommandFault::Broken | CommandFault::NotYet)
     )
-}
-
-/// # Errors
-/// If the server is a replica: what a Sentinel or a node says may be old.
-async fn is_primary(connection: &mut MultiplexedConnection) -> Result<(), ConnectError> {
-    let role = redis::cmd("ROLE");
-    let query = role.query_async::<Vec<redis::Value>>(connection);
-    let response = timeout(INFO_TIMEOUT, query).await;
-    let response = response.map_err(|_| ConnectError::timeout("no response to ROLE within 5 s"))?;
-    let role = response.map_err(|error| ConnectError::of(&error))?;
-    match role.first() {
-        Some(redis::Value::BulkString(role)) if role == b"master" => Ok(()),
-        _ => Err(ConnectError::new(
-            "it is a replica; either a fail-over is in progress, or the URL names a replica: use the address of the primary",
-            Cause::Unreachable,
-        )),
-    }
 }

@@ -86,9 +86,9 @@ fn reply(words: &[String], own_port: u16, (port, epoch): (u16, u64)) -> String {
     match words[..] {
         ["PING", number] => text(number.to_owned()),
         ["HELLO", ..] => "%0\r\n".to_owned(),
+        ["INFO", "replication"] if port == own_port => text("role:master\r\n".to_owned()),
+        ["INFO", "replication"] => text("role:slave\r\n".to_owned()),
         ["INFO", ..] => text(format!("redis_version:7.0.0\r\nrun_id:{own_port}\r\n")),
-        ["ROLE"] if port == own_port => "*1\r\n$6\r\nmaster\r\n".to_owned(),
-        ["ROLE"] => "*1\r\n$5\r\nslave\r\n".to_owned(),
         ["CLUSTER", "SLOTS"] if port == 0 => "*0\r\n".to_owned(),
         ["CLUSTER", "SLOTS"] => {
             let node = format!("*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$2\r\nid\r\n");

@@ -48,7 +48,7 @@ mod url;
 #[cfg(test)]
 pub(crate) use self::fake_node::FakeNode;
 pub(crate) use self::{
-    dialer::LinkSettings,
+    dialer::{LinkNeeds, LinkSettings},
     downtime::LONGEST_UNSEEN,
     endpoint::Endpoint,
     fault::{CommandFault, error_text, is_malformed_reply, refusal_code},

@@ -163,6 +163,7 @@ impl Supervisor {
         tokio::select! {
             lost = liveness::lost(&up.connection, &up.activity, self.dialer.settings.silence) => End::Lost(lost),
             () = self.dialer.endpoint.changed_from(&up.address) => End::Wrong("another server is the primary now".into()),
+            () = self.dialer.demoted(up) => End::Wrong("its server is a replica now".into()),
             Some(end) = replaced => {
                 if matches!(end, End::Wrong(_)) {
                     self.dialer.endpoint.mark_stale();

@@ -4,7 +4,8 @@ use super::{Id, Record, SessionStore, session_store};
 use crate::{
     error::{Error, ErrorKind, Result},
     redis_link::{
-        CommandFault, Hosts, Link, LinkSettings, MAX_VALUE, NoInbox, Up, endpoints, error_text,
+        CommandFault, Hosts, Link, LinkNeeds, LinkSettings, MAX_VALUE, NoInbox, Up, endpoints,
+        error_text,
     },
 };
 use async_trait::async_trait;
@@ -100,7 +101,7 @@ impl RedisStore {
             purpose: "sessions",
             silence: SILENCE,
             inbox: Arc::new(NoInbox),
-            must_end_previous: false,
+            needs: LinkNeeds::Primary,
         };
         let opening = places.iter().map(|place| Link::open(place, settings()));
         let links = try_join_all(opening).await.map_err(session_error)?;

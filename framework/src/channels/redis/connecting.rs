@@ -11,7 +11,7 @@ use super::{
 use crate::{
     channels::LocalChannels,
     error::Result,
-    redis_link::{Endpoint, Link, LinkSettings, PushReceiver},
+    redis_link::{Endpoint, Link, LinkNeeds, LinkSettings, PushReceiver},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
@@ -53,17 +53,17 @@ pub(super) struct Receiving {
 }
 
 impl ReceiverParts<'_> {
-    /// Opens the link on which this process receives; [`LinkSettings`] has `must_end_previous`.
+    /// Opens the link on which this process receives.
     pub(super) async fn open_receiver(
         &self,
         inbox: Arc<dyn PushReceiver>,
-        must_end_previous: bool,
+        needs: LinkNeeds,
     ) -> Result<Arc<Link>> {
         let settings = LinkSettings {
             purpose: "subscriptions",
             silence: self.silence,
             inbox,
-            must_end_previous,
+            needs,
         };
         Ok(Arc::new(Link::open(&self.endpoint, settings).await?))
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    redis_link::{Endpoint, Link, LinkSettings, NoInbox},
+    redis_link::{Endpoint, Link, LinkNeeds, LinkSettings, NoInbox},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
@@ -63,7 +63,7 @@ impl Host {
             purpose: "publishing",
             silence,
             inbox: Arc::new(NoInbox),
-            must_end_previous: false,
+            needs: LinkNeeds::Primary,
         };
         let connecting = ReceiverParts {
             shared,

@@ -39,7 +39,7 @@
 //! `rediss+sentinel://` and `rediss+cluster://` use TLS, and `valkey` may replace `redis`. Special
 //! characters are percent-encoded. [`RedisConfig::host`] adds further, independent servers.
 //!
-//! A primary is looked up before each connection, checked with `ROLE`, and looked up again each
+//! A primary is looked up before each connection, checked with `INFO`, and looked up again each
 //! second: an old primary that still responds is left within about a second. A command that a
 //! server refuses because another one is the primary is sent to that one.
 //!

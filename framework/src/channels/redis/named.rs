@@ -12,7 +12,7 @@ use crate::{
     log_limit::log_limited,
     metric,
     name::ChannelName,
-    redis_link::{CommandFault, Endpoint, LazyLink, LinkSettings, NoInbox, Up},
+    redis_link::{CommandFault, Endpoint, LazyLink, LinkNeeds, LinkSettings, NoInbox, Up},
 };
 use futures_util::{
     FutureExt,
@@ -147,7 +147,7 @@ impl NamedChannels {
                 purpose: "jobs",
                 silence: self.silence,
                 inbox: Arc::new(NoInbox),
-                must_end_previous: false,
+                needs: LinkNeeds::Primary,
             };
             Arc::new(AsyncMutex::new(JobReader {
                 link: LazyLink::new(&self.endpoint, settings),

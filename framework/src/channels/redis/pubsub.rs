@@ -13,7 +13,12 @@ use super::{
     restart::{self, WireCommands},
     subscriptions::{CommandFuture, Registrar},
 };
-use crate::{channels::LocalChannels, error::Result, name::GroupName, redis_link::Up};
+use crate::{
+    channels::LocalChannels,
+    error::Result,
+    name::GroupName,
+    redis_link::{LinkNeeds, Up},
+};
 use redis::aio::MultiplexedConnection;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -31,7 +36,9 @@ pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving>
         connecting.received.clone(),
         shared.coding.clone(),
     ));
-    let link = connecting.open_receiver(deliverer.clone(), false).await?;
+    let link = connecting
+        .open_receiver(deliverer.clone(), LinkNeeds::Primary)
+        .await?;
     let subscriber = Subscriber {
         local: local.clone(),
         deliverer,

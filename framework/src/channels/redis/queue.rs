@@ -10,7 +10,7 @@ use super::{
     memberships::Memberships,
     readiness::Readiness,
 };
-use crate::{error::Result, name::ChannelName};
+use crate::{error::Result, name::ChannelName, redis_link::LinkNeeds};
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
@@ -76,7 +76,7 @@ async fn inbox(connecting: &ReceiverParts<'_>) -> Result<QueueReader> {
     let backpressure = Backpressure(shared.local.clone());
     Ok(QueueReader {
         link: connecting
-            .open_receiver(Arc::new(backpressure), true)
+            .open_receiver(Arc::new(backpressure), LinkNeeds::EndOfPrevious)
             .await?,
         queue: names.own_queue(),
         capacity: shared.coding.capacities.of(&own_channel),

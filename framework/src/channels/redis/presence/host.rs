@@ -14,7 +14,9 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     name::GroupName,
-    redis_link::{CommandFault, Endpoint, Link, LinkSettings, Up, is_malformed_reply, refusal_code},
+    redis_link::{
+        CommandFault, Endpoint, Link, LinkNeeds, LinkSettings, Up, is_malformed_reply, refusal_code,
+    },
 };
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection};
 use std::{sync::Arc, time::Duration};
@@ -132,7 +134,7 @@ impl PresenceHost {
                 purpose: "presence",
                 silence: self.silence,
                 inbox: Arc::new(inbox),
-                must_end_previous: false,
+                needs: LinkNeeds::Primary,
             };
             Link::open(&self.endpoint, settings).await
         });
