@@ -11,6 +11,7 @@ use super::{
     names::{HostNames, Proxies},
     pending_gap::{Gap, Notice, PendingGap},
     pops::{Popped, Pops},
+    publisher::NOT_YET,
     readiness::{Readiness, Status},
     received::{Evidence, ReceivedLog},
     restart::{self, WireCommands},
@@ -217,7 +218,15 @@ impl QueueReader {
         }
         let take = Take::new(&self.queue, self.coding.max_batch());
         loop {
-            let (has_more, entries) = take.next(connection).await?;
+            let (has_more, entries) = match take.next(connection).await {
+                Err(error)
+                    if self.link.fault(up.generation, &error) == Some(CommandFault::NotYet) =>
+                {
+                    sleep(NOT_YET).await;
+                    continue;
+                }
+                taken => taken?,
+            };
             for (entry, score) in entries {
                 if entry == DROPPED {
                     past.gap.suspect();
