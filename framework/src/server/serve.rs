@@ -300,7 +300,15 @@ impl<S> Serve<S> {
     /// Sets how many connections may be open at once (default: 65,536).
     ///
     /// At the bound further clients wait in the listener's queue.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
     pub fn max_connections(mut self, limit: usize) -> Self {
+        assert!(
+            limit > 0,
+            "max_connections must be above zero: the server would accept no client; leave it out for the default"
+        );
         self.limits.connections = limit.min(Semaphore::MAX_PERMITS);
         self
     }
@@ -313,7 +321,15 @@ impl<S> Serve<S> {
     /// Unix socket, have no limit.
     ///
     /// Behind a proxy all clients have the proxy's address: set the limit there instead.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
     pub fn max_connections_per_address(mut self, limit: usize) -> Self {
+        assert!(
+            limit > 0,
+            "max_connections_per_address must be above zero: the server would serve no client; leave it out for no limit"
+        );
         self.limits.per_address = limit;
         self
     }

@@ -123,7 +123,15 @@ impl WebSocketConfig {
     /// MiB).
     ///
     /// The connection is closed with 1009 before a larger one is read.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
+        assert!(
+            bytes > 0,
+            "max_message_size must be above zero; use 1 if clients only send empty messages"
+        );
         self.max_message_size = bytes;
         self
     }
@@ -132,16 +140,32 @@ impl WebSocketConfig {
     ///
     /// The message that exceeds the bound is still accepted whole; then the policy of
     /// [`slow_client`](WebSocketConfig::slow_client) applies.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
-        self.send_buffer = bytes.max(1);
+        assert!(
+            bytes > 0,
+            "send_buffer must be above zero; use 1 to queue one message at a time"
+        );
+        self.send_buffer = bytes;
         self
     }
 
     /// Sets how many messages may be queued for a client that reads slowly (default: 1,024).
     ///
     /// At the bound the policy of [`slow_client`](WebSocketConfig::slow_client) applies.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
     pub fn send_messages(mut self, count: usize) -> Self {
-        self.send_messages = count.max(1);
+        assert!(
+            count > 0,
+            "send_messages must be above zero; use 1 to queue one message at a time"
+        );
+        self.send_messages = count;
         self
     }
 
@@ -267,5 +291,29 @@ impl WebSocketConfig {
     pub fn grace(mut self, limit: Duration) -> Self {
         self.grace = limit;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    #[test]
+    fn a_bound_of_zero_panics_at_its_setter() {
+        type Set = fn(WebSocketConfig) -> WebSocketConfig;
+        let setters: [(&str, Set); 4] = [
+            ("max_message_size", |config| config.max_message_size(0)),
+            ("send_buffer", |config| config.send_buffer(0)),
+            ("send_messages", |config| config.send_messages(0)),
+            ("heartbeat", |config| {
+                config.heartbeat(Duration::ZERO, Duration::from_secs(1))
+            }),
+        ];
+        for (name, set) in setters {
+            let set = catch_unwind(|| drop(set(WebSocketConfig::new())));
+
+            assert!(set.is_err(), "{name}");
+        }
     }
 }
