@@ -166,10 +166,11 @@ impl SseEvent {
 /// Splits a text into lines, which end with LF, CR or CRLF (WHATWG HTML, 9.2.5); an empty text is
 /// one line.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n').flat_map(|line| {
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        line.split('\r')
-    })
+    let (ended, last) = text.split_at(text.rfind('\n').map_or(0, |end| end + 1));
+    let ended = ended.split_terminator('\n');
+    // The CR of a CRLF; behind the last LF it ends a line of its own.
+    let ended = ended.map(|line| line.strip_suffix('\r').unwrap_or(line));
+    ended.chain([last]).flat_map(|line| line.split('\r'))
 }
 
 /// A type that can be sent as a server-sent event: an [`SseEvent`], or its data alone.
@@ -235,6 +236,10 @@ mod tests {
             ("one\ntwo", "data: one\ndata: two\n\n"),
             ("one\r\ntwo\rthree", "data: one\ndata: two\ndata: three\n\n"),
             ("last\n", "data: last\ndata: \n\n"),
+            ("last\r", "data: last\ndata: \n\n"),
+            ("last\r\n", "data: last\ndata: \n\n"),
+            ("last\n\r", "data: last\ndata: \ndata: \n\n"),
+            ("last\r\r\n", "data: last\ndata: \ndata: \n\n"),
             ("id: 7", "data: id: 7\n\n"),
         ] {
             assert_eq!(SseEvent::text(text).encode().unwrap(), expected, "{text:?}");
