@@ -9,27 +9,31 @@ use std::{
 pub(super) enum ShutdownSignal {
     /// Signals of the operating system, any number of times.
     Signals(Signals),
-    /// A future of the application, once.
-    Own(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// A future of the application; `None` once it is complete.
+    Own(Option<Pin<Box<dyn Future<Output = ()> + Send>>>),
 }
 
 impl ShutdownSignal {
     /// Returns the future of the application, or without one the signals of the operating system.
     pub(super) fn of(stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>) -> Self {
         match stop {
-            Some(stop) => Self::Own(stop),
+            Some(stop) => Self::Own(Some(stop)),
             None => Self::Signals(Signals::listen()),
         }
     }
 
-    /// Waits for the signal to stop. It occurs once.
+    /// Waits for the signal to stop; for a future that is complete, it returns at once.
     ///
     /// # Cancel safety
     /// Safe: no signal is lost.
     pub(super) async fn stop(&mut self) {
         match self {
             Self::Signals(signals) => signals.next().await,
-            Self::Own(stop) => stop.as_mut().await,
+            Self::Own(Some(stop)) => {
+                stop.await;
+                *self = Self::Own(None);
+            }
+            Self::Own(None) => {}
         }
     }
 
@@ -101,4 +105,17 @@ impl Signals {
 
 fn log_unavailable(signal: &'static str, error: &std::io::Error) {
     tracing::error!(signal, %error, "cannot listen for a signal; it will not stop the server");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_future_of_the_application_may_be_awaited_again() {
+        let mut signal = ShutdownSignal::of(Some(Box::pin(async {})));
+
+        signal.stop().await;
+        signal.stop().await;
+    }
 }
