@@ -114,8 +114,9 @@ const LAST_NOT_READ: Stalled =
     Stalled("the client has not read the last messages of a WebSocket that has ended");
 const HALF_CLOSED: Stalled =
     Stalled("the client closed its sending side, and nothing was written for `half_close_timeout`");
-const IDLE: &str =
-    "the client made no request for `idle_timeout` and did not close the connection after GOAWAY";
+const IDLE: Stalled = Stalled(
+    "the client made no request for `idle_timeout` and did not close the connection after GOAWAY",
+);
 
 /// Serves one connection until it ends; after the server stops, until its open requests are done.
 pub(super) async fn serve<S: ServedApp>(

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimit {
-    /// The time that one frame, and one byte, use up.
+    /// The time that one frame uses up.
     per_frame: Duration,
     bytes_per_second: u64,
     burst: Duration,
