@@ -63,15 +63,10 @@ async fn open<C: Connect>(
         upgrade.reject_origin().await?;
         return Ok(None);
     }
-    let address = ConsumerAddress::new(channels);
-    if let Err(error) = address.open().await {
-        upgrade.reject(error).await?;
-        return Ok(None);
-    }
     let mut connecting = DisconnectGuard::new(consumer, upgrade.handle().cloned());
     let handshake = Handshake {
         scope,
-        address,
+        address: ConsumerAddress::new(channels),
         headers: HeaderMap::new(),
         event: PhantomData,
     };
@@ -119,15 +114,18 @@ async fn open<C: Connect>(
     Ok(Some(Box::new(drive(joined, socket, watch))))
 }
 
-/// Runs `connect` within its timeout; a panic rejects the client too.
+/// Opens the mailbox and runs `connect`, within one timeout; a panic rejects the client too.
 async fn connect<C: Connect>(
     consumer: &mut C,
     handshake: Handshake<C::Event>,
     limit: Duration,
 ) -> Result<(C::Connected, Handshake<C::Event>), Rejection> {
-    let connected = timeout(limit, catch_panic(|| consumer.connect(handshake))).await;
+    let connected = async {
+        handshake.address.open().await?;
+        catch_panic(|| consumer.connect(handshake)).await?
+    };
     let too_slow = |_| Rejection::from(too_slow()).by(Rule::ConnectTimeout);
-    connected.map_err(too_slow)??
+    timeout(limit, connected).await.map_err(too_slow)?
 }
 
 /// Runs a step of the handshake. `Err` if the client is to be rejected, or has left: then without a

@@ -11,6 +11,7 @@ use seaway::{
     channels::{ChannelLayer, Envelope, LocalChannels, Mailbox},
     consumer::Trigger,
     middleware::Provide,
+    protocol::WebSocketConfig,
     testing::WebSocketCommunicator,
 };
 use serde::{Deserialize, Serialize};
@@ -164,29 +165,35 @@ async fn a_consumer_may_ignore_malformed_input() {
     client.disconnect().await.unwrap();
 }
 
-/// A channel layer whose `group_send` fails.
+/// A channel layer whose `group_send` fails, and whose `open` may hang.
 #[derive(Default)]
-struct Cut(LocalChannels);
+struct Cut {
+    local: LocalChannels,
+    hangs: bool,
+}
 
 #[async_trait::async_trait]
 impl ChannelLayer for Cut {
     fn local(&self) -> &LocalChannels {
-        &self.0
+        &self.local
     }
     async fn receive(&self, _: &ChannelName, _: Duration) -> Result<Option<Envelope>, Error> {
         Ok(None)
     }
     async fn open(&self) -> Result<Mailbox, Error> {
-        self.0.open("cut")
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        self.local.open("cut")
     }
     async fn send(&self, _: &ChannelName, _: Envelope) -> Result<(), Error> {
         Err(Error::new(ErrorKind::Layer, "the wire is cut"))
     }
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
-        Ok(self.0.join(group, channel).map(drop)?)
+        Ok(self.local.join(group, channel).map(drop)?)
     }
     async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
-        self.0.leave(group, channel);
+        self.local.leave(group, channel);
         Ok(())
     }
     async fn group_send(&self, _: &GroupName, _: Envelope) -> Result<(), Error> {
@@ -203,6 +210,22 @@ async fn an_event_that_was_not_sent_is_counted_and_closes_the_connection_with_10
 
     assert_eq!(client.receive_close().await.code, 1013);
     assert_eq!(channels.unsent(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_layer_that_hangs_is_bounded_by_the_connect_timeout() {
+    let channels = Channels::new(Cut {
+        hangs: true,
+        ..Cut::default()
+    });
+    let short = WebSocketConfig::new().connect_timeout(Duration::from_millis(100));
+    let app = stage_of(&Recorder::default(), &channels)
+        .with(short)
+        .boxed();
+
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+
+    assert_eq!(client.status().await, 503);
 }
 
 #[tokio::test]
