@@ -126,7 +126,7 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
                 "rate_limit",
                 "send_queue",
             ],
-            &["config", "deflate"],
+            &["config", "deflate", "waiting_sends"],
             &["lifetime", "outgoing", "reader"],
             &["socket", "writer"],
             &["transport"],

@@ -11,7 +11,7 @@
 //! | `socket.rs` | an open WebSocket: messages in, messages out, and its close |
 //! | `outgoing.rs` | the sender of messages to the client |
 //! | `send_queue.rs` | the bounded queue behind it, and the policies for slow clients |
-//! | `waiting.rs` | the sends that wait for room in it |
+//! | `waiting_sends.rs` | the sends that wait for room in it |
 //! | `transport.rs` | a WebSocket over a byte stream |
 //! | `reader.rs` | parsing and assembly of frames, without I/O |
 //! | `rate_limit.rs` | how fast a client may send |
@@ -33,7 +33,7 @@ mod send_queue;
 mod socket;
 mod transport;
 mod upgrade;
-mod waiting;
+mod waiting_sends;
 mod writer;
 
 #[cfg(feature = "proxy")]

@@ -4,7 +4,7 @@ use super::{
     config::WebSocketConfig,
     extension::Deflate,
     send_queue::{Bounds, Importance, Offer, Outbound, SendQueue, Sent, SlowClient},
-    waiting::Waiting,
+    waiting_sends::WaitingSends,
 };
 use crate::{
     codec::IntoMessage,
@@ -67,7 +67,7 @@ struct SenderState {
 struct Outgoing {
     queue: SendQueue,
     over: bool,
-    waiting: Waiting,
+    waiting: WaitingSends,
     /// The task of the connection, if it sleeps while another task sends.
     driver: Option<Waker>,
 }

@@ -15,10 +15,11 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowClient {
-    /// The sender waits for room, in the order of the calls, and closes the connection with 1013
-    /// once the client has accepted nothing for this time. Detection takes up to twice the time.
+    /// The sender waits for room, and closes the connection with 1013 once the client has accepted
+    /// nothing for this time.
     ///
-    /// A client that reads slowly, but reads, is not closed.
+    /// Senders get room in the order of their calls. A client that reads slowly, but reads, is not
+    /// closed. Detection takes up to twice the time.
     Wait(Duration),
     /// The connection is closed with 1013, and messages that are still queued are dropped.
     Close,

@@ -8,7 +8,7 @@ use tokio::sync::oneshot::{self, Receiver};
 ///
 /// If it is dropped, they fail.
 #[derive(Default)]
-pub(super) struct Waiting(Option<Box<VecDeque<WaitingSend>>>);
+pub(super) struct WaitingSends(Option<Box<VecDeque<WaitingSend>>>);
 
 /// A message that waits for room.
 pub(super) struct WaitingSend {
@@ -17,7 +17,7 @@ pub(super) struct WaitingSend {
     pub(super) queued: oneshot::Sender<()>,
 }
 
-impl Waiting {
+impl WaitingSends {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
