@@ -8,6 +8,10 @@ use tokio::sync::oneshot::{self, Receiver};
 ///
 /// If it is dropped, they fail.
 #[derive(Default)]
+#[expect(
+    clippy::box_collection,
+    reason = "each connection has one, and most are empty"
+)]
 pub(super) struct WaitingSends(Option<Box<VecDeque<WaitingSend>>>);
 
 /// A message that waits for room.
