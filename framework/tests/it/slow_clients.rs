@@ -299,3 +299,26 @@ async fn no_policy_concerns_a_client_that_reads_although_a_burst_is_larger_than_
         }
     }
 }
+
+/// The connection's task has nothing to do meanwhile: the client reads nothing, and nothing is due.
+#[tokio::test]
+async fn a_client_that_another_task_closes_while_it_does_not_read_is_disconnected() {
+    for policy in [
+        SlowClient::Close,
+        SlowClient::Wait(Duration::from_millis(50)),
+    ] {
+        let config = WebSocketConfig::new()
+            .slow_client(policy)
+            .no_heartbeat()
+            .close_timeout(Duration::from_millis(100));
+        let room = Room::open(config).await;
+        let sender = room.senders.lock().unwrap()[0].clone();
+
+        while sender.send("x".repeat(4000)).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+
+        let closed = room.recorder.wait_for(1).await;
+        assert_eq!(closed, ["1013 the client reads too slowly"], "{policy:?}");
+    }
+}

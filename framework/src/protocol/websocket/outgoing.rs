@@ -110,7 +110,7 @@ impl Sender {
     /// are queued than [`send_buffer`](super::WebSocketConfig::send_buffer) allows, or as many
     /// messages as [`send_messages`](super::WebSocketConfig::send_messages), the policy of
     /// [`slow_client`](super::WebSocketConfig::slow_client) applies: by default `send` waits for
-    /// room.
+    /// room. Before any other policy applies, `send` lets other tasks run once.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] if the connection is closed or closing, which the policy may cause.
@@ -150,7 +150,8 @@ impl Sender {
     /// ```
     ///
     /// It takes the place of an older one of the same key that is still queued. It never waits; a
-    /// queue that is full without the older one drops the new one, unless the policy makes room.
+    /// queue that is full without the older one drops the new one, unless the policy makes room, or
+    /// closes the connection.
     ///
     /// # Errors
     /// As [`send`](Sender::send).
@@ -168,7 +169,8 @@ impl Sender {
         let bounds = self.0.bounds();
         let waits = matches!(bounds.policy, SlowClient::Wait(_));
         if !waits && self.is_filling() && self.outgoing().queue.is_full(bounds) {
-            // The connection's task writes meanwhile: a client is slow only if that leaves no room.
+            // If this is a hook, the connection's task writes meanwhile: a client is slow only if that
+            // leaves no room.
             yield_now().await;
         }
         match self.queue_or_wait(self.compress(message), source)? {
@@ -433,8 +435,10 @@ impl Outgoing {
             let Some(send) = self.waiting.pop() else {
                 break;
             };
-            _ = self.queue.offer(send.message, Importance::Normal, bounds);
-            queued.push(send.queued);
+            if !send.queued.is_closed() {
+                _ = self.queue.offer(send.message, Importance::Normal, bounds);
+                queued.push(send.queued);
+            }
         }
         queued
     }

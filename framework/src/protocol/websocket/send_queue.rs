@@ -195,7 +195,8 @@ impl SendQueue {
     }
 
     pub(super) fn is_half_full(&self, bounds: Bounds) -> bool {
-        self.bytes >= bounds.bytes / 2 || self.messages.len() >= bounds.messages / 2
+        let half = |bound: usize| (bound / 2).max(1);
+        self.bytes >= half(bounds.bytes) || self.messages.len() >= half(bounds.messages)
     }
 
     /// Drops the oldest messages of these kinds until there is room for one more.

@@ -280,6 +280,10 @@ impl Transport for ByteTransport {
         if self.writer.take_progress() {
             sender.record_progress();
         }
+        if flushed.is_pending() {
+            // A close that another task queues still wakes this one.
+            sender.drain(cx, |_| ());
+        }
         flushed
     }
 

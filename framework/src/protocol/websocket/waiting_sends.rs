@@ -8,11 +8,14 @@ use tokio::sync::oneshot::{self, Receiver};
 ///
 /// If it is dropped, they fail.
 #[derive(Default)]
-#[expect(
-    clippy::box_collection,
-    reason = "each connection has one, and most are empty"
-)]
-pub(super) struct WaitingSends(Option<Box<VecDeque<WaitingSend>>>);
+pub(super) struct WaitingSends(Option<Box<Sends>>);
+
+#[derive(Default)]
+struct Sends {
+    queue: VecDeque<WaitingSend>,
+    /// How many of them were cancelled since the last time that those were removed.
+    cancelled: usize,
+}
 
 /// A message that waits for room.
 pub(super) struct WaitingSend {
@@ -30,27 +33,33 @@ impl WaitingSends {
     pub(super) fn push(&mut self, message: Outbound) -> Receiver<()> {
         let (queued, receiver) = oneshot::channel();
         let sends = self.0.get_or_insert_default();
-        sends.push_back(WaitingSend { message, queued });
+        sends.queue.push_back(WaitingSend { message, queued });
         receiver
     }
 
     /// Takes out the first.
     pub(super) fn pop(&mut self) -> Option<WaitingSend> {
-        let first = self.0.as_mut()?.pop_front();
-        self.shrink();
+        let sends = self.0.as_mut()?;
+        let first = sends.queue.pop_front();
+        if sends.queue.is_empty() {
+            self.0 = None;
+        }
         first
     }
 
-    /// Removes the sends whose receivers are closed.
+    /// Removes the sends whose receivers are closed, of which there is one more: all at once when
+    /// they are every second one, so that many of them cost no more than the others.
     pub(super) fn remove_cancelled(&mut self) {
-        if let Some(sends) = &mut self.0 {
-            sends.retain(|send| !send.queued.is_closed());
+        let Some(sends) = &mut self.0 else {
+            return;
+        };
+        sends.cancelled += 1;
+        if sends.cancelled * 2 < sends.queue.len() {
+            return;
         }
-        self.shrink();
-    }
-
-    fn shrink(&mut self) {
-        if self.0.as_ref().is_some_and(|sends| sends.is_empty()) {
+        sends.cancelled = 0;
+        sends.queue.retain(|send| !send.queued.is_closed());
+        if sends.queue.is_empty() {
             self.0 = None;
         }
     }
