@@ -78,14 +78,16 @@ impl ConnectError {
 
     /// Returns the error for a server that has closed the connection with this error.
     pub(super) fn refused(error: &str) -> Self {
-        let remedy = match error.contains("max number of clients") {
-            true => "; raise `maxclients`, or close connections of other programs",
-            false => "",
+        let (remedy, cause) = match error.contains("max number of clients") {
+            true => (
+                "; raise `maxclients`, or close connections of other programs",
+                Cause::Unreachable,
+            ),
+            // Such as protected mode (DENIED).
+            false => ("", Cause::Denied),
         };
-        Self::new(
-            format!("it refused the connection: {}{remedy}", one_line(error)),
-            Cause::Unreachable,
-        )
+        let reason = format!("it refused the connection: {}{remedy}", one_line(error));
+        Self::new(reason, cause)
     }
 
     /// Returns the error for a replica.
@@ -118,7 +120,7 @@ impl ConnectError {
                 Cause::Denied,
             ),
             Some(_) if error.to_string().contains("unknown command") => (
-                "it does not know HELLO; Redis 6 or later is needed".into(),
+                "it does not know HELLO or CLIENT; Redis 6 or later is needed, and no proxy that lacks them".into(),
                 Cause::Denied,
             ),
             Some(code) if CommandFault::of(error) == Some(CommandFault::NotYet) => (

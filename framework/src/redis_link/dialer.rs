@@ -110,10 +110,12 @@ impl Dialer {
         }
         up.run_id = identity.run_id;
         up.client = client?;
-        if self.settings.needs != LinkNeeds::Server && identity.is_replica == Some(true) {
+        let directory = self.endpoint.directory();
+        let must_be_primary = self.settings.needs != LinkNeeds::Server || directory.is_some();
+        if must_be_primary && identity.is_replica == Some(true) {
             return Err(ConnectError::replica());
         }
-        if let Some(directory) = self.endpoint.directory() {
+        if let Some(directory) = directory {
             // What a Sentinel or a node says may be old.
             if identity.is_replica.is_none() {
                 let reason = "its user needs the permission for INFO to find the primary";
