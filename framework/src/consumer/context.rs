@@ -1,6 +1,6 @@
 //! The context of a WebSocket consumer: an accepted connection.
 
-use super::{NoEvent, defaults::malformed_reason, open_scope::OpenScope};
+use super::{NoEvent, defaults::withheld_reason, open_scope::OpenScope};
 use crate::{
     channels::{
         Channels, Event, Group, Includes, Leave, Meta, Position, Presence, PresenceEvent, Topic,
@@ -61,11 +61,10 @@ impl<E: Event> Context<E> {
     /// serde quotes.
     pub(super) fn log_malformed(&self, error: &Error) {
         let outcome = Rejected::Close(Close::INVALID);
-        let full = format!("{error:#}");
-        let withheld = Some(&*full).filter(|full| *full != malformed_reason(error));
+        let withheld = withheld_reason(error);
         self.scope
             .peer()
-            .log_rejection(Rule::Input, outcome, withheld);
+            .log_rejection(Rule::Input, outcome, withheld.as_deref());
     }
 
     /// Sends a message that may be dropped if the client reads slowly, such as the position of a

@@ -55,6 +55,17 @@ pub(super) fn malformed_reason(error: &Error) -> String {
     one_line(&reason).into_owned()
 }
 
+/// Returns what the log is to say of an error of which the client does not learn all. Of an error of
+/// serde that is only the position: its text quotes the message, which may hold secrets.
+pub(super) fn withheld_reason(error: &Error) -> Option<String> {
+    if let Some(serde) = error.find_source::<serde_json::Error>() {
+        let (line, column) = (serde.line(), serde.column());
+        let is_withheld = error.kind() != ErrorKind::Codec;
+        return is_withheld.then(|| format!("unexpected JSON at line {line} column {column}"));
+    }
+    Some(format!("{error:#}")).filter(|full| *full != malformed_reason(error))
+}
+
 /// Returns the close after missed events, if the consumer was too slow; `None` keeps the connection
 /// open.
 pub(super) fn close_missed(missed: Missed) -> Option<Close> {
@@ -116,6 +127,30 @@ mod tests {
             ),
         ] {
             assert_eq!(malformed_reason(&error), expected, "{error:#}");
+        }
+    }
+
+    #[test]
+    fn the_log_says_what_the_client_does_not_learn_and_quotes_no_message() {
+        let secret = || serde_json::from_str::<u32>(r#""hunter2""#).unwrap_err();
+        let codec = || Error::new(ErrorKind::Codec, "a square is a letter and a digit");
+        let query = std::io::Error::other("no such table: squares");
+        let json = Json::<u32>::from_message(Message::text(r#""hunter2""#)).unwrap_err();
+
+        for (error, expected) in [
+            (Error::from(json), None),
+            (codec(), None),
+            (codec().with_source(secret()), None),
+            (
+                Error::from(AnyError::from(secret())),
+                Some("unexpected JSON at line 1 column 9"),
+            ),
+            (
+                codec().with_source(query),
+                Some("a square is a letter and a digit: no such table: squares"),
+            ),
+        ] {
+            assert_eq!(withheld_reason(&error).as_deref(), expected);
         }
     }
 }
