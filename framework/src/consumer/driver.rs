@@ -40,7 +40,7 @@ pub(super) struct Driver<H: Hooks> {
     /// Whether the last step was a tick: then waiting messages and events are handled before the
     /// next tick, even if a timer is due.
     ticked: bool,
-    /// Whether the last message was large.
+    /// Whether the last message or event was large.
     is_costly: bool,
 }
 
@@ -82,8 +82,8 @@ impl Source {
 /// each time would cost as much as handling an item. If both are ready they alternate.
 const RUN: u8 = 16;
 
-/// The size of a message that takes the whole turn of its connection, in bytes: inflating, decoding
-/// and sending it may take as long as many small ones.
+/// The size of a message or event that takes the whole turn of its connection, in bytes: inflating,
+/// decoding and sending it may take as long as many small ones.
 const COSTLY: usize = 32 * 1024;
 
 /// The next step of the driver.
@@ -172,9 +172,11 @@ impl<H: Hooks> Driver<H> {
 
     /// Runs the hook for a step.
     async fn handle(&mut self, step: Step) -> Flow {
-        if let Step::Message(message) = &step {
-            self.is_costly = message.payload().len() >= COSTLY;
-        }
+        self.is_costly = match &step {
+            Step::Message(message) => message.payload().len() >= COSTLY,
+            Step::Event(envelope) => envelope.as_bytes().len() >= COSTLY,
+            Step::Missed(_) | Step::Tick(_) | Step::Over => false,
+        };
         let Joined {
             connection,
             consumer: hooks,

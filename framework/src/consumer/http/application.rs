@@ -24,7 +24,7 @@ use std::{any::type_name, future::Future, marker::PhantomData, sync::Arc, time::
 use tracing::Instrument;
 
 /// How long `connect` may take; then the client gets 503.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+pub(in crate::consumer) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 impl<C: HttpConsumer> Application<Http> for HttpConsumerApplication<C> {
     fn call(

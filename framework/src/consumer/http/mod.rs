@@ -28,6 +28,7 @@ mod reply;
 pub(super) mod sse;
 mod sse_event;
 
+pub(super) use self::application::CONNECT_LIMIT;
 #[cfg(feature = "proxy")]
 pub(crate) use self::interrupts::EVENT_STREAM_GRACE;
 

@@ -13,7 +13,10 @@ mod post;
 mod stream;
 
 use self::{forward::ConnectionId, stream::FallbackStream};
-use super::http::sse;
+use super::{
+    handshake::too_slow,
+    http::{CONNECT_LIMIT, sse},
+};
 use crate::{
     application::Application,
     channels::{Channels, Mailbox},
@@ -29,7 +32,7 @@ use crate::{
     scope::{OpensOverHttp, Scope},
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use tower_layer::Layer;
 
 /// Middleware that serves WebSocket consumers over server-sent events and POST, too: for clients
@@ -156,9 +159,13 @@ impl<A: Application<WebSocket>> WithSseFallback<A> {
             return Ok(Http::reject(exchange, rejection).await?);
         }
         let channels = &self.settings.channels;
-        let (id, mailbox) = match listen(channels).await {
+        let listening = match timeout(CONNECT_LIMIT, listen(channels)).await {
+            Ok(listening) => listening.map_err(Rejection::from),
+            Err(_) => Err(Rejection::from(too_slow()).by(Rule::ConnectTimeout)),
+        };
+        let (id, mailbox) = match listening {
             Ok(listening) => listening,
-            Err(error) => return Ok(Http::reject(exchange, error).await?),
+            Err(rejection) => return Ok(Http::reject(exchange, rejection).await?),
         };
         *scope.head = detached(&scope.head);
         let origin = Origin::of(&scope.head.headers, &scope.head.uri);
