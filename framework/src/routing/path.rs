@@ -158,7 +158,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
             self.fallback.is_none(),
             "cannot set a second fallback: a router has one for all paths without a route"
         );
-        self.require("the fallback", &application);
+        self.require("", &application);
         self.fallback = Some(application.boxed());
         self
     }

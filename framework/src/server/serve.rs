@@ -299,7 +299,8 @@ impl<S> Serve<S> {
 
     /// Sets how many connections may be open at once (default: 65,536).
     ///
-    /// At the bound further clients wait in the listener's queue.
+    /// At the bound further clients wait in the listeners' queues; of several listeners, each may
+    /// have accepted one more, which waits too.
     ///
     /// # Panics
     /// If it is zero.

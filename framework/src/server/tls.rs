@@ -92,8 +92,8 @@ impl TlsListener {
         })
     }
 
-    /// Creates a listener with a configuration of your own, as for client certificates or for a
-    /// certificate per server name.
+    /// Creates a listener with a configuration of your own, of rustls 0.23, as for client
+    /// certificates or for a certificate per server name.
     ///
     /// It offers the protocols of `alpn_protocols`: without `h2` there, no client uses HTTP/2. The
     /// configuration is not read from files, so it is not reloaded; a
