@@ -150,8 +150,8 @@ impl Peer {
         }
     }
 
-    /// Logs that the server failed to serve the client. The line has not the target of the others,
-    /// which an operator may turn off.
+    /// Logs that the server failed to serve the client. Unlike the others, the line does not
+    /// have the target [`TARGET`], which an operator may turn off.
     pub(crate) fn log_failure(
         &self,
         rule: Rule,

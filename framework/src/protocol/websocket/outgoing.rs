@@ -169,8 +169,8 @@ impl Sender {
         let bounds = self.0.bounds();
         let waits = matches!(bounds.policy, SlowClient::Wait(_));
         if !waits && self.is_filling() && self.outgoing().queue.is_full(bounds) {
-            // If this is a hook, the connection's task writes meanwhile: a client is slow only if that
-            // leaves no room.
+            // Called from a hook, this lets the connection's task write: a client is slow only if that
+            // makes no room. From another task or thread it may make none.
             yield_now().await;
         }
         match self.queue_or_wait(self.compress(message), source)? {
