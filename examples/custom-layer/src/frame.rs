@@ -40,6 +40,8 @@ pub(crate) struct Payload(#[serde(with = "serde_bytes")] pub(crate) Vec<u8>);
 /// A message of the hub.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum FromHub {
+    /// The first message: from now on the process receives every event.
+    Welcome,
     Event(Event),
     Reply { number: u64, outcome: Outcome },
 }

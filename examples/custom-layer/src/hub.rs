@@ -74,6 +74,7 @@ impl Hub {
             let (stream, _) = self.listener.accept().await?;
             let (reader, writer) = stream.into_split();
             let (outbox, messages) = mpsc::channel(OUTBOX);
+            _ = outbox.try_send(FromHub::Welcome);
             let too_slow = Arc::new(Notify::new());
             let process = Process {
                 outbox: outbox.clone(),

@@ -72,17 +72,18 @@ impl SocketLayer {
     /// [`ErrorKind::Layer`] if no hub listens there.
     pub async fn connect(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
-        let stream = UnixStream::connect(&path).await.map_err(|source| {
-            let message = format!("no hub listens on {}; start it first", path.display());
-            Error::new(ErrorKind::Layer, message).with_source(source)
-        })?;
         let local = LocalChannels::default();
         let link = Arc::new(Link {
             path,
             current: Mutex::default(),
             requests: AtomicU64::new(0),
         });
-        let running = link.clone().run(stream, local.clone());
+        let stream = link.connect().await.map_err(|source| {
+            let message = format!("no hub on {}; start it first", link.path.display());
+            Error::new(ErrorKind::Layer, message).with_source(source)
+        })?;
+        let to_write = link.open();
+        let running = link.clone().run(stream, to_write, local.clone());
         Ok(Self {
             local,
             process: process_name(),
@@ -196,31 +197,58 @@ impl Link {
         Ok((connection.requests.clone(), Request { number, what }, reply))
     }
 
-    /// Serves one connection after the other. Consumers that may have missed an event are notified.
-    async fn run(self: Arc<Self>, first: UnixStream, local: LocalChannels) {
-        let mut stream = first;
-        loop {
-            let end = self.serve(stream, &local).await;
-            let lost = Instant::now();
-            *self.current() = None;
-            tracing::warn!(path = %self.path.display(), ?end, "lost the connection to the hub; reconnecting");
-            stream = loop {
-                match UnixStream::connect(&self.path).await {
-                    Ok(stream) => break stream,
-                    Err(_) => sleep(PAUSE).await,
-                }
-            };
-            local.interrupted(lost.elapsed());
-        }
+    /// Connects, and returns once the hub sends events to this process.
+    async fn connect(&self) -> io::Result<UnixStream> {
+        let connecting = async {
+            let mut stream = UnixStream::connect(&self.path).await?;
+            match frame::read(&mut stream).await? {
+                FromHub::Welcome => Ok(stream),
+                other => Err(io::Error::other(format!("{other:?} before the welcome"))),
+            }
+        };
+        timeout(REPLY_TIMEOUT, connecting).await?
     }
 
-    async fn serve(&self, stream: UnixStream, local: &LocalChannels) -> io::Result<()> {
-        let (mut reader, mut writer) = stream.into_split();
-        let (requests, mut to_write) = mpsc::channel::<Request>(REQUESTS);
+    /// Accepts requests, for a connection that writes what the receiver returns.
+    fn open(&self) -> mpsc::Receiver<Request> {
+        let (requests, to_write) = mpsc::channel(REQUESTS);
         *self.current() = Some(Connection {
             requests,
             waiting: HashMap::new(),
         });
+        to_write
+    }
+
+    /// Serves one connection after the other. Consumers that may have missed an event are notified.
+    async fn run(
+        self: Arc<Self>,
+        mut stream: UnixStream,
+        mut to_write: mpsc::Receiver<Request>,
+        local: LocalChannels,
+    ) {
+        loop {
+            let end = self.serve(stream, to_write, &local).await;
+            let lost = Instant::now();
+            *self.current() = None;
+            tracing::warn!(path = %self.path.display(), ?end, "lost the connection to the hub; reconnecting");
+            stream = loop {
+                match self.connect().await {
+                    Ok(stream) => break stream,
+                    Err(_) => sleep(PAUSE).await,
+                }
+            };
+            to_write = self.open();
+            local.interrupted(lost.elapsed());
+        }
+    }
+
+    async fn serve(
+        &self,
+        stream: UnixStream,
+        mut to_write: mpsc::Receiver<Request>,
+        local: &LocalChannels,
+    ) -> io::Result<()> {
+        let (mut reader, mut writer) = stream.into_split();
         let writing = async {
             while let Some(request) = to_write.recv().await {
                 frame::write(&mut writer, &request).await?;
@@ -230,6 +258,7 @@ impl Link {
         let reading = async {
             loop {
                 match frame::read(&mut reader).await? {
+                    FromHub::Welcome => {}
                     FromHub::Event(Event::Group(group, payload)) => {
                         local.deliver_group(&group, &Envelope::from_bytes(payload.0));
                     }
