@@ -184,7 +184,7 @@ async fn watch<E>(
     handshake: &Handshake<E>,
     limit: Duration,
 ) -> Result<Option<Box<ConditionWatch>>, Close> {
-    let Ok(conditions) = handshake.scope.get::<Revocations>() else {
+    let Some(conditions) = handshake.scope.extensions.get::<Revocations>() else {
         return Ok(None);
     };
     match timeout(limit, ConditionWatch::over(conditions, &handshake.address)).await {

@@ -143,7 +143,8 @@ impl ConnectionHandle {
     /// Spawns a task that serves a connection; without a handle it belongs to no server.
     pub(crate) fn spawn(handle: Option<&Self>, task: impl Future<Output = ()> + Send + 'static) {
         match handle {
-            // Boxed, since tokio aligns a task to 128 bytes: with a pointer it takes no more.
+            // Boxed, since tokio aligns a task to 128 bytes: with a pointer it takes no more, and
+            // glibc cannot use the memory of a large task that has ended for the next one.
             Some(handle) => _ = tokio::spawn(Box::pin(handle.hold(task))),
             None => _ = tokio::spawn(task),
         }

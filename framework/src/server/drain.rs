@@ -138,11 +138,8 @@ impl Connection {
     }
 
     /// Spawns a task that holds the connection while it runs, until [`Drain::abort`].
-    pub(super) fn spawn<F>(&self, task: F)
-    where
-        F: Future<Output: Send> + Send + 'static,
-    {
-        tokio::spawn(self.handle().hold(task));
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        ConnectionHandle::spawn(Some(&self.handle()), task);
     }
 }
 

@@ -63,6 +63,7 @@ where
     members_are_counted_per_process(&here).await;
     only_own_channels_can_be_added_to_a_group(&here, &there).await;
     a_job_waits_and_is_taken_once(&here, &there).await;
+    a_worker_may_wait_without_limit(&here, &there).await;
     two_workers_share_the_jobs(&here, &there).await;
     a_full_worker_queue_refuses_the_job(&here, &there).await;
     a_consumers_channel_is_no_worker_queue(&here).await;
@@ -345,6 +346,16 @@ async fn a_job_waits_and_is_taken_once(here: &Channels, there: &Channels) {
     assert_eq!(take(here, &queue).await, None, "each job is taken once");
 }
 
+async fn a_worker_may_wait_without_limit(here: &Channels, there: &Channels) {
+    let queue = queue("exam.patience");
+    let sent = here.send(&queue, &LayerNote::new(7)).await;
+    sent.expect("queued");
+
+    let taken = take_within(there, &queue, Duration::MAX).await;
+
+    assert_eq!(taken, Some(7), "the longest wait is no error");
+}
+
 async fn two_workers_share_the_jobs(here: &Channels, there: &Channels) {
     let queue = queue("exam.shared");
     let work = async |channels: &Channels| {
@@ -412,7 +423,11 @@ fn queue(name: &str) -> ChannelName {
 
 /// Takes a job, or waits a second for one.
 async fn take(channels: &Channels, queue: &ChannelName) -> Option<u32> {
-    let receiving = channels.layer().receive(queue, Duration::from_secs(1));
+    take_within(channels, queue, Duration::from_secs(1)).await
+}
+
+async fn take_within(channels: &Channels, queue: &ChannelName, wait: Duration) -> Option<u32> {
+    let receiving = channels.layer().receive(queue, wait);
     let received = soon("a job", receiving).await.expect("the layer works");
     let note = received?
         .decode::<LayerNote>()

@@ -67,11 +67,12 @@ pub(crate) struct Hub {
 
 impl LocalPresence {
     /// Creates the presence of a layer inside one process, which keeps people for `grace` after
-    /// their last connection has closed.
+    /// their last connection has closed, for a year at most.
     ///
     /// A [`LocalChannels`] has one presence: a second one does not learn which connections end.
     pub fn new(local: &LocalChannels, grace: Duration) -> Self {
         let limit = Duration::from_secs(10);
+        let grace = grace.min(LONGEST_PRESENCE_TIME);
         Self::with_store(local, limit, |sink| Arc::new(MemoryStore::new(sink, grace)))
     }
 

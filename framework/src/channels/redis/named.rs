@@ -7,7 +7,7 @@ use super::{
     publisher::NOT_YET,
 };
 use crate::{
-    channels::Envelope,
+    channels::{Envelope, queues::deadline_after},
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     metric,
@@ -39,6 +39,9 @@ const RESPONSE_LIMIT: Duration = Duration::from_millis(100);
 
 /// The shortest timeout of BZPOPMIN.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
+
+/// The longest timeout of BZPOPMIN: Redis rejects one that overflows its clock.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 const UNPOISONED: &str = "no code panics while it holds this lock";
 
@@ -190,7 +193,7 @@ impl JobReader {
         wait: Duration,
         late: Duration,
     ) -> Result<Option<(Vec<u8>, f64)>> {
-        let deadline = Instant::now() + wait + late;
+        let deadline = deadline_after(wait.saturating_add(late));
         let Some(link) = self.link.open_by(deadline).await? else {
             return Ok(None);
         };
@@ -211,7 +214,8 @@ impl JobReader {
                 }
                 let mut pop = redis::cmd("BZPOPMIN");
                 // 0 would wait without a limit.
-                pop.arg(queue).arg(wait.max(SHORTEST_WAIT).as_secs_f64());
+                let wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT);
+                pop.arg(queue).arg(wait.as_secs_f64());
                 let popping = async move { pop.query_async(&mut connection).await }.boxed();
                 self.popping.insert((generation, maybe_done(popping)))
             }

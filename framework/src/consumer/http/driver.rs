@@ -89,7 +89,7 @@ impl<C: HttpConsumer> HandlerDriver<C> {
                 connection: ctx,
                 consumer,
             } = &mut self.0;
-            let revocations = ctx.scope.get::<Revocations>().ok().cloned();
+            let revocations = ctx.scope.extensions.get::<Revocations>().cloned();
             let handle = consumer.connection().cloned();
             let interrupts = Interrupts::new(
                 ctx.common.clone(),
