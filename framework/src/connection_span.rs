@@ -5,7 +5,7 @@ use std::{
     fmt,
     future::Future,
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 use tracing::{Span, error_span, field};
 
@@ -35,10 +35,16 @@ tokio::task_local! {
 
 pub(crate) struct Lazy {
     protocol: &'static str,
-    path: Option<PathAndQuery>,
     client: Option<SocketAddr>,
-    request_id: Option<HeaderValue>,
+    /// What is a slice of hyper's buffer of 8 KiB, until the span shows it: a stream may be open
+    /// for hours.
+    head: Mutex<Option<Head>>,
     span: OnceLock<Span>,
+}
+
+struct Head {
+    path: Option<PathAndQuery>,
+    request_id: Option<HeaderValue>,
 }
 
 impl ConnectionSpan {
@@ -51,9 +57,11 @@ impl ConnectionSpan {
         let request_id = headers.get(REQUEST_ID);
         Self::Lazy(Arc::new(Lazy {
             protocol,
-            path: uri.path_and_query().cloned(),
             client,
-            request_id: request_id.filter(|id| is_shown(id)).cloned(),
+            head: Mutex::new(Some(Head {
+                path: uri.path_and_query().cloned(),
+                request_id: request_id.filter(|id| is_shown(id)).cloned(),
+            })),
             span: OnceLock::new(),
         }))
     }
@@ -90,14 +98,20 @@ impl ConnectionSpan {
 impl Lazy {
     fn open(&self) -> &Span {
         self.span.get_or_init(|| {
-            let request_id = self.request_id.as_ref().map(|id| id.to_str());
+            let head = self
+                .head
+                .lock()
+                .expect("no code panics while it holds this lock")
+                .take();
+            let path = head.as_ref().and_then(|head| head.path.as_ref());
+            let request_id = head.as_ref().and_then(|head| head.request_id.as_ref());
             error_span!(
                 target: "seaway::connection",
                 "connection",
                 protocol = self.protocol,
-                path = self.path.as_ref().map(|path| truncate(path.path(), MAX_PATH)),
+                path = path.map(|path| truncate(path.path(), MAX_PATH)),
                 client = self.client.map(field::display),
-                request_id = request_id.and_then(Result::ok),
+                request_id = request_id.and_then(|id| id.to_str().ok()),
                 consumer = field::Empty,
                 user = field::Empty,
             )

@@ -43,7 +43,10 @@ pub(crate) enum FromHub {
     /// The first message: from now on the process receives every event.
     Welcome,
     Event(Event),
-    Reply { number: u64, outcome: Outcome },
+    Reply {
+        number: u64,
+        outcome: Outcome,
+    },
 }
 
 /// The outcome of a request.
