@@ -125,6 +125,7 @@ async fn run_handler(
         if is_waiting && let Poll::Ready(interrupt) = interrupts.poll(cx) {
             return Poll::Ready(HandlerOutcome::Ended(interrupt));
         }
+        let polled = is_waiting.then(|| interrupts.sources());
         is_waiting = true;
         if let Poll::Ready(handled) = handler.as_mut().poll(cx) {
             return Poll::Ready(match handled {
@@ -134,10 +135,12 @@ async fn run_handler(
             });
         }
         // What the handler has just begun, such as a stream, may already have ended.
-        match interrupts.poll(cx) {
-            Poll::Pending => interrupts.poll_half_close(cx).map(HandlerOutcome::Ended),
-            ended => ended.map(HandlerOutcome::Ended),
+        if polled != Some(interrupts.sources())
+            && let Poll::Ready(interrupt) = interrupts.poll(cx)
+        {
+            return Poll::Ready(HandlerOutcome::Ended(interrupt));
         }
+        interrupts.poll_half_close(cx).map(HandlerOutcome::Ended)
     })
     .await
 }

@@ -77,6 +77,17 @@ impl Interrupts {
         }
     }
 
+    /// Returns what [`poll`](Self::poll) polls, which a handler adds to: its stream, its mailbox,
+    /// and the watch of one that runs long.
+    pub(super) fn sources(&self) -> [bool; 3] {
+        let common = &self.common;
+        [
+            common.pipe.get().is_some(),
+            common.address.mailbox().is_some(),
+            common.is_long(),
+        ]
+    }
+
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
         if let Some((pipe, _)) = self.common.pipe.get()
             && pipe.poll_gone(cx).is_ready()
