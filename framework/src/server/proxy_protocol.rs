@@ -19,12 +19,11 @@ use tokio::{io::AsyncReadExt, time::timeout};
 /// health check of a proxy (`LOCAL`, `UNKNOWN`) has the proxy's address.
 ///
 /// ```no_run
-/// use seaway::{ProxyProtocol, Result, TrustedProxies, serve};
-/// use tokio::net::TcpListener;
+/// use seaway::{ProxyProtocol, Result, TrustedProxies, bind_tcp, serve};
 /// # use seaway::routing::ProtocolTypeRouter;
 ///
 /// # async fn start(app: ProtocolTypeRouter) -> Result<()> {
-/// let tcp = TcpListener::bind("0.0.0.0:8000").await?;
+/// let tcp = bind_tcp("0.0.0.0:8000").await?;
 /// let listener = ProxyProtocol::new(tcp, TrustedProxies::new(["10.0.0.0/8"]));
 /// serve(listener, app).await?;
 /// # Ok(()) }
