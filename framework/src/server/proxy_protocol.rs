@@ -1,7 +1,7 @@
 //! The listener for proxies that speak the PROXY protocol.
 
 use super::{
-    listener::{Accepted, AcceptedClient, ErasedListener, Listener},
+    listener::{Accepted, AcceptedClient, ErasedListener, Listener, canonical},
     socket::AcceptedStream,
     trusted_proxies::TrustedProxies,
 };
@@ -85,7 +85,7 @@ impl fmt::Debug for ProxyProtocol {
 async fn read(mut client: AcceptedClient) -> Option<AcceptedClient> {
     let header = timeout(HEADER_TIMEOUT, read_header(&mut client.socket)).await;
     match header.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(Some(address)) => client.address = Some(address),
+        Ok(Some(address)) => client.address = Some(canonical(address)),
         Ok(None) => {}
         Err(error) => {
             let reason = format!("a trusted proxy sent no valid PROXY header: {error}");
