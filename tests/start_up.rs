@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     net::TcpListener,
+    os::unix::net::UnixStream,
     process::{Command, Stdio},
 };
 
@@ -69,6 +70,31 @@ async fn a_port_in_use_is_reported_with_the_option_that_changes_it() {
         }
         assert_eq!(complaint.matches("in use").count(), 1, "{complaint}");
     }
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_taken_over_from_an_ended_run_and_not_from_a_running_server() {
+    let folder = Scratch::new("socket");
+    let path = folder.path().join("http.sock");
+    let arena = || {
+        let mut command = program("arena");
+        command.arg("--unix").arg(&path);
+        command
+    };
+    let first = StartLine::of("arena", &mut arena()).await;
+
+    let second = run("arena", &mut arena()).await;
+
+    assert_eq!(second.code, Some(1));
+    let complaint = second.last_line();
+    for part in ["http.sock", "in use", "--unix"] {
+        assert!(complaint.contains(part), "{complaint}");
+    }
+    UnixStream::connect(&path).expect("the first one still listens");
+    drop(first);
+    UnixStream::connect(&path).expect_err("it is killed, and leaves its file");
+    StartLine::of("arena", &mut arena()).await;
+    UnixStream::connect(&path).expect_err("this one too");
 }
 
 #[tokio::test]

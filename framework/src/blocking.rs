@@ -14,6 +14,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinHandle, spawn_blocking},
 };
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Span;
 
 /// How many calls run at once in the shared pool: enough to wait for a database, and few enough
@@ -149,7 +150,9 @@ impl BlockingPool {
         call: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
         let permit = self.permit().await?;
-        let running = permit.spawn(move || caught(call));
+        // Without a free thread of the runtime it still waits, and then never runs if this future is
+        // dropped.
+        let running = AbortOnDropHandle::new(permit.spawn(move || caught(call)));
         running.await.map_err(|_| runtime_ended())?
     }
 

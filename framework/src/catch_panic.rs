@@ -6,6 +6,7 @@ use std::{
     any::Any,
     cell::Cell,
     future::Future,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, ready},
@@ -81,23 +82,28 @@ impl<F: Future> Future for Guarded<F> {
         };
         match catch_unwind(AssertUnwindSafe(|| code.poll(cx))) {
             Ok(polled) => Poll::Ready(Ok(ready!(polled))),
-            Err(panic) => Poll::Ready(Err(panicked(&*panic))),
+            Err(panic) => Poll::Ready(Err(panicked(panic))),
         }
     }
 }
 
 /// Runs a plain function; a panic becomes an error.
 pub(crate) fn caught<T>(code: impl FnOnce() -> T) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| panicked(&*panic))
+    catch_unwind(AssertUnwindSafe(code)).map_err(panicked)
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Error {
+fn panicked(panic: Box<dyn Any + Send>) -> Error {
     let message = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
     let error = Error::new(ErrorKind::User, format!("panicked: {message}"));
+    // The user's code runs here once more: `panic_any` takes a value whose drop may panic, and so
+    // may that of the second panic's value.
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        mem::forget(panic);
+    }
     match PANICKED_IN.take() {
         Some(name) => error.while_handling(name),
         None => error,

@@ -1,6 +1,6 @@
 //! The address to listen on.
 
-use seaway::{Error, ErrorKind, Result, ReusePortListener};
+use seaway::{Error, ErrorKind, Result, ReusePortListener, bind_tcp};
 use std::io;
 use tokio::net::TcpListener;
 
@@ -46,7 +46,7 @@ impl Address {
     /// As [`listen`](Self::listen).
     pub async fn listen_as(&self, option: &str) -> Result<TcpListener, Error> {
         let Self { host, port } = self;
-        let listener = TcpListener::bind((host.as_str(), *port)).await;
+        let listener = bind_tcp((host.as_str(), *port)).await;
         listener.map_err(|error| {
             let option = match error.kind() {
                 io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => {

@@ -11,7 +11,7 @@ use std::{
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 /// The transport, set with `--tls-cert` and `--tls-key`, or with `--unix`, whether other processes
 /// listen on the same port, with `--reuse-port`, and the proxies in front of it, with
@@ -100,7 +100,7 @@ impl Transport {
                 let tcp = self.listen_tcp(address).await?;
                 Ok(Listening::Tls(TlsListener::new(tcp, certificate, key)?))
             }
-            (None, None, Some(path)) => Ok(Listening::Unix(listen_on(path)?)),
+            (None, None, Some(path)) => Ok(Listening::Unix(listen_on(path).await?)),
             _ => Err(Error::new(
                 ErrorKind::Io,
                 "pass both --tls-cert and --tls-key, or --unix alone",
@@ -129,17 +129,22 @@ impl Transport {
 }
 
 /// Listens on a Unix socket, in place of one that an earlier run has left.
-fn listen_on(path: &Path) -> Result<UnixListener, Error> {
-    if path
+async fn listen_on(path: &Path) -> Result<UnixListener, Error> {
+    let is_socket = path
         .symlink_metadata()
-        .is_ok_and(|file| file.file_type().is_socket())
-    {
+        .is_ok_and(|file| file.file_type().is_socket());
+    if is_socket && is_refused(UnixStream::connect(path).await) {
         fs::remove_file(path)?;
     }
     UnixListener::bind(path).map_err(|error| {
         let message = format!("cannot listen on {}; choose another --unix", path.display());
         Error::new(ErrorKind::Io, message).with_source(error)
     })
+}
+
+/// Returns whether nobody listens on the socket.
+fn is_refused(connected: io::Result<UnixStream>) -> bool {
+    connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 impl Listening {

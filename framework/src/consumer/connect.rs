@@ -145,7 +145,10 @@ async fn unless_abandoned<T>(
 async fn reject(upgrade: Upgrade, rejection: Option<Rejection>) -> Result<()> {
     match rejection {
         Some(rejection) => upgrade.reject(rejection).await,
-        None => Ok(()),
+        None => {
+            upgrade.abandon();
+            Ok(())
+        }
     }
 }
 

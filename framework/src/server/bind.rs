@@ -1,9 +1,11 @@
 //! The address or listener of a server.
 
-use super::listener::{ErasedListener, Listener};
+use super::{
+    listener::{ErasedListener, Listener},
+    tcp::bind_tcp,
+};
 use crate::error::{Error, ErrorKind, Result};
 use std::{fmt, net::SocketAddr};
-use tokio::net::TcpListener;
 
 /// The address on which a server listens, such as `"127.0.0.1:8000"`, or an existing [`Listener`].
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl Bind {
         let listener = match self.0 {
             On::Listener(listener) => listener,
             On::Address(address) => {
-                let bound = TcpListener::bind(&address).await.map_err(|error| {
+                let bound = bind_tcp(&address).await.map_err(|error| {
                     let message = format!("cannot listen on {address}");
                     Error::new(ErrorKind::Io, message).with_source(error)
                 });

@@ -255,14 +255,22 @@ async fn serve_http_2<S: ServedApp>(
         .max_header_list_size(u32::try_from(limits.max_head_size).unwrap_or(u32::MAX));
     let mut http = pin!(builder.serve_connection(stream, service));
     let mut writing = Stall::new(limits.write_timeout);
-    let mut idle = IdleTimer::new(streams, limits.idle_timeout);
+    let mut idle = IdleTimer::new(streams.clone(), limits.idle_timeout);
     let mut is_going_away = false;
+    let mut is_stopping = false;
     poll_fn(|cx| {
         if stop.poll(cx) {
             http.as_mut().graceful_shutdown();
+            if !mem::replace(&mut is_stopping, true) {
+                // hyper waits for the client to confirm GOAWAY, without a limit.
+                idle = IdleTimer::new(streams.clone(), IDLE_GRACE);
+            }
         }
         let is_writing = traffic.blocked().is_some();
         while idle.poll(is_writing, IDLE_GRACE, cx).is_ready() {
+            if is_stopping {
+                return Poll::Ready(Ok(()));
+            }
             if is_going_away {
                 return Poll::Ready(Err(IDLE.into()));
             }

@@ -204,7 +204,7 @@ impl fmt::Debug for Accepted {
 }
 
 /// Returns the IPv4 address of an IPv4 client that a listener on `[::]` sees as `::ffff:192.0.2.7`.
-fn canonical(client: SocketAddr) -> SocketAddr {
+pub(super) fn canonical(client: SocketAddr) -> SocketAddr {
     match client.ip().to_canonical() {
         IpAddr::V4(address) => SocketAddr::from((address, client.port())),
         IpAddr::V6(_) => client,

@@ -12,6 +12,7 @@
 //! | `shutdown_signal.rs` | Ctrl-C, SIGTERM, or a future: when to stop, and when to stop at once |
 //! | `access_log.rs` | one line per response, off by default |
 //! | `bind.rs` | the address or listener of a server |
+//! | `tcp.rs` | TCP listeners with a long queue |
 //! | `listener.rs` | the trait of listeners, for TCP, Unix sockets and others |
 //! | `inherited.rs` | listeners that a supervisor passes to this process |
 //! | `tls.rs` | the listener for TLS |
@@ -64,6 +65,7 @@ mod serve_workers;
 mod shutdown_signal;
 mod socket;
 mod stream_connection;
+mod tcp;
 #[cfg(feature = "tls")]
 mod tls;
 mod traffic;
@@ -78,6 +80,7 @@ pub use self::{
     running::Running,
     serve::{Serve, serve, serve_with},
     serve_workers::{ServeWorkers, serve_workers},
+    tcp::bind_tcp,
     trusted_proxies::TrustedProxies,
 };
 

@@ -1,7 +1,7 @@
 //! The listener for proxies that speak the PROXY protocol.
 
 use super::{
-    listener::{Accepted, AcceptedClient, ErasedListener, Listener},
+    listener::{Accepted, AcceptedClient, ErasedListener, Listener, canonical},
     socket::AcceptedStream,
     trusted_proxies::TrustedProxies,
 };
@@ -19,12 +19,11 @@ use tokio::{io::AsyncReadExt, time::timeout};
 /// health check of a proxy (`LOCAL`, `UNKNOWN`) has the proxy's address.
 ///
 /// ```no_run
-/// use seaway::{ProxyProtocol, Result, TrustedProxies, serve};
-/// use tokio::net::TcpListener;
+/// use seaway::{ProxyProtocol, Result, TrustedProxies, bind_tcp, serve};
 /// # use seaway::routing::ProtocolTypeRouter;
 ///
 /// # async fn start(app: ProtocolTypeRouter) -> Result<()> {
-/// let tcp = TcpListener::bind("0.0.0.0:8000").await?;
+/// let tcp = bind_tcp("0.0.0.0:8000").await?;
 /// let listener = ProxyProtocol::new(tcp, TrustedProxies::new(["10.0.0.0/8"]));
 /// serve(listener, app).await?;
 /// # Ok(()) }
@@ -86,7 +85,7 @@ impl fmt::Debug for ProxyProtocol {
 async fn read(mut client: AcceptedClient) -> Option<AcceptedClient> {
     let header = timeout(HEADER_TIMEOUT, read_header(&mut client.socket)).await;
     match header.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(Some(address)) => client.address = Some(address),
+        Ok(Some(address)) => client.address = Some(canonical(address)),
         Ok(None) => {}
         Err(error) => {
             let reason = format!("a trusted proxy sent no valid PROXY header: {error}");

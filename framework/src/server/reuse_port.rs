@@ -1,9 +1,12 @@
 //! A listener whose port several processes share.
 
-use super::listener::{Accepted, Listener};
+use super::{
+    listener::{Accepted, Listener},
+    tcp,
+};
 use crate::error::{Error, ErrorKind, Result};
-use std::{io, net::SocketAddr};
-use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host};
+use std::io;
+use tokio::net::{TcpListener, ToSocketAddrs};
 
 /// A TCP listener with `SO_REUSEPORT`: several processes of one user listen on the same port, and
 /// Linux distributes new connections among them.
@@ -28,9 +31,6 @@ use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host};
 #[derive(Debug)]
 pub struct ReusePortListener(TcpListener);
 
-/// The number of connections that may wait in the queue; `net.core.somaxconn` limits it, too.
-const BACKLOG: u32 = 4096;
-
 impl ReusePortListener {
     /// Listens on the first of these addresses that is free, or shared.
     ///
@@ -48,27 +48,9 @@ impl ReusePortListener {
             };
             Error::new(ErrorKind::Io, message).with_source(error)
         };
-        let mut last = io::ErrorKind::AddrNotAvailable.into();
-        for address in lookup_host(address).await.map_err(failed)? {
-            match listen(address) {
-                Ok(listener) => return Ok(Self(listener)),
-                Err(error) => last = error,
-            }
-        }
-        Err(failed(last))
+        let bound = tcp::bind_with(address, |socket| socket.set_reuseport(true));
+        bound.await.map(Self).map_err(failed)
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // A port with connections of an earlier process can be used at once.
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 impl Listener for ReusePortListener {

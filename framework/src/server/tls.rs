@@ -41,12 +41,11 @@ use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 /// handshake within [`head_timeout`](crate::Serve::head_timeout) is disconnected.
 ///
 /// ```no_run
-/// use seaway::{Result, TlsListener, serve};
-/// use tokio::net::TcpListener;
+/// use seaway::{Result, TlsListener, bind_tcp, serve};
 /// # use seaway::routing::ProtocolTypeRouter;
 ///
 /// # async fn start(app: ProtocolTypeRouter) -> Result<()> {
-/// let tcp = TcpListener::bind("0.0.0.0:443").await?;
+/// let tcp = bind_tcp("0.0.0.0:443").await?;
 /// let tls = TlsListener::new(tcp, "/etc/tls/fullchain.pem", "/etc/tls/privkey.pem")?;
 /// serve(tls, app).await?;
 /// # Ok(()) }

@@ -95,6 +95,37 @@ async fn malformed_input_closes_the_connection_with_1007_and_the_reason() {
     }
 }
 
+/// A value of a panic whose drop panics.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("in the drop of a panic's value");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_whose_value_panics_when_it_is_dropped_closes_with_1011() {
+    struct Bomber;
+    impl WebSocketConsumer for Bomber {
+        type Input = String;
+        type Event = NoEvent;
+
+        async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
+            Ok(Self)
+        }
+        async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+            std::panic::panic_any(Bomb)
+        }
+    }
+    let app = Bomber::application(&Channels::in_memory()).boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+
+    client.send("bomb").await;
+
+    assert_eq!(client.receive_close().await.code, 1011);
+}
+
 /// A consumer that panics before it returns a future: a hook need not be an `async fn`.
 struct Abrupt(Recorder);
 

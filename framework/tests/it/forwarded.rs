@@ -158,6 +158,9 @@ async fn the_proxy_protocol_states_the_client_in_both_versions() {
     v6[..4].copy_from_slice(&[0x20, 1, 0xd, 0xb8]);
     v6[15] = 7;
     v6[32..34].copy_from_slice(&[0x12, 0x67]);
+    let mut mapped = [0; 36];
+    mapped[10..16].copy_from_slice(&[0xff, 0xff, 192, 0, 2, 7]);
+    mapped[32..34].copy_from_slice(&[0x12, 0x67]);
     let with_more = [&v4[..], &[4, 0, 2, 1, 2]].concat();
     for (header, client) in [
         (
@@ -168,10 +171,15 @@ async fn the_proxy_protocol_states_the_client_in_both_versions() {
             b"PROXY TCP6 2001:db8::7 ::1 4711 80\r\n".to_vec(),
             "[2001:db8::7]:4711",
         ),
+        (
+            b"PROXY TCP6 ::ffff:192.0.2.7 ::1 4711 80\r\n".to_vec(),
+            "192.0.2.7:4711",
+        ),
         (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1:"),
         (v2(1, 0x11, &v4), "192.0.2.7:4711"),
         (v2(1, 0x11, &with_more), "192.0.2.7:4711"),
         (v2(1, 0x21, &v6), "[2001:db8::7]:4711"),
+        (v2(1, 0x21, &mapped), "192.0.2.7:4711"),
         (v2(0, 0, &[]), "127.0.0.1:"),
         (v2(1, 0, &[]), "127.0.0.1:"),
     ] {

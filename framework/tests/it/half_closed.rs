@@ -9,8 +9,13 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use seaway::{
-    ApplicationExt, Disconnect, HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result,
-    from_service, middleware::Provide, routing::ProtocolTypeRouter,
+    ApplicationExt, Channels, Context, Disconnect, Handshake, HttpConsumer, HttpContext,
+    HttpHandshake, NoEvent, Rejection, Reply, Result, WebSocketConsumer,
+    consumer::SseFallback,
+    from_service,
+    middleware::Provide,
+    protocol::WebSocket,
+    routing::{PathRouter, ProtocolTypeRouter},
 };
 use std::{
     convert::Infallible,
@@ -311,6 +316,89 @@ async fn a_consumer_that_does_not_disconnect_on_half_close_replies_later() {
         state.recorder.wait_for(2).await,
         ["connect", "disconnect Replied"]
     );
+}
+
+/// A WebSocket consumer whose `connect` waits.
+struct Slow(Recorder);
+
+impl WebSocketConsumer for Slow {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
+        let pages = handshake.state::<Pages>()?.clone();
+        pages.wait("connect").await;
+        Ok(Self(pages.recorder))
+    }
+
+    async fn receive(&mut self, _: &mut Context, text: String) -> Result<()> {
+        self.0.record(text);
+        Ok(())
+    }
+}
+
+impl Pages {
+    /// Serves `Slow` as a WebSocket, and with the fall-back.
+    async fn serve_sockets(&self) -> Server {
+        let channels = Channels::in_memory();
+        let slow = Slow::application(&channels).with(Provide(self.clone()));
+        let sockets = PathRouter::<WebSocket>::new().route("/", slow);
+        let streams = sockets.clone().with(SseFallback::new(&channels));
+        Server::start(
+            ProtocolTypeRouter::new()
+                .http(PathRouter::new().route("/", streams))
+                .websocket(sockets),
+        )
+        .await
+    }
+}
+
+pub(crate) const HANDSHAKE: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+#[tokio::test]
+async fn connect_ends_if_the_client_closes_its_sending_side() {
+    let fallback = "GET / HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n";
+    for request in [HANDSHAKE, fallback] {
+        let pages = Pages::default();
+        let server = pages.serve_sockets().await;
+
+        let mut client = send(server.address, request).await;
+
+        let response = read(&mut client).await;
+        assert!(response.starts_with("HTTP/1.1 499"), "{response}");
+        assert_eq!(pages.recorder.entries(), ["connect", "dropped"]);
+    }
+}
+
+#[tokio::test]
+async fn a_message_sent_during_the_handshake_arrives_before_the_half_close() {
+    // Masked with zero.
+    let message = b"\x81\x84\0\0\0\0ahoy";
+    for is_separate in [false, true] {
+        let pages = Pages::default();
+        let server = pages.serve_sockets().await;
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        let first = match is_separate {
+            false => [HANDSHAKE.as_bytes(), message].concat(),
+            true => HANDSHAKE.as_bytes().to_vec(),
+        };
+        client.write_all(&first).await.unwrap();
+        pages.recorder.wait_for(1).await;
+        if is_separate {
+            client.write_all(message).await.unwrap();
+        }
+        client.shutdown().await.unwrap();
+        // The server has what was sent: it responds on another connection of the same thread.
+        let mut other = send(server.address, &get("/none")).await;
+        assert!(read(&mut other).await.starts_with("HTTP/1.1 404"));
+
+        pages.go_on.notify_one();
+
+        let entries = pages.recorder.wait_for(2).await;
+        assert_eq!(entries, ["connect", "ahoy"], "{is_separate}");
+    }
 }
 
 /// Upgrades to a protocol that echoes all bytes at the end of the stream.

@@ -161,6 +161,7 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
                 "shutdown_signal",
                 "socket",
                 "stream_connection",
+                "tcp",
                 "traffic",
                 "trusted_proxies",
             ],

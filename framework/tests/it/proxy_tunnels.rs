@@ -81,6 +81,24 @@ impl Played {
     }
 }
 
+#[tokio::test]
+async fn a_client_that_half_closes_during_the_handshake_ends_the_one_behind() {
+    let played = Played::configured(|server| server).await;
+    let mut client = TcpStream::connect(played.server.address).await.unwrap();
+    client.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+    let (mut behind, _) = played.listener.accept().await.unwrap();
+    read_until(&mut behind, "\r\n\r\n").await;
+
+    client.shutdown().await.unwrap();
+
+    let ended = timeout(PATIENCE, behind.read_to_end(&mut Vec::new())).await;
+    ended.expect("the proxy closes its connection").unwrap();
+    let mut response = String::new();
+    let read = timeout(PATIENCE, client.read_to_string(&mut response)).await;
+    read.expect("a response").unwrap();
+    assert!(response.starts_with("HTTP/1.1 499"), "{response}");
+}
+
 /// Writes until the other end has gone.
 async fn write_until_gone(stream: &mut TcpStream) -> io::Error {
     let writing = async {

@@ -6,12 +6,13 @@ use crate::{
 };
 use axum::{Router, routing::get};
 use seaway::{
-    Accepted, ClientAddr, Listener, Result, Serve, from_service, routing::ProtocolTypeRouter, serve,
+    Accepted, ClientAddr, Listener, Result, Serve, bind_tcp, from_service,
+    routing::ProtocolTypeRouter, serve,
 };
 use std::{future::IntoFuture, io, net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex},
-    net::{UnixListener, UnixStream},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::timeout,
@@ -149,6 +150,39 @@ async fn max_connections_counts_the_connections_of_all_listeners_and_not_the_lis
     let page = waiting.await.unwrap();
     assert!(page.starts_with("HTTP/1.1 200 OK"), "{page}");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_binds_an_address_queues_more_clients_than_128() {
+    let log = Log::listen();
+    let server = run(serve("127.0.0.1:0", app()).max_connections(1));
+    let line = eventually(|| log.lines("listening").pop()).await;
+    let (_, port) = line.split_once("127.0.0.1:").unwrap();
+    let port = port.split(|c: char| !c.is_ascii_digit()).next().unwrap();
+    let address: SocketAddr = format!("127.0.0.1:{port}").parse().unwrap();
+
+    let mut clients = Vec::new();
+    for number in 0..300 {
+        let connected = timeout(PATIENCE, TcpStream::connect(address)).await;
+        clients.push(connected.unwrap_or_else(|_| panic!("client {number} is not queued")));
+    }
+
+    assert!(clients.iter().all(Result::is_ok));
+    drop(clients);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_listener_is_bound_to_the_first_address_that_is_free() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let taken = (taken.local_addr().unwrap(), taken);
+    let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
+
+    let bound = bind_tcp(&[taken.0, free][..]).await.unwrap();
+    assert_ne!(bound.local_addr().unwrap(), taken.0);
+
+    let error = bind_tcp(taken.0).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
 }
 
 #[tokio::test]

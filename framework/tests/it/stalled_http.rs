@@ -24,6 +24,9 @@ const SOON: Duration = Duration::from_millis(100);
 /// More than the kernel's buffers hold.
 const LARGE: usize = 32 * 1024 * 1024;
 
+/// The preface of HTTP/2, and an empty SETTINGS frame (RFC 9113, 3.4).
+const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
 /// A guard that records its drop.
 struct Noted(Recorder, &'static str);
 
@@ -130,11 +133,41 @@ async fn a_partial_preface_does_not_make_the_server_poll() {
     );
 }
 
+/// Reads an HTTP/2 frame; returns its type.
+async fn read_frame(stream: &mut TcpStream) -> u8 {
+    let mut head = [0; 9];
+    let reading = async {
+        stream.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        stream.read_exact(&mut payload).await.unwrap();
+    };
+    timeout(PATIENCE, reading).await.expect("a frame");
+    head[3]
+}
+
+#[tokio::test]
+async fn an_http_2_client_that_ignores_goaway_delays_the_stop_by_5_s() {
+    const GOAWAY: u8 = 7;
+    let server = Server::start(pages(&Recorder::default())).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(HTTP_2_PREFACE).await.unwrap();
+    read_frame(&mut stream).await;
+
+    let stopped = server.stop();
+    while read_frame(&mut stream).await != GOAWAY {}
+    pass(Duration::from_secs(5)).await;
+
+    // Less than `drain_timeout`.
+    let ended = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+    ended.expect("the server closes the connection").unwrap();
+    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_split_preface_is_http_2_and_a_similar_start_is_http_1() {
     let server = Server::start(pages(&Recorder::default())).await;
-    // The preface, and an empty SETTINGS frame (RFC 9113, 3.4).
-    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let hello = HTTP_2_PREFACE;
     for cut in 1..hello.len() {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.set_nodelay(true).unwrap();

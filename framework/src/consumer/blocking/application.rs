@@ -25,6 +25,7 @@ use std::{
     any::type_name,
     future::{Future, ready},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -85,10 +86,14 @@ impl<C: BlockingConsumer> Connect for BlockingStart<C> {
 impl<C: BlockingConsumer> Disconnects for BlockingStart<C> {
     type End = Close;
 
-    /// Waits for a `connect` that still runs, which cannot be stopped.
+    /// Waits for a `connect` that still runs, which cannot be stopped. One that still waits for a
+    /// thread never runs.
     fn disconnect(self, close: Close) -> DisconnectHook {
+        let Self { pool, call } = self;
+        if let Some(call) = &call {
+            call.abort();
+        }
         Box::pin(async move {
-            let Self { pool, call } = self;
             if let Some(call) = call
                 && let Ok(Ok(Ok((consumer, handshake)))) = call.await
             {
@@ -172,7 +177,13 @@ impl<C: BlockingConsumer> BlockingHooks<C> {
     ) -> crate::Result<()> {
         let permit = self.pool.permit().await?;
         let mut state = self.idle.take().ok_or_else(runtime_ended)?;
+        // Dropped with this future: then a hook that no thread has started yet returns the state.
+        let awaited = Arc::new(());
+        let is_awaited = Arc::downgrade(&awaited);
         let running = permit.spawn(move || {
+            if is_awaited.strong_count() == 0 {
+                return (state, Ok(Ok(())));
+            }
             let HookState { consumer, ctx } = &mut state;
             let outcome = catch_unwind(AssertUnwindSafe(|| hook(consumer, ctx)));
             (state, outcome)

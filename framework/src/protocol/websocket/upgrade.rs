@@ -239,9 +239,25 @@ impl Upgrade {
         self.handle.as_ref()
     }
 
-    /// Waits until the client no longer waits for the response.
+    /// Waits until the client no longer waits for the response, or has closed its sending side (only
+    /// seen over HTTP/1): a WebSocket needs both.
     pub(crate) async fn abandoned(&mut self) {
-        self.response.closed().await;
+        let Some(handle) = &self.handle else {
+            return self.response.closed().await;
+        };
+        tokio::select! {
+            () = self.response.closed() => {}
+            () = handle.half_close().wait() => {}
+        }
+    }
+
+    /// Responds to a client that has abandoned the handshake: if it has closed only its sending
+    /// side, it may still read. 499 is the status that nginx uses for it.
+    pub(crate) fn abandon(self) {
+        let status = StatusCode::from_u16(499).expect("a status has three digits");
+        let text = "the client closed its sending side of the connection during the handshake";
+        let response = Rejection::new(status, text).into_response();
+        _ = self.response.send(response.map(Body::from));
     }
 }
 

@@ -401,7 +401,10 @@ impl Application<WebSocket> for Proxy {
         }
         let responding = tokio::select! {
             responding = self.handshake(request, &progress) => responding,
-            () = upgrade.abandoned() => return Ok(()),
+            () = upgrade.abandoned() => {
+                upgrade.abandon();
+                return Ok(());
+            }
         };
         let mut response = match responding {
             Ok(response) => response,

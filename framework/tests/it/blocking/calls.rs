@@ -1,6 +1,6 @@
 //! Tests of `blocking(…)` and its thread pool.
 
-use super::command_consumer::{Gate, OpenAtLast};
+use super::command_consumer::{Gate, OpenAtLast, with_one_thread};
 use crate::support::{PATIENCE, Recorder, eventually};
 use http::Request;
 use seaway::{
@@ -86,6 +86,33 @@ async fn a_queued_call_does_not_run_if_its_future_is_dropped() {
     assert_eq!(recorder.wait_for(2).await, ["begun", "done"], "it runs on");
     pool.run(|| ()).await.unwrap();
     assert_eq!(recorder.entries().len(), 2);
+}
+
+#[test]
+fn a_call_that_waits_for_a_thread_does_not_run_if_its_future_is_dropped() {
+    with_one_thread(async {
+        let (pool, recorder, gate) = (BlockingPool::new(8), Recorder::default(), Gate::default());
+        let _open = OpenAtLast(gate.clone());
+        let (begun, shut) = (recorder.clone(), gate.clone());
+        let call = move || {
+            begun.record("begun");
+            shut.pass();
+        };
+        let running = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.run(call).await }
+        });
+        recorder.wait_for(1).await;
+
+        let noted = recorder.clone();
+        let waiting = pool.run(move || noted.record("never"));
+        assert!(timeout(Duration::from_millis(1), waiting).await.is_err());
+        gate.open();
+
+        running.await.unwrap().unwrap();
+        pool.run(|| ()).await.unwrap();
+        assert_eq!(recorder.entries(), ["begun"]);
+    });
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use seaway::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    future::Future,
     sync::{Arc, Condvar, Mutex},
     time::Duration,
 };
@@ -168,6 +169,13 @@ impl Office {
     pub(super) async fn enter(&self) -> WebSocketCommunicator {
         enter(&self.app).await
     }
+}
+
+/// Runs a test on a runtime with one thread for blocking calls.
+pub(super) fn with_one_thread(test: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build();
+    runtime.unwrap().block_on(test);
 }
 
 pub(super) async fn enter(app: &BoxApplication<WebSocket>) -> WebSocketCommunicator {

@@ -1,7 +1,10 @@
 //! Tests of hooks that are still running when their client has left.
 
-use super::command_consumer::Office;
-use crate::support::{PATIENCE, Server, connect, cut_short, next_close, next_text, send_text};
+use super::command_consumer::{Office, with_one_thread};
+use crate::{
+    half_closed::HANDSHAKE,
+    support::{PATIENCE, Server, connect, cut_short, eventually, next_close, next_text, send_text},
+};
 use futures_util::StreamExt;
 use http::Request;
 use seaway::{
@@ -9,7 +12,11 @@ use seaway::{
     testing::WebSocketCommunicator,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 const NO_TIME: Duration = Duration::from_millis(20);
 
@@ -164,4 +171,74 @@ async fn a_hook_that_waits_for_the_pool_is_skipped_if_its_client_leaves() {
     timeout(PATIENCE, leaving).await.unwrap().unwrap().unwrap();
     let entries = office.recorder.wait_for(5).await;
     assert_eq!(entries[3..], ["waited", "disconnect 1000"]);
+}
+
+#[test]
+fn a_hook_that_waits_for_a_thread_is_skipped_if_its_client_leaves() {
+    with_one_thread(async {
+        let office = Office::of(8);
+        let app = office.app.clone();
+        let app = app.with(WebSocketConfig::new().grace(NO_TIME)).boxed();
+        let mut first = super::command_consumer::enter(&app).await;
+        let mut second = super::command_consumer::enter(&app).await;
+        first.send(r#""wait""#).await;
+        office.recorder.wait_for(3).await;
+
+        second.send(r#"{"note": "never"}"#).await;
+        eventually(|| (office.pool.free() == 6).then_some(())).await;
+        let leaving = tokio::spawn(second.close(1000));
+        assert!(
+            timeout(NO_TIME * 5, office.recorder.wait_for(4))
+                .await
+                .is_err()
+        );
+        office.gate.open();
+
+        timeout(PATIENCE, leaving).await.unwrap().unwrap().unwrap();
+        let entries = office.recorder.wait_for(5).await;
+        assert_eq!(entries[3..], ["waited", "disconnect 1000"]);
+    });
+}
+
+#[test]
+fn a_connect_that_waits_for_a_thread_is_skipped_if_it_times_out() {
+    with_one_thread(async {
+        let office = Office::of(8);
+        let mut first = office.enter().await;
+        first.send(r#""wait""#).await;
+        office.recorder.wait_for(2).await;
+
+        let config = WebSocketConfig::new().connect_timeout(NO_TIME);
+        let app = office.app.clone().with(config).boxed();
+        let mut second = WebSocketCommunicator::open(&app, Request::get("/"));
+        assert_eq!(second.status().await, 503);
+        assert_eq!(office.pool.free(), 6, "both wait");
+        office.gate.open();
+
+        eventually(|| (office.pool.free() == 8).then_some(())).await;
+        assert_eq!(office.recorder.entries(), ["connect", "waiting", "waited"]);
+    });
+}
+
+#[tokio::test]
+async fn a_client_that_half_closes_while_it_waits_for_the_pool_does_not_connect() {
+    let office = Office::of(1);
+    let server = Server::start(ProtocolTypeRouter::new().websocket(office.app.clone())).await;
+    let mut first = connect(server.address, "/").await;
+    assert_eq!(next_text(&mut first).await, "welcome");
+    send_text(&mut first, r#""wait""#).await;
+    office.recorder.wait_for(2).await;
+
+    let mut second = TcpStream::connect(server.address).await.unwrap();
+    second.write_all(HANDSHAKE.as_bytes()).await.unwrap();
+    second.shutdown().await.unwrap();
+    let mut response = String::new();
+    let read = timeout(PATIENCE / 2, second.read_to_string(&mut response)).await;
+    read.expect("a response").unwrap();
+    assert!(response.starts_with("HTTP/1.1 499"), "{response}");
+    office.gate.open();
+    send_text(&mut first, r#"{"note": "last"}"#).await;
+
+    let entries = office.recorder.wait_for(4).await;
+    assert_eq!(entries, ["connect", "waiting", "waited", "last"]);
 }

@@ -1,0 +1,64 @@
+//! TCP listeners with a long queue.
+
+use std::{io, net::SocketAddr};
+use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host};
+
+/// The number of connections that may wait in the queue of a listener; `net.core.somaxconn` limits
+/// it, too.
+const BACKLOG: u32 = 4096;
+
+/// Binds a TCP listener whose queue holds 4,096 connections, as [`serve`](crate::serve) does for an
+/// address.
+///
+/// That of `tokio::net::TcpListener::bind` holds 128: if more clients connect at once, as after a
+/// restart, the others try again after 1 s, 3 s and 7 s. On Linux `net.core.somaxconn` (4,096 by
+/// default) limits both.
+///
+/// ```no_run
+/// # async fn example() -> seaway::Result<()> {
+/// use seaway::{ProxyProtocol, TrustedProxies, bind_tcp, routing::ProtocolTypeRouter, serve};
+///
+/// let tcp = bind_tcp("0.0.0.0:8000").await?;
+/// let listener = ProxyProtocol::new(tcp, TrustedProxies::new(["10.0.0.0/8"]));
+/// serve(listener, ProtocolTypeRouter::new()).await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// That of the last address, if none of these addresses is free.
+pub async fn bind_tcp(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
+    bind_with(address, |_| Ok(())).await
+}
+
+/// Binds a listener to the first of these addresses that is free, once its socket is configured.
+pub(super) async fn bind_with(
+    address: impl ToSocketAddrs,
+    configure: fn(&TcpSocket) -> io::Result<()>,
+) -> io::Result<TcpListener> {
+    let no_address = "could not resolve to any address";
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, no_address);
+    for address in lookup_host(address).await? {
+        match listen(address, configure) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn listen(
+    address: SocketAddr,
+    configure: fn(&TcpSocket) -> io::Result<()>,
+) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A port with connections of an earlier process can be used at once. On Windows the option
+    // would let two processes use the port.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    configure(&socket)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
