@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use std::{
     future::Future,
     net::SocketAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 use tokio::sync::OwnedSemaphorePermit;
@@ -85,7 +85,7 @@ impl Drain {
         Connection(Arc::new(ConnectionPermits {
             client,
             drain: self.clone(),
-            half_close: OnceLock::new(),
+            half_close: Mutex::default(),
             _present: self.connections.token(),
             _permit: permit,
         }))
@@ -100,8 +100,8 @@ struct ConnectionPermits {
     /// `None` if the client has no address.
     client: Option<CountedClient>,
     drain: Arc<Drain>,
-    /// Created when it is first needed: few connections need one.
-    half_close: OnceLock<Signal>,
+    /// Created when it is first needed, and dropped when the connection leaves HTTP: few need it.
+    half_close: Mutex<Option<Signal>>,
     _present: TaskTrackerToken,
     _permit: OwnedSemaphorePermit,
 }
@@ -144,8 +144,13 @@ impl Connection {
 }
 
 impl ConnectionPermits {
-    fn half_close_signal(&self) -> &Signal {
-        self.half_close.get_or_init(Signal::default)
+    fn half_close_signal(&self) -> Signal {
+        self.lock_half_close().get_or_insert_default().clone()
+    }
+
+    fn lock_half_close(&self) -> MutexGuard<'_, Option<Signal>> {
+        let lock = self.half_close.lock();
+        lock.expect("no code panics while it holds this lock")
     }
 }
 
@@ -180,6 +185,7 @@ impl ServerConnection for ConnectionPermits {
             Ok(parts) => parts,
             Err(upgraded) => return Ok(upgraded.into()),
         };
+        *self.lock_half_close() = None;
         let socket = parts.io.into_inner().into_socket();
         let socket = socket.ok_or_else(|| Error::new(ErrorKind::Closed, "the client left"))?;
         Ok(UpgradedStream {
