@@ -184,6 +184,26 @@ async fn a_restricted_user_may_do_what_topics_need() {
 }
 
 #[tokio::test]
+async fn a_user_without_the_permission_for_info_uses_new_topics() {
+    let redis = Redis::new().await;
+    let rules = [rules("groups"), rules("topics"), vec!["-info".to_owned()]];
+    let url = restricted(&redis, &rules).await;
+    let channels = Channels::redis(url.as_str()).await.unwrap();
+
+    for topic in ["lot.7", "lot.8"] {
+        let lot = channels.topic::<Said>(topic).unwrap();
+        let mut events = lot.listen(None).await.unwrap();
+        let position = lot.send(&Said::Hello).await.unwrap();
+
+        assert_eq!(position.offset(), 1);
+        for expected in [0, 1] {
+            let event = events.next().await.unwrap();
+            assert_eq!(event.position().offset(), expected);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_error_of_a_user_who_may_not_read_a_topic_says_so() {
     let redis = Redis::new().await;
     let url = restricted(&redis, &[rules("groups")]).await;

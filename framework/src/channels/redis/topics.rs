@@ -41,6 +41,8 @@ use tokio::time::Instant;
 /// the same server, and both runs have the append-only file, from which the last events are then
 /// restored. A server that has restored a snapshot may have turned it on since. It also begins a
 /// new one if another program has damaged the offset or the epoch.
+///
+/// If this process does not know the run of Redis, a restart is not noticed.
 const POSITION: &str = "\
 local call, stream, position = redis.call, KEYS[1], KEYS[2]
 local known = call('HMGET', position, 'e', 'r', 't', 'a', 'o')
@@ -48,15 +50,20 @@ local epoch, due, offset = known[1], known[3] or '', known[5]
 if epoch and not (epoch:match('^%w+$') and offset and #offset <= 15 and offset:match('^%d+$')) then
   epoch = nil
 end
+local function has(section, line)
+  local info = ARGV[1] ~= '' and redis.pcall('INFO', section)
+  return type(info) == 'string' and info:find(line, 1, true)
+end
 if not epoch or known[2] ~= ARGV[1] and ARGV[1] ~= '' then
-  local has_file = call('INFO', 'persistence'):find('aof_enabled:1', 1, true)
-  local is_kept = epoch and has_file and known[4] == '1'
+  local has_file = has('persistence', 'aof_enabled:1')
+  local is_kept = epoch and has_file and known[4] == '1' and has('replication', 'role:master')
+    and has('replication', 'second_repl_offset:-1')
   if is_kept then
-    local role = call('INFO', 'replication')
-    is_kept = role:find('role:master', 1, true) and role:find('second_repl_offset:-1', 1, true)
+    call('HSET', position, 'r', ARGV[1])
+  else
+    BEGIN
+    call('HSET', position, 'a', has_file and 1 or 0)
   end
-  if is_kept then call('HSET', position, 'r', ARGV[1]) else BEGIN end
-  call('HSET', position, 'a', has_file and 1 or 0)
 end
 ";
 
