@@ -42,7 +42,8 @@ use tokio::time::Instant;
 /// restored. A server that has restored a snapshot may have turned it on since. It also begins a
 /// new one if another program has damaged the offset or the epoch.
 ///
-/// If this process does not know the run of Redis, a restart is not noticed.
+/// If this process does not know the run of Redis, a restart is not noticed. `record` notes that
+/// the epoch goes on in this run.
 const POSITION: &str = "\
 local call, stream, position = redis.call, KEYS[1], KEYS[2]
 local known = call('HMGET', position, 'e', 'r', 't', 'a', 'o')
@@ -59,7 +60,7 @@ if not epoch or known[2] ~= ARGV[1] and ARGV[1] ~= '' then
   local is_kept = epoch and has_file and known[4] == '1' and has('replication', 'role:master')
     and has('replication', 'second_repl_offset:-1')
   if is_kept then
-    call('HSET', position, 'r', ARGV[1])
+    record('HSET', position, 'r', ARGV[1])
   else
     BEGIN
     call('HSET', position, 'a', has_file and 1 or 0)
@@ -135,12 +136,16 @@ for _, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', wanted)) do
 end
 return reply";
 
-static SEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position(SEND));
-static READ_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position(READ));
+static SEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position("redis.call", SEND));
+/// It goes on if Redis refuses to note its run, as at `maxmemory`: the next script finds out again
+/// that the epoch goes on. An event is only stored in a run that is noted.
+static READ_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position("redis.pcall", READ));
 
-/// Returns the script that finds the epoch of a topic, and then acts.
-fn at_position(action: &str) -> Script {
-    Script::new([POSITION, action].concat().replace("BEGIN", BEGIN))
+/// Returns the script that finds the epoch of a topic, and then acts. `record`: the function that
+/// notes the run.
+fn at_position(record: &str, action: &str) -> Script {
+    let script = format!("local record = {record}\n{POSITION}{action}");
+    Script::new(script.replace("BEGIN", BEGIN))
 }
 
 /// The names of a topic's keys.
