@@ -1,7 +1,7 @@
 //! Tests that a restricted Redis user with the rules of `docs/deployment.md` may do everything.
 
 use seaway::{
-    Channels, Event, NoEvent,
+    Channels, ErrorKind, Event, NoEvent,
     channels::redis::RedisConfig,
     session::RedisStore,
     testing::{channel_layer, presence, topics},
@@ -183,6 +183,11 @@ async fn a_restricted_user_may_do_what_topics_need() {
     nothing_was_refused(&redis).await;
 }
 
+/// Returns how many events the topic `lot.7` stores.
+async fn stored(redis: &Redis) -> String {
+    redis.does(&["XLEN", "asgi:topic:lot.7"]).await
+}
+
 #[tokio::test]
 async fn a_user_without_the_permission_for_info_uses_new_topics() {
     let redis = Redis::new().await;
@@ -201,6 +206,43 @@ async fn a_user_without_the_permission_for_info_uses_new_topics() {
             assert_eq!(event.position().offset(), expected);
         }
     }
+}
+
+#[tokio::test]
+async fn an_event_that_is_stored_and_not_published_is_unconfirmed() {
+    let redis = Redis::new().await;
+    let url = restricted(&redis, &[rules("groups"), rules("topics")]).await;
+    let channels = Channels::redis(url.as_str()).await.unwrap();
+    let lot = channels.topic::<Said>("lot.7").unwrap();
+    lot.send(&Said::Hello).await.unwrap();
+
+    redis.does(&["ACL", "SETUSER", "shop", "-publish"]).await;
+    let refused = lot.send(&Said::Hello).await.unwrap_err();
+    let once = lot.send_once("bid", &Said::Hello).await.unwrap_err();
+    let again = lot.send_once("bid", &Said::Hello).await.unwrap();
+
+    for error in [refused, once] {
+        assert_eq!(error.kind(), ErrorKind::Unconfirmed, "{error}");
+        assert!(error.to_string().contains("ACL"), "{error}");
+    }
+    assert_eq!(again.offset(), 3, "the position of the first one");
+    assert_eq!(stored(&redis).await, ":3\r\n");
+}
+
+#[tokio::test]
+async fn an_event_whose_key_is_refused_is_not_stored() {
+    let redis = Redis::new().await;
+    let url = restricted(&redis, &[rules("groups"), rules("topics")]).await;
+    let channels = Channels::redis(url.as_str()).await.unwrap();
+    let lot = channels.topic::<Said>("lot.7").unwrap();
+    lot.send(&Said::Hello).await.unwrap();
+
+    redis.does(&["ACL", "SETUSER", "shop", "-set"]).await;
+    let refused = lot.send_once("bid", &Said::Hello).await.unwrap_err();
+
+    assert_eq!(refused.kind(), ErrorKind::Layer, "{refused}");
+    assert_eq!(stored(&redis).await, ":1\r\n");
+    assert_eq!(lot.send(&Said::Hello).await.unwrap().offset(), 2);
 }
 
 #[tokio::test]
