@@ -18,7 +18,7 @@ use std::sync::LazyLock;
 ///
 /// A list that another program, or an eviction, has damaged is deleted, so that all processes
 /// declare their people again: values that are not numbers, one of the two hashes without the
-/// other, or keys of another type.
+/// other, keys of another type, or a person with other connections than those of all processes.
 ///
 /// A person that another program has damaged has the connections that the processes have declared,
 /// and no meta (`false`) until one of them declares it again.
@@ -68,6 +68,13 @@ local function person(people, counts, process, key)
     end
   end
   return {total, 0, 0, false}
+end
+local function is_counted(counts, processes, key, record)
+  local total = 0
+  for _, process in ipairs(redis.call('ZRANGEBYSCORE', processes, '-inf', '+inf')) do
+    total = total + (integer(redis.call('HGET', counts, process .. key)) or 0)
+  end
+  return total == record[1]
 end
 local function set(people, key, record)
   local packed = cmsgpack.pack(record)
@@ -128,7 +135,9 @@ for i = 8, #ARGV, 4 do
   local field = process .. key
   local before = integer(redis.call('HGET', counts, field))
   local record = person(people, counts, process, key)
-  if not before or before > 0 and not record then
+  if not before or before > 0 and not record
+    or before == 0 and record and record[1] > 0 and not is_counted(counts, processes, key, record)
+  then
     reset(people, counts)
     publish(people, counts, how, channel, fresh, grace, kept)
     return {}
@@ -209,8 +218,8 @@ return publish(people, counts, ARGV[1], ARGV[2], ARGV[6], tonumber(ARGV[3]), kep
 /// empty if there is no more, and how many people were removed.
 ///
 /// Each field is read once. But if Redis was restarted between two calls, the second may have begun
-/// elsewhere: so as long as the process has people by its own number, the fields are read again. A
-/// last pass that finds none shows that the number is wrong.
+/// elsewhere: so as long as the process has people by its own number, the fields are read again. If
+/// a last pass finds none, another program has deleted some, and the list is damaged.
 pub(super) static REAP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(change!(
         "\
@@ -268,6 +277,7 @@ local has_more = cursor ~= '0' or left > 0 and not (is_last and removed == 0)
 if has_more then
   if removed > 0 then redis.call('HINCRBY', counts, own, -removed) end
 else
+  if left > 0 then reset(people, counts) end
   redis.call('HDEL', counts, own)
   redis.call('SREM', groups, group)
 end
