@@ -314,6 +314,24 @@ async fn a_person_whose_connections_another_program_has_deleted_is_counted_anew(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_leave_is_published_although_redis_refuses_what_follows_it() {
+    let redis = Redis::new().await;
+    let (one, other) = (arena(&redis).await, arena(&redis).await);
+    let ana = Roster::connect(one.port(), "lot", "ana").await;
+    let _cy = Roster::connect(one.port(), "lot", "cy").await;
+    let bo = Roster::connect(other.port(), "lot", "bo").await;
+    bo.sees("everyone", &[("ana", 1), ("bo", 1), ("cy", 1)])
+        .await;
+
+    redis
+        .does(&["ACL", "SETUSER", "default", "-srem", "-sadd"])
+        .await;
+    drop(ana);
+
+    bo.sees("the others", &[("bo", 1), ("cy", 1)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn processes_whose_removal_was_claimed_and_not_done_are_removed_by_another() {
     let redis = Redis::new().await;
     let arena = arena(&redis).await;

@@ -20,6 +20,9 @@ use std::sync::LazyLock;
 /// declare their people again: values that are not numbers, one of the two hashes without the
 /// other, keys of another type, or a person with other connections than those of all processes.
 ///
+/// What Redis may refuse beside the list follows the publication: repeated, the script would find
+/// nothing changed, and never publish it.
+///
 /// A person that another program has damaged has the connections that the processes have declared,
 /// and no meta (`false`) until one of them declares it again.
 macro_rules! change {
@@ -168,15 +171,17 @@ for i = 8, #ARGV, 4 do
     if before == 0 then mine = mine + 1 elseif count == 0 then mine = mine - 1 end
   end
 end
-if redis.call('HINCRBY', counts, '#' .. process, mine) > 0 then
+local has_people = redis.call('HINCRBY', counts, '#' .. process, mine) > 0
+if not has_people then redis.call('HDEL', counts, '#' .. process) end
+local reached = publish(people, counts, how, channel, fresh, grace, kept)
+if has_people then
   redis.call('SADD', groups, group)
   redis.call('PEXPIRE', groups, kept)
 else
-  redis.call('HDEL', counts, '#' .. process)
   redis.call('SREM', groups, group)
   if redis.call('EXISTS', groups) == 0 then redis.call('ZREM', processes, process) end
 end
-return publish(people, counts, how, channel, fresh, grace, kept)"
+return reached"
     ))
 });
 
@@ -274,14 +279,14 @@ until cursor == '0' or removed >= most or passed >= 10 * most or size > 524288
 local own = '#' .. process
 local left = (tonumber(redis.call('HGET', counts, own)) or 0) - removed
 local has_more = cursor ~= '0' or left > 0 and not (is_last and removed == 0)
-if has_more then
-  if removed > 0 then redis.call('HINCRBY', counts, own, -removed) end
-else
+if not has_more then
   if left > 0 then reset(people, counts) end
   redis.call('HDEL', counts, own)
-  redis.call('SREM', groups, group)
+elseif removed > 0 then
+  redis.call('HINCRBY', counts, own, -removed)
 end
 publish(people, counts, how, channel, fresh, grace, kept)
+if not has_more then redis.call('SREM', groups, group) end
 return {has_more and cursor or '', removed}"
     ))
 });
