@@ -258,8 +258,14 @@ async fn the_error_of_a_user_who_may_not_read_a_topic_says_so() {
     let sending = lot.send(&Said::Hello).await.unwrap_err();
 
     for (error, expected) in [
-        (reading, "Redis refused to read a topic: NoPerm"),
-        (sending, "Redis refused to send an event: NoPerm"),
+        (
+            reading,
+            "Redis refused to read a topic; check the user's ACL: NoPerm",
+        ),
+        (
+            sending,
+            "Redis refused to send an event; check the user's ACL: NoPerm",
+        ),
     ] {
         let error = format!("{error:#}");
         assert!(error.contains(expected), "{expected} in {error}");
