@@ -253,6 +253,7 @@ async fn a_list_of_which_a_part_is_deleted_or_damaged_is_rebuilt() {
         "redis.call('HSET', 'asgi:presence:lot', 'e', string.char(255, 254))",
         "redis.call('HDEL', 'asgi:presence:lot', 'c')",
         "redis.call('HDEL', 'asgi:presence:lot', 'kana', 'kbo')",
+        "for _, field in ipairs(redis.call('HKEYS', 'asgi:presence$of:lot')) do if field:find('ana$') then redis.call('HDEL', 'asgi:presence$of:lot', field) end end",
         "redis.call('SET', 'asgi:presence:lot', 'x')",
         "redis.call('SET', 'asgi:presence$of:lot', 'x')",
         "for _, field in ipairs(redis.call('HKEYS', 'asgi:presence$of:lot')) do redis.call('HSET', 'asgi:presence$of:lot', field, 'x') end",
@@ -284,6 +285,50 @@ async fn heals(harm: &str) {
     ana.sees("those of one process", &[("ana", 1)]).await;
     assert_eq!(ana.left("ana"), [], "{harm}");
     drop((bo, di));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_whose_connections_another_program_has_deleted_is_counted_anew() {
+    const HARM: &str = "\
+        for _, field in ipairs(redis.call('HKEYS', 'asgi:presence$of:lot')) do
+            if field:find('ana$') then redis.call('HDEL', 'asgi:presence$of:lot', field) end
+        end";
+    for has_second in [true, false] {
+        let redis = Redis::new().await;
+        let (one, other) = (arena(&redis).await, arena(&redis).await);
+        let ana = Roster::connect(one.port(), "lot", "ana").await;
+        let bo = Roster::connect(other.port(), "lot", "bo").await;
+        bo.sees("both", &[("ana", 1), ("bo", 1)]).await;
+
+        redis.does(&["EVAL", HARM, "0"]).await;
+        if has_second {
+            let second = Roster::connect(one.port(), "lot", "ana").await;
+            bo.sees("two of ana", &[("ana", 2), ("bo", 1)]).await;
+            drop(second);
+        }
+        drop(ana);
+
+        bo.sees("itself", &[("bo", 1)]).await;
+        assert_eq!(bo.left("ana").len(), 1, "{has_second}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leave_is_published_although_redis_refuses_what_follows_it() {
+    let redis = Redis::new().await;
+    let (one, other) = (arena(&redis).await, arena(&redis).await);
+    let ana = Roster::connect(one.port(), "lot", "ana").await;
+    let _cy = Roster::connect(one.port(), "lot", "cy").await;
+    let bo = Roster::connect(other.port(), "lot", "bo").await;
+    bo.sees("everyone", &[("ana", 1), ("bo", 1), ("cy", 1)])
+        .await;
+
+    redis
+        .does(&["ACL", "SETUSER", "default", "-srem", "-sadd"])
+        .await;
+    drop(ana);
+
+    bo.sees("the others", &[("bo", 1), ("cy", 1)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

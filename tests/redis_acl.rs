@@ -1,7 +1,7 @@
 //! Tests that a restricted Redis user with the rules of `docs/deployment.md` may do everything.
 
 use seaway::{
-    Channels, Event, NoEvent,
+    Channels, ErrorKind, Event, NoEvent,
     channels::redis::RedisConfig,
     session::RedisStore,
     testing::{channel_layer, presence, topics},
@@ -183,6 +183,68 @@ async fn a_restricted_user_may_do_what_topics_need() {
     nothing_was_refused(&redis).await;
 }
 
+/// Returns how many events the topic `lot.7` stores.
+async fn stored(redis: &Redis) -> String {
+    redis.does(&["XLEN", "asgi:topic:lot.7"]).await
+}
+
+#[tokio::test]
+async fn a_user_without_the_permission_for_info_uses_new_topics() {
+    let redis = Redis::new().await;
+    let rules = [rules("groups"), rules("topics"), vec!["-info".to_owned()]];
+    let url = restricted(&redis, &rules).await;
+    let channels = Channels::redis(url.as_str()).await.unwrap();
+
+    for topic in ["lot.7", "lot.8"] {
+        let lot = channels.topic::<Said>(topic).unwrap();
+        let mut events = lot.listen(None).await.unwrap();
+        let position = lot.send(&Said::Hello).await.unwrap();
+
+        assert_eq!(position.offset(), 1);
+        for expected in [0, 1] {
+            let event = events.next().await.unwrap();
+            assert_eq!(event.position().offset(), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_stored_and_not_published_is_unconfirmed() {
+    let redis = Redis::new().await;
+    let url = restricted(&redis, &[rules("groups"), rules("topics")]).await;
+    let channels = Channels::redis(url.as_str()).await.unwrap();
+    let lot = channels.topic::<Said>("lot.7").unwrap();
+    lot.send(&Said::Hello).await.unwrap();
+
+    redis.does(&["ACL", "SETUSER", "shop", "-publish"]).await;
+    let refused = lot.send(&Said::Hello).await.unwrap_err();
+    let once = lot.send_once("bid", &Said::Hello).await.unwrap_err();
+    let again = lot.send_once("bid", &Said::Hello).await.unwrap();
+
+    for error in [refused, once] {
+        assert_eq!(error.kind(), ErrorKind::Unconfirmed, "{error}");
+        assert!(error.to_string().contains("ACL"), "{error}");
+    }
+    assert_eq!(again.offset(), 3, "the position of the first one");
+    assert_eq!(stored(&redis).await, ":3\r\n");
+}
+
+#[tokio::test]
+async fn an_event_whose_key_is_refused_is_not_stored() {
+    let redis = Redis::new().await;
+    let url = restricted(&redis, &[rules("groups"), rules("topics")]).await;
+    let channels = Channels::redis(url.as_str()).await.unwrap();
+    let lot = channels.topic::<Said>("lot.7").unwrap();
+    lot.send(&Said::Hello).await.unwrap();
+
+    redis.does(&["ACL", "SETUSER", "shop", "-set"]).await;
+    let refused = lot.send_once("bid", &Said::Hello).await.unwrap_err();
+
+    assert_eq!(refused.kind(), ErrorKind::Layer, "{refused}");
+    assert_eq!(stored(&redis).await, ":1\r\n");
+    assert_eq!(lot.send(&Said::Hello).await.unwrap().offset(), 2);
+}
+
 #[tokio::test]
 async fn the_error_of_a_user_who_may_not_read_a_topic_says_so() {
     let redis = Redis::new().await;
@@ -196,8 +258,14 @@ async fn the_error_of_a_user_who_may_not_read_a_topic_says_so() {
     let sending = lot.send(&Said::Hello).await.unwrap_err();
 
     for (error, expected) in [
-        (reading, "Redis refused to read a topic: NoPerm"),
-        (sending, "Redis refused to send an event: NoPerm"),
+        (
+            reading,
+            "Redis refused to read a topic; check the user's ACL: NoPerm",
+        ),
+        (
+            sending,
+            "Redis refused to send an event; check the user's ACL: NoPerm",
+        ),
     ] {
         let error = format!("{error:#}");
         assert!(error.contains(expected), "{expected} in {error}");

@@ -207,6 +207,34 @@ async fn a_send_and_a_read_wait_for_a_redis_that_loads_its_data() {
     join!(redis.start(), loading);
 }
 
+#[tokio::test]
+async fn a_topic_is_resumed_after_a_restart_of_a_redis_that_is_out_of_memory() {
+    let mut redis = Redis::with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
+    let channels = Channels::redis(redis.url()).await.unwrap();
+    let topic = channels.topic::<Said>("topic.lot").unwrap();
+    let event = Said {
+        text: "event".to_owned(),
+    };
+    let first = topic.send(&event).await.unwrap();
+    let second = topic.send(&event).await.unwrap();
+
+    redis.stop();
+    redis.start().await;
+    redis.does(&["CONFIG", "SET", "maxmemory", "1"]).await;
+
+    for _ in 0..2 {
+        let mut events = topic.listen(Some(first.clone())).await.unwrap();
+        let missed = events.next().await.unwrap();
+        assert!(matches!(&*missed, TopicEvent::Event { position, .. } if *position == second));
+        let end = events.next().await.unwrap();
+        assert!(matches!(&*end, TopicEvent::Recovered { all: true, .. }));
+    }
+    topic.send(&event).await.unwrap_err();
+    redis.does(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    let third = topic.send(&event).await.unwrap();
+    assert_eq!((third.offset(), third.epoch()), (3, first.epoch()));
+}
+
 /// Waits until the Redis at this port loads its data.
 async fn until_loading(port: u16) {
     until("a Redis that loads its data", DEADLINE, async || {

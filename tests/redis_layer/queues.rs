@@ -41,6 +41,22 @@ async fn a_group_of_queues_has_one_member_per_process() {
 }
 
 #[tokio::test]
+async fn the_error_of_a_group_whose_key_is_of_another_type_names_the_key() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room").unwrap();
+    redis.does(&["SET", "asgi:group:room", "x"]).await;
+
+    let error = room.send(&said("x")).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Layer);
+    let error = format!("{error:#}");
+    for part in ["asgi:group:room", "delete the key", "WRONGTYPE"] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+}
+
+#[tokio::test]
 async fn the_members_of_a_process_that_has_ended_are_removed() {
     let redis = Redis::new().await;
     let mut arena = Server::arena_with(&["--redis", &redis.url(), "--layer", "queue"]).await;

@@ -38,7 +38,7 @@ impl CommandFault {
 
 /// Returns the code with which the server refused a command: of a pipeline the first one, of a
 /// script the command in it.
-pub(crate) fn refusal_code(error: &RedisError) -> Option<String> {
+fn refusal_code(error: &RedisError) -> Option<String> {
     // Redis 6 reports what a script was refused as an error of the script.
     const IN_SCRIPTS: [&str; 3] = ["READONLY", "OOM", "MISCONF"];
     let code = match error.code() {
@@ -54,6 +54,25 @@ pub(crate) fn refusal_code(error: &RedisError) -> Option<String> {
         .into_iter()
         .find(|inner| text.contains(&format!("-{inner} ")));
     Some(inner.map_or(code, str::to_owned))
+}
+
+/// Returns why Redis refused a command and the remedy, as far as the error shows them; this follows
+/// "Redis refused …".
+pub(crate) fn remedy(error: &RedisError) -> Option<&'static str> {
+    match refusal_code(error).as_deref() {
+        Some("OOM") => Some(" because it has reached its `maxmemory`; raise it, or delete keys"),
+        Some("MISCONF") => Some(" because it cannot save its data; its log says why"),
+        Some("WRONGTYPE") => Some(" because another program has written its key; delete the key"),
+        _ if is_denied(error) => Some("; check the user's ACL"),
+        _ => None,
+    }
+}
+
+/// Returns whether the user may not run a command, or one of a script.
+fn is_denied(error: &RedisError) -> bool {
+    refusal_code(error).as_deref() == Some("NOPERM")
+        || error.to_string().contains("ACL")
+        || error.to_string().contains("can't run this command")
 }
 
 /// Returns whether the reply does not fit its command. Either a proxy has lost or added
@@ -75,6 +94,31 @@ pub(crate) fn error_text(error: &RedisError) -> String {
 mod tests {
     use super::*;
     use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
+
+    #[test]
+    fn a_refusal_names_its_cause() {
+        const OUT_OF_MEMORY: &str = "ERR Error running script: @user_script:9: -OOM not allowed";
+        const DENIED: &str = "ERR The user executing the script can't run this command";
+        for (reply, expected) in [
+            ("OOM command not allowed", Some("`maxmemory`")),
+            (OUT_OF_MEMORY, Some("`maxmemory`")),
+            ("MISCONF Redis is configured to save", Some("cannot save")),
+            ("NOPERM User shop has no permissions", Some("ACL")),
+            (DENIED, Some("ACL")),
+            ("WRONGTYPE Operation against a key", Some("delete the key")),
+            ("ERR unknown command", None),
+        ] {
+            let reply = redis::parse_redis_value(format!("-{reply}\r\n").as_bytes());
+            let error = reply.unwrap().extract_error().unwrap_err();
+
+            let remedy = remedy(&error);
+
+            let is_named = remedy
+                .zip(expected)
+                .map(|(remedy, part)| remedy.contains(part));
+            assert_eq!(is_named, expected.map(|_| true), "{error}: {remedy:?}");
+        }
+    }
     use std::future::ready;
 
     /// A connection that replies so to each command.

@@ -51,7 +51,7 @@ pub(crate) use self::{
     dialer::{LinkNeeds, LinkSettings},
     downtime::LONGEST_UNSEEN,
     endpoint::Endpoint,
-    fault::{CommandFault, error_text, is_malformed_reply, refusal_code},
+    fault::{CommandFault, error_text, is_malformed_reply, remedy},
     framing::MAX_VALUE,
     hosts::Hosts,
     lazy::LazyLink,

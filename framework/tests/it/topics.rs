@@ -440,6 +440,39 @@ async fn an_unreadable_gap_is_reported_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_that_were_read_are_not_received_again_after_a_reading_that_fails() {
+    let layer = Lossy::default();
+    let channels = Channels::new(layer.clone());
+    let lot = lot(&channels);
+    let mut listener = lot.listen(None).await.unwrap();
+    listener.next().await.unwrap();
+    let interrupt = || layer.local.interrupted(Duration::from_secs(2));
+    // Two interruptions, between events that wait.
+    interrupt();
+    place(&lot, 1).await;
+    interrupt();
+    place(&lot, 2).await;
+    place(&lot, 3).await;
+
+    listener.next().await.unwrap_err();
+    for offset in 1..=3 {
+        let read = listener.next().await.unwrap();
+        assert_eq!(read.position().offset(), offset);
+    }
+    // The history is read from the layer again.
+    interrupt();
+    layer.faults.lock().unwrap().failures = 1;
+    listener.next().await.unwrap_err();
+    let gap = listener.next().await.unwrap();
+    assert!(matches!(&*gap, TopicEvent::Recovered { all: false, .. }));
+    assert_eq!(gap.position().offset(), 3);
+
+    listener.next().await.unwrap_err();
+    let next = place(&lot, 4).await;
+    assert_eq!(listener.next().await.unwrap().position(), &next);
+}
+
+#[tokio::test(start_paused = true)]
 async fn clients_that_come_back_at_once_are_one_read() {
     let layer = Lossy::default();
     let channels = Channels::new(layer.clone());

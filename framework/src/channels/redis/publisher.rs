@@ -9,7 +9,7 @@ use super::{
 use crate::{
     channels::queues::deadline_after,
     error::{Error, ErrorKind, Result},
-    redis_link::{CommandFault, Link, Server, Up, are_two_runs},
+    redis_link::{CommandFault, Link, Server, Up, are_two_runs, remedy},
 };
 use redis::{RedisError, RedisResult};
 use std::{
@@ -148,7 +148,8 @@ impl Publisher {
                 }
                 None => {
                     let Purpose { verb, object, .. } = C::PURPOSE;
-                    let message = format!("Redis refused to {verb} {object}");
+                    let remedy = remedy(&error).unwrap_or_default();
+                    let message = format!("Redis refused to {verb} {object}{remedy}");
                     return Err(Error::new(ErrorKind::Layer, message).with_source(error));
                 }
             }

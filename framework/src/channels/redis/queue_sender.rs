@@ -121,7 +121,17 @@ impl QueueSender {
             key: self.names.of_group(group),
             expiry: self.group_expiry,
         };
-        let names = self.publisher.send(&members, deadline).await?;
+        let names = match self.publisher.send(&members, deadline).await {
+            Ok(names) => names,
+            Err(error) if error.kind() == ErrorKind::Layer => {
+                let message = format!(
+                    "cannot read the members of {group}, the key {}",
+                    members.key
+                );
+                return Err(Error::new(ErrorKind::Layer, message).with_source(error));
+            }
+            Err(error) => return Err(error),
+        };
         // Anything else that another program has put there is no name.
         let names = names
             .into_iter()

@@ -28,7 +28,7 @@ use crate::{
         local_topics::{KEY_AGE, POSITION_AGE},
         position::fresh_epoch,
     },
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, one_line},
     name::GroupName,
     redis_link::{Up, is_malformed_reply},
 };
@@ -41,6 +41,9 @@ use tokio::time::Instant;
 /// the same server, and both runs have the append-only file, from which the last events are then
 /// restored. A server that has restored a snapshot may have turned it on since. It also begins a
 /// new one if another program has damaged the offset or the epoch.
+///
+/// If this process does not know the run of Redis, a restart is not noticed. `record` notes that
+/// the epoch goes on in this run.
 const POSITION: &str = "\
 local call, stream, position = redis.call, KEYS[1], KEYS[2]
 local known = call('HMGET', position, 'e', 'r', 't', 'a', 'o')
@@ -48,15 +51,20 @@ local epoch, due, offset = known[1], known[3] or '', known[5]
 if epoch and not (epoch:match('^%w+$') and offset and #offset <= 15 and offset:match('^%d+$')) then
   epoch = nil
 end
+local function has(section, line)
+  local info = ARGV[1] ~= '' and redis.pcall('INFO', section)
+  return type(info) == 'string' and info:find(line, 1, true)
+end
 if not epoch or known[2] ~= ARGV[1] and ARGV[1] ~= '' then
-  local has_file = call('INFO', 'persistence'):find('aof_enabled:1', 1, true)
-  local is_kept = epoch and has_file and known[4] == '1'
+  local has_file = has('persistence', 'aof_enabled:1')
+  local is_kept = epoch and has_file and known[4] == '1' and has('replication', 'role:master')
+    and has('replication', 'second_repl_offset:-1')
   if is_kept then
-    local role = call('INFO', 'replication')
-    is_kept = role:find('role:master', 1, true) and role:find('second_repl_offset:-1', 1, true)
+    record('HSET', position, 'r', ARGV[1])
+  else
+    BEGIN
+    call('HSET', position, 'a', has_file and 1 or 0)
   end
-  if is_kept then call('HSET', position, 'r', ARGV[1]) else BEGIN end
-  call('HSET', position, 'a', has_file and 1 or 0)
 end
 ";
 
@@ -68,7 +76,9 @@ call('HSET', position, 'o', 0, 'e', epoch, 'r', ARGV[1], 't', due)
 call('PEXPIRE', position, ARGV[3])";
 
 /// Numbers an event, stores it, and publishes it if there is a command for it. Returns the position
-/// of the event, or of the one with the same key.
+/// of the event, or of the one with the same key, and the error of the first command that Redis has
+/// refused although the event is stored, or nothing. The key is stored before the event, so that an
+/// event with a key is never stored twice.
 ///
 /// Expiries are renewed when an eighth of the age has passed, and the stream is trimmed by whole
 /// nodes only, so that most events need four commands; the exact limits apply when it is read. The
@@ -76,7 +86,7 @@ call('PEXPIRE', position, ARGV[3])";
 const SEND: &str = "\
 if KEYS[3] then
   local before = call('GET', KEYS[3])
-  if before and before:match(':(%w+)$') == epoch then return before end
+  if before and before:match(':(%w+)$') == epoch then return {before, ''} end
 end
 local at = call('HINCRBY', position, 'o', 1) .. ':' .. epoch
 local event = ARGV[10]
@@ -85,21 +95,27 @@ if ARGV[9] == '1' then
 elseif ARGV[8] ~= '' then
   event = ARGV[8] .. at .. event
 end
-local id = redis.pcall('XADD', stream, 'MAXLEN', '~', ARGV[4], '*', 'e', event)
+local id = KEYS[3] and redis.pcall('SET', KEYS[3], at, 'PX', ARGV[11]) or {}
+if not id.err then id = redis.pcall('XADD', stream, 'MAXLEN', '~', ARGV[4], '*', 'e', event) end
 if id.err then
   call('HINCRBY', position, 'o', -1)
+  if KEYS[3] then call('DEL', KEYS[3]) end
   return id
+end
+local refused = ''
+local function try(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err and refused == '' then refused = reply.err end
 end
 if id > due then
   local now, age = tonumber(id:match('^%d+')), tonumber(ARGV[5])
-  call('PEXPIRE', stream, math.ceil(age * 1.25))
-  call('PEXPIRE', position, ARGV[3])
-  call('HSET', position, 't', string.format('%.0f', now + age / 8))
+  try('PEXPIRE', stream, math.ceil(age * 1.25))
+  try('PEXPIRE', position, ARGV[3])
+  try('HSET', position, 't', string.format('%.0f', now + age / 8))
   redis.pcall('XTRIM', stream, 'MINID', string.format('%.0f', now - age))
 end
-if KEYS[3] then call('SET', KEYS[3], at, 'PX', ARGV[11]) end
-if ARGV[6] ~= '' then call(ARGV[6], ARGV[7], event) end
-return at";
+if ARGV[6] ~= '' then try(ARGV[6], ARGV[7], event) end
+return {at, refused}";
 
 /// Returns the offset and epoch of a topic, and its last events with their ages in ms, the last one
 /// first: one, and more of them as long as they have no more than so many bytes together. If a
@@ -128,12 +144,16 @@ for _, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', wanted)) do
 end
 return reply";
 
-static SEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position(SEND));
-static READ_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position(READ));
+static SEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position("redis.call", SEND));
+/// It goes on if Redis refuses to note its run, as at `maxmemory`: the next script finds out again
+/// that the epoch goes on. An event is only stored in a run that is noted.
+static READ_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position("redis.pcall", READ));
 
-/// Returns the script that finds the epoch of a topic, and then acts.
-fn at_position(action: &str) -> Script {
-    Script::new([POSITION, action].concat().replace("BEGIN", BEGIN))
+/// Returns the script that finds the epoch of a topic, and then acts. `record`: the function that
+/// notes the run.
+fn at_position(record: &str, action: &str) -> Script {
+    let script = format!("local record = {record}\n{POSITION}{action}");
+    Script::new(script.replace("BEGIN", BEGIN))
 }
 
 /// The names of a topic's keys.
@@ -188,22 +208,21 @@ pub(super) async fn send(
         age: post.age(),
     };
     let deadline = host.publisher.deadline();
-    let position: Position = loop {
+    let (position, refused) = loop {
         match host.publisher.send(&append, deadline).await {
-            Ok(position) => {
-                break position.parse().map_err(|source: Error| {
-                    let message = format!(
-                        "the event may be stored, but Redis has returned a malformed position of {topic}; if another program has changed its keys, delete them"
-                    );
-                    Error::new(ErrorKind::Unconfirmed, message).with_source(source)
-                })?;
-            }
+            Ok(stored) => break stored,
             // The key makes it safe to send it again.
             Err(error)
                 if append.once.is_some() && is_repeatable(&error) && Instant::now() < deadline => {}
             Err(error) => return Err(error),
         }
     };
+    let position: Position = position.parse().map_err(|source: Error| {
+        let message = format!(
+            "the event may be stored, but Redis has returned a malformed position of {topic}; if another program has changed its keys, delete them"
+        );
+        Error::new(ErrorKind::Unconfirmed, message).with_source(source)
+    })?;
     if !is_published {
         let envelope = post.envelope().clone().at(&position);
         let published = match wire {
@@ -215,6 +234,13 @@ pub(super) async fn send(
                 "the event is stored, but may not have been sent to all members of the topic";
             Error::new(ErrorKind::Unconfirmed, message).with_source(error)
         })?;
+    }
+    if !refused.is_empty() {
+        let message = format!(
+            "the event is stored, but Redis refused to set when it expires, or to publish it; check the user's ACL: {}",
+            one_line(&refused)
+        );
+        return Err(Error::new(ErrorKind::Unconfirmed, message));
     }
     Ok(position)
 }
@@ -295,9 +321,10 @@ struct Append {
 
 impl Command for Append {
     const PURPOSE: Purpose = Purpose::SEND_EVENT;
-    type Reply = String;
+    /// The position, and the error of a command that was refused after the event was stored.
+    type Reply = (String, String);
 
-    async fn send(&self, up: &mut Up) -> RedisResult<String> {
+    async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {
         let Self {
             keys, once, parts, ..
         } = self;

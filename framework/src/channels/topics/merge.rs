@@ -48,9 +48,9 @@ struct ResumedTopic {
     /// The number of the resume, so that a reading from before it is ignored.
     resume: u64,
     at: Position,
-    /// Live events up to this number may have been read already.
+    /// Live events of this epoch up to this number may have been read already.
     read_until: u64,
-    /// Whether the history could not be read: the gap is reported, and any event may follow.
+    /// Whether the history could not be read: the gap is reported, and any later event may follow.
     is_open: bool,
     read: ReadFrom,
     /// The last epochs that the owner has left.
@@ -94,14 +94,16 @@ enum Fit {
 
 impl ResumedTopic {
     fn fit(&self, position: &Position) -> Fit {
-        if self.is_open || self.at.until(position) == Some(1) {
+        if self.at.until(position) == Some(1) {
             return Fit::Next;
         }
-        // What arrives late otherwise has a number that was given before: the store has lost
-        // events.
         match position.until(&self.at) {
             Some(_) if position.offset() <= self.read_until => Fit::Received,
-            _ => Fit::Gap,
+            // What arrives late otherwise has a number that was given before: the store has lost
+            // events.
+            Some(_) => Fit::Gap,
+            None if self.is_open && !self.has_left(position) => Fit::Next,
+            None => Fit::Gap,
         }
     }
 
@@ -121,6 +123,7 @@ impl ResumedTopic {
             if self.ended.len() > ENDED_EPOCHS {
                 self.ended.pop_front();
             }
+            self.read_until = 0;
         }
         self.is_open = false;
     }
@@ -205,8 +208,8 @@ impl Merge {
                         events,
                         all,
                     } = recovery;
-                    resumed.read_until = position.offset();
                     resumed.reach(position.clone());
+                    resumed.read_until = position.offset();
                     self.backlog.extend(events);
                     if !all {
                         self.push_recovered(&topic, &position, false);
@@ -445,6 +448,30 @@ mod tests {
         assert_eq!(receive(of_epoch("next", 2), 3), 1);
         let unknown = receive(of_epoch("newer", 1), 4);
         assert_eq!(unknown, 2, "the history lags behind: a gap, and the event");
+    }
+
+    #[test]
+    fn after_a_reading_that_fails_only_later_events_are_received() {
+        let of_epoch = |epoch: &str, offset| Position::new(offset, epoch).unwrap();
+        let resumed = |is_open| ResumedTopic {
+            resume: 1,
+            at: at(5),
+            read_until: 3,
+            is_open,
+            read: history(5),
+            ended: VecDeque::from(["left".to_owned()]),
+        };
+        for (position, expected, if_open) in [
+            (at(3), Fit::Received, Fit::Received),
+            (at(4), Fit::Gap, Fit::Gap),
+            (at(6), Fit::Next, Fit::Next),
+            (at(7), Fit::Gap, Fit::Next),
+            (of_epoch("new", 1), Fit::Gap, Fit::Next),
+            (of_epoch("left", 9), Fit::Gap, Fit::Gap),
+        ] {
+            assert_eq!(resumed(false).fit(&position), expected, "{position}");
+            assert_eq!(resumed(true).fit(&position), if_open, "{position}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     name::GroupName,
     redis_link::{
-        CommandFault, Endpoint, Link, LinkNeeds, LinkSettings, Up, is_malformed_reply, refusal_code,
+        CommandFault, Endpoint, Link, LinkNeeds, LinkSettings, Up, is_malformed_reply, remedy,
     },
 };
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection};
@@ -237,29 +237,13 @@ async fn repeated<T: FromRedisValue + Send>(
 }
 
 /// Returns the message for a command that Redis refused.
-fn refusal(error: &RedisError) -> &'static str {
+fn refusal(error: &RedisError) -> String {
+    const CHANGED: &str = "; if another program has changed its keys, delete them";
     if is_malformed_reply(error) {
-        return "Redis has returned a malformed reply to a command for presence; if another program has changed its keys, delete them";
+        return format!("Redis has returned a malformed reply to a command for presence{CHANGED}");
     }
-    match refusal_code(error).as_deref() {
-        Some("OOM") => {
-            "Redis refused a command for presence because it has reached its `maxmemory`; raise it, or delete keys"
-        }
-        Some("MISCONF") => {
-            "Redis refused a command for presence because it cannot save its data; its log says why"
-        }
-        _ if is_denied(error) => "Redis refused a command for presence; check the user's ACL",
-        _ => {
-            "Redis refused a command for presence; if another program has changed its keys, delete them"
-        }
-    }
-}
-
-/// Returns whether the user may not run a command, or one of a script.
-fn is_denied(error: &RedisError) -> bool {
-    refusal_code(error).as_deref() == Some("NOPERM")
-        || error.to_string().contains("ACL")
-        || error.to_string().contains("can't run this command")
+    let remedy = remedy(error).unwrap_or(CHANGED);
+    format!("Redis refused a command for presence{remedy}")
 }
 
 /// The times of presence.
@@ -290,35 +274,4 @@ pub(super) fn millis(duration: Duration) -> u64 {
     // Exact in Lua, and more than the clock of Redis can represent.
     const LONGEST: u64 = 1 << 50;
     u64::try_from(duration.as_millis()).map_or(LONGEST, |millis| millis.min(LONGEST))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_names_its_cause() {
-        const IN_SCRIPT: &str =
-            "ERR Error running script: @user_script:9: -OOM command not allowed";
-        for (reply, expected) in [
-            (
-                "OOM command not allowed when used memory > 'maxmemory'",
-                "`maxmemory`",
-            ),
-            (IN_SCRIPT, "`maxmemory`"),
-            (
-                "MISCONF Redis is configured to save RDB snapshots",
-                "cannot save",
-            ),
-            ("NOPERM User shop has no permissions", "ACL"),
-            ("WRONGTYPE Operation against a key", "delete them"),
-        ] {
-            let reply = redis::parse_redis_value(format!("-{reply}\r\n").as_bytes());
-            let error = reply.unwrap().extract_error().unwrap_err();
-
-            let message = refusal(&error);
-
-            assert!(message.contains(expected), "{error}: {message}");
-        }
-    }
 }

@@ -18,7 +18,10 @@ use std::sync::LazyLock;
 ///
 /// A list that another program, or an eviction, has damaged is deleted, so that all processes
 /// declare their people again: values that are not numbers, one of the two hashes without the
-/// other, or keys of another type.
+/// other, keys of another type, or a person with other connections than those of all processes.
+///
+/// What Redis may refuse beside the list follows the publication: repeated, the script would find
+/// nothing changed, and never publish it.
 ///
 /// A person that another program has damaged has the connections that the processes have declared,
 /// and no meta (`false`) until one of them declares it again.
@@ -68,6 +71,13 @@ local function person(people, counts, process, key)
     end
   end
   return {total, 0, 0, false}
+end
+local function is_counted(counts, processes, key, record)
+  local total = 0
+  for _, process in ipairs(redis.call('ZRANGEBYSCORE', processes, '-inf', '+inf')) do
+    total = total + (integer(redis.call('HGET', counts, process .. key)) or 0)
+  end
+  return total == record[1]
 end
 local function set(people, key, record)
   local packed = cmsgpack.pack(record)
@@ -128,7 +138,9 @@ for i = 8, #ARGV, 4 do
   local field = process .. key
   local before = integer(redis.call('HGET', counts, field))
   local record = person(people, counts, process, key)
-  if not before or before > 0 and not record then
+  if not before or before > 0 and not record
+    or before == 0 and record and record[1] > 0 and not is_counted(counts, processes, key, record)
+  then
     reset(people, counts)
     publish(people, counts, how, channel, fresh, grace, kept)
     return {}
@@ -159,15 +171,17 @@ for i = 8, #ARGV, 4 do
     if before == 0 then mine = mine + 1 elseif count == 0 then mine = mine - 1 end
   end
 end
-if redis.call('HINCRBY', counts, '#' .. process, mine) > 0 then
+local has_people = redis.call('HINCRBY', counts, '#' .. process, mine) > 0
+if not has_people then redis.call('HDEL', counts, '#' .. process) end
+local reached = publish(people, counts, how, channel, fresh, grace, kept)
+if has_people then
   redis.call('SADD', groups, group)
   redis.call('PEXPIRE', groups, kept)
 else
-  redis.call('HDEL', counts, '#' .. process)
   redis.call('SREM', groups, group)
   if redis.call('EXISTS', groups) == 0 then redis.call('ZREM', processes, process) end
 end
-return publish(people, counts, how, channel, fresh, grace, kept)"
+return reached"
     ))
 });
 
@@ -209,8 +223,8 @@ return publish(people, counts, ARGV[1], ARGV[2], ARGV[6], tonumber(ARGV[3]), kep
 /// empty if there is no more, and how many people were removed.
 ///
 /// Each field is read once. But if Redis was restarted between two calls, the second may have begun
-/// elsewhere: so as long as the process has people by its own number, the fields are read again. A
-/// last pass that finds none shows that the number is wrong.
+/// elsewhere: so as long as the process has people by its own number, the fields are read again. If
+/// a last pass finds none, another program has deleted some, and the list is damaged.
 pub(super) static REAP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(change!(
         "\
@@ -265,13 +279,14 @@ until cursor == '0' or removed >= most or passed >= 10 * most or size > 524288
 local own = '#' .. process
 local left = (tonumber(redis.call('HGET', counts, own)) or 0) - removed
 local has_more = cursor ~= '0' or left > 0 and not (is_last and removed == 0)
-if has_more then
-  if removed > 0 then redis.call('HINCRBY', counts, own, -removed) end
-else
+if not has_more then
+  if left > 0 then reset(people, counts) end
   redis.call('HDEL', counts, own)
-  redis.call('SREM', groups, group)
+elseif removed > 0 then
+  redis.call('HINCRBY', counts, own, -removed)
 end
 publish(people, counts, how, channel, fresh, grace, kept)
+if not has_more then redis.call('SREM', groups, group) end
 return {has_more and cursor or '', removed}"
     ))
 });
