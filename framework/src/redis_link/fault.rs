@@ -94,6 +94,7 @@ pub(crate) fn error_text(error: &RedisError) -> String {
 mod tests {
     use super::*;
     use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
+    use std::future::ready;
 
     #[test]
     fn a_refusal_names_its_cause() {
@@ -119,7 +120,6 @@ mod tests {
             assert_eq!(is_named, expected.map(|_| true), "{error}: {remedy:?}");
         }
     }
-    use std::future::ready;
 
     /// A connection that replies so to each command.
     struct Refusing(Value);
