@@ -128,7 +128,7 @@ async fn a_stalled_client_releases_its_connection_permit_behind_any_middleware()
         let mut next = ask(server.address).await;
 
         read_until(&mut next, "xxx").await;
-        let entries = state.recorder.entries();
+        let entries = state.recorder.wait_for(2).await;
         assert_eq!(entries[..2], ["disconnect ClientLeft", "gone"], "{between}");
     }
 }
