@@ -262,7 +262,7 @@ async fn serve_http_2<S: ServedApp>(
         if stop.poll(cx) {
             http.as_mut().graceful_shutdown();
             if !mem::replace(&mut is_stopping, true) {
-                // hyper waits for the client to confirm GOAWAY, without a limit.
+                // hyper waits for the client to confirm GOAWAY, for up to 40 s.
                 idle = IdleTimer::new(streams.clone(), IDLE_GRACE);
             }
         }

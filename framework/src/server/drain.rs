@@ -100,7 +100,7 @@ struct ConnectionPermits {
     /// `None` if the client has no address.
     client: Option<CountedClient>,
     drain: Arc<Drain>,
-    /// Created when it is first needed, and dropped when the connection leaves HTTP: few need it.
+    /// Created when it is first needed, and dropped when the connection leaves HTTP/1.
     half_close: Mutex<Option<Signal>>,
     _present: TaskTrackerToken,
     _permit: OwnedSemaphorePermit,
