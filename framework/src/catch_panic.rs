@@ -87,6 +87,14 @@ impl<F: Future> Future for Guarded<F> {
     }
 }
 
+/// Drops a panic's value. `panic_any` takes one whose drop may panic, and so may that of the second
+/// panic's value.
+pub(crate) fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        mem::forget(panic);
+    }
+}
+
 /// Runs a plain function; a panic becomes an error.
 pub(crate) fn caught<T>(code: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(code)).map_err(panicked)
@@ -99,11 +107,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Error {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
     let error = Error::new(ErrorKind::User, format!("panicked: {message}"));
-    // The user's code runs here once more: `panic_any` takes a value whose drop may panic, and so
-    // may that of the second panic's value.
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        mem::forget(panic);
-    }
+    discard(panic);
     match PANICKED_IN.take() {
         Some(name) => error.while_handling(name),
         None => error,

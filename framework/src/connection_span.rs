@@ -36,7 +36,7 @@ tokio::task_local! {
 pub(crate) struct Lazy {
     protocol: &'static str,
     client: Option<SocketAddr>,
-    /// What is a slice of hyper's buffer of 8 KiB, until the span shows it: a stream may be open
+    /// Slices of hyper's buffer of 8 KiB, freed once the span has copied them: a stream may be open
     /// for hours.
     head: Mutex<Option<Head>>,
     span: OnceLock<Span>,

@@ -146,7 +146,7 @@ async fn reject(upgrade: Upgrade, rejection: Option<Rejection>) -> Result<()> {
     match rejection {
         Some(rejection) => upgrade.reject(rejection).await,
         None => {
-            upgrade.abandon();
+            upgrade.abandon().await;
             Ok(())
         }
     }

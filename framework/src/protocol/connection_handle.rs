@@ -144,7 +144,7 @@ impl ConnectionHandle {
     pub(crate) fn spawn(handle: Option<&Self>, task: impl Future<Output = ()> + Send + 'static) {
         match handle {
             // Boxed, since tokio aligns a task to 128 bytes: with a pointer it takes no more, and
-            // glibc cannot use the memory of a large task that has ended for the next one.
+            // glibc does not reuse the memory of a large aligned task.
             Some(handle) => _ = tokio::spawn(Box::pin(handle.hold(task))),
             None => _ = tokio::spawn(task),
         }

@@ -10,7 +10,7 @@ const BACKLOG: u32 = 4096;
 /// Binds a TCP listener whose queue holds 4,096 connections, as [`serve`](crate::serve) does for an
 /// address.
 ///
-/// That of `tokio::net::TcpListener::bind` holds 128: if more clients connect at once, as after a
+/// The queue of `tokio::net::TcpListener::bind` holds 128: if more clients connect at once, as after a
 /// restart, the others try again after 1 s, 3 s and 7 s. On Linux `net.core.somaxconn` (4,096 by
 /// default) limits both.
 ///
@@ -25,7 +25,7 @@ const BACKLOG: u32 = 4096;
 /// ```
 ///
 /// # Errors
-/// That of the last address, if none of these addresses is free.
+/// The error of the name lookup, or of the last address if none can be bound.
 pub async fn bind_tcp(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
     bind_with(address, |_| Ok(())).await
 }

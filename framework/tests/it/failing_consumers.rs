@@ -96,7 +96,7 @@ async fn malformed_input_closes_the_connection_with_1007_and_the_reason() {
 }
 
 /// A value of a panic whose drop panics.
-struct Bomb;
+pub(crate) struct Bomb;
 
 impl Drop for Bomb {
     fn drop(&mut self) {

@@ -6,15 +6,16 @@ use crate::{
 };
 use axum::{Router, body::Body, response::Response, routing};
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use seaway::{
-    ApplicationExt, Channels, Context, Disconnect, Handshake, HttpConsumer, HttpContext,
-    HttpHandshake, NoEvent, Rejection, Reply, Result, WebSocketConsumer,
+    Application, ApplicationExt, Channels, Context, Disconnect, Handshake, HttpConsumer,
+    HttpContext, HttpHandshake, NoEvent, OpensOverHttp, Rejection, Reply, Result, Scope,
+    WebSocketConsumer,
     consumer::SseFallback,
     from_service,
     middleware::Provide,
-    protocol::WebSocket,
+    protocol::{Upgrade, WebSocket},
     routing::{PathRouter, ProtocolTypeRouter},
 };
 use std::{
@@ -337,11 +338,29 @@ impl WebSocketConsumer for Slow {
     }
 }
 
+/// Middleware that adds a header to the response.
+struct Versioned<A>(A);
+
+impl<A: Application<WebSocket>> Application<WebSocket> for Versioned<A> {
+    async fn call(&self, scope: Scope<WebSocket>, mut upgrade: Upgrade) -> Result<()> {
+        WebSocket::on_response(
+            &mut upgrade,
+            Box::new(|response| {
+                let version = HeaderValue::from_static("7");
+                response.headers.insert("x-version", version);
+                Box::pin(async { Ok(()) })
+            }),
+        );
+        self.0.call(scope, upgrade).await
+    }
+}
+
 impl Pages {
     /// Serves `Slow` as a WebSocket, and with the fall-back.
     async fn serve_sockets(&self) -> Server {
         let channels = Channels::in_memory();
         let slow = Slow::application(&channels).with(Provide(self.clone()));
+        let slow = Versioned(slow);
         let sockets = PathRouter::<WebSocket>::new().route("/", slow);
         let streams = sockets.clone().with(SseFallback::new(&channels));
         Server::start(
@@ -368,6 +387,10 @@ async fn connect_ends_if_the_client_closes_its_sending_side() {
 
         let response = read(&mut client).await;
         assert!(response.starts_with("HTTP/1.1 499"), "{response}");
+        assert!(
+            response.contains("x-version: 7"),
+            "the hook ran: {response}"
+        );
         assert_eq!(pages.recorder.entries(), ["connect", "dropped"]);
     }
 }

@@ -164,7 +164,9 @@ async fn a_server_that_binds_an_address_queues_more_clients_than_128() {
     let mut clients = Vec::new();
     for number in 0..300 {
         let connected = timeout(PATIENCE, TcpStream::connect(address)).await;
-        clients.push(connected.unwrap_or_else(|_| panic!("client {number} is not queued")));
+        clients.push(connected.unwrap_or_else(|_| {
+            panic!("client {number} is not queued; is net.core.somaxconn below 300?")
+        }));
     }
 
     assert!(clients.iter().all(Result::is_ok));

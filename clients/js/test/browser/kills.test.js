@@ -86,7 +86,7 @@ test(`no acknowledged message is lost and none comes twice while the server is k
     for (const [offset, key] of acknowledged) assert.equal(history[offset - 1], key, "an acknowledged message was lost");
     assert.equal(new Set(history).size, history.length);
     // A kill may end a connection before the page has read what the server sent at its start.
-    assert.ok(recoveries.length > 0 && recoveries.length <= KILLS + 1, `${recoveries.length} recoveries`);
+    assert.ok(recoveries.length > KILLS / 2 && recoveries.length <= KILLS + 1, `${recoveries.length} recoveries`);
     assert.ok(recoveries.every((recovered) => recovered));
     assert.ok(acknowledged.length > KILLS);
     // Waits are 25 ms on average at first, and 150 ms at the cap.

@@ -145,8 +145,8 @@ end
 return reply";
 
 static SEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position("redis.call", SEND));
-/// It goes on if Redis refuses to note its run, as at `maxmemory`: the next script finds out again
-/// that the epoch goes on. An event is only stored in a run that is noted.
+/// Reading continues if Redis refuses to store the run, as at `maxmemory`: the next script finds
+/// again that the epoch goes on. `send` stores an event only in a run that is stored.
 static READ_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position("redis.pcall", READ));
 
 /// Returns the script that finds the epoch of a topic, and then acts. `record`: the function that
@@ -237,7 +237,7 @@ pub(super) async fn send(
     }
     if !refused.is_empty() {
         let message = format!(
-            "the event is stored, but Redis refused to set when it expires, or to publish it; check the user's ACL: {}",
+            "the event is stored, but Redis refused to set when it expires, or to publish it; if it lacks a permission, check the user's ACL: {}",
             one_line(&refused)
         );
         return Err(Error::new(ErrorKind::Unconfirmed, message));

@@ -4,6 +4,7 @@ use super::{BlockingApplication, BlockingConsumer, BlockingContext, BlockingHand
 use crate::{
     application::Application,
     blocking::{BlockingPool, runtime_ended},
+    catch_panic::discard,
     channels::{Missed, Shared},
     codec::FromMessage,
     consumer::{
@@ -94,15 +95,18 @@ impl<C: BlockingConsumer> Disconnects for BlockingStart<C> {
             call.abort();
         }
         Box::pin(async move {
-            if let Some(call) = call
-                && let Ok(Ok(Ok((consumer, handshake)))) = call.await
-            {
-                let consumer = BlockingConnected { consumer, pool };
-                let joined = Joined {
-                    connection: handshake,
-                    consumer: DisconnectGuard::new(consumer, None),
-                };
-                joined.end(|()| ready(close)).await;
+            let Some(call) = call else { return };
+            match call.await {
+                Ok(Ok(Ok((consumer, handshake)))) => {
+                    let consumer = BlockingConnected { consumer, pool };
+                    let joined = Joined {
+                        connection: handshake,
+                        consumer: DisconnectGuard::new(consumer, None),
+                    };
+                    joined.end(|()| ready(close)).await;
+                }
+                Ok(Err(panic)) => discard(panic),
+                Ok(Ok(Err(_))) | Err(_) => {}
             }
         })
     }
@@ -170,7 +174,8 @@ impl<C: BlockingConsumer> BlockingHooks<C> {
     /// Runs a hook on the pool. The caller catches its panic, as for async consumers.
     ///
     /// # Cancel safety
-    /// A hook that still waits for the pool never runs; one that has started runs to its end.
+    /// A hook that still waits for the pool or for a thread never runs; one that has started runs to
+    /// its end.
     async fn run_hook(
         &mut self,
         hook: impl FnOnce(&mut C, &mut BlockingContext<C::Event>) -> crate::Result<()> + Send + 'static,
@@ -250,7 +255,12 @@ impl<C: BlockingConsumer> Disconnects for BlockingHooks<C> {
                 running,
             } = self;
             let state = match running {
-                Some(running) => running.await.ok().map(|(state, _)| state),
+                Some(running) => running.await.ok().map(|(state, outcome)| {
+                    if let Err(panic) = outcome {
+                        discard(panic);
+                    }
+                    state
+                }),
                 None => idle,
             };
             if let Some(HookState { consumer, ctx }) = state {

@@ -77,8 +77,8 @@ impl Interrupts {
         }
     }
 
-    /// Returns what [`poll`](Self::poll) polls, which a handler adds to: its stream, its mailbox,
-    /// and the watch of one that runs long.
+    /// Returns which sources of [`poll`](Self::poll) exist that a handler adds: its stream, its
+    /// mailbox, and the watch of a handler that runs long.
     pub(super) fn sources(&self) -> [bool; 3] {
         let common = &self.common;
         [

@@ -252,12 +252,16 @@ impl Upgrade {
     }
 
     /// Responds to a client that has abandoned the handshake: if it has closed only its sending
-    /// side, it may still read. 499 is the status that nginx uses for it.
-    pub(crate) fn abandon(self) {
+    /// side, it may still read. 499 is the status that nginx uses for it. It is no rejection, which
+    /// would be logged.
+    pub(crate) async fn abandon(self) {
+        if self.response.is_closed() {
+            return;
+        }
         let status = StatusCode::from_u16(499).expect("a status has three digits");
         let text = "the client closed its sending side of the connection during the handshake";
         let response = Rejection::new(status, text).into_response();
-        _ = self.response.send(response.map(Body::from));
+        _ = self.respond(response.map(Body::from)).await;
     }
 }
 

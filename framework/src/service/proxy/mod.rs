@@ -402,7 +402,7 @@ impl Application<WebSocket> for Proxy {
         let responding = tokio::select! {
             responding = self.handshake(request, &progress) => responding,
             () = upgrade.abandoned() => {
-                upgrade.abandon();
+                upgrade.abandon().await;
                 return Ok(());
             }
         };

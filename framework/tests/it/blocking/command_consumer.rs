@@ -1,6 +1,9 @@
 //! A blocking consumer that executes commands, and a gate that blocks its hooks.
 
-use crate::support::{Recorder, trouble};
+use crate::{
+    failing_consumers::Bomb,
+    support::{Recorder, trouble},
+};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool,
@@ -50,6 +53,8 @@ pub(super) enum Order {
     Wait,
     Fail,
     Panic,
+    /// Waits, and panics with a value whose drop panics.
+    Bomb,
     Close(u16),
     Leave,
     Flood(u32),
@@ -114,6 +119,11 @@ impl BlockingConsumer for Clerk {
             }
             Order::Fail => Err(trouble().into()),
             Order::Panic => panic!("a hook that panics"),
+            Order::Bomb => {
+                self.recorder.record("waiting");
+                self.gate.pass();
+                std::panic::panic_any(Bomb)
+            }
             Order::Close(code) => Ok(ctx.close(Close::new(code, "requested by the client"))?),
             Order::Leave => Ok(ctx.leave(&self.room)?),
             Order::Flood(count) => {

@@ -150,8 +150,34 @@ async fn a_consumer_whose_future_is_dropped_disconnects_once_after_its_hook() {
 }
 
 #[tokio::test]
+async fn a_consumer_whose_hook_panics_after_its_client_left_disconnects_whatever_the_panic_holds() {
+    let (office, end) = (Office::of(1), Arc::default());
+    let app = cut_short(&office.app, &end);
+    let mut client = super::command_consumer::enter(&app).await;
+    client.send(r#""bomb""#).await;
+    office.recorder.wait_for(2).await;
+
+    end.notify_one();
+    client.drop_connection().await.unwrap();
+    office.gate.open();
+
+    let entries = office.recorder.wait_for(3).await;
+    assert_eq!(entries[2..], ["disconnect 1006"]);
+}
+
+#[tokio::test]
 async fn a_hook_that_waits_for_the_pool_is_skipped_if_its_client_leaves() {
-    let office = Office::of(1);
+    skips_a_waiting_hook(Office::of(1), 0).await;
+}
+
+#[test]
+fn a_hook_that_waits_for_a_thread_is_skipped_if_its_client_leaves() {
+    with_one_thread(skips_a_waiting_hook(Office::of(8), 6));
+}
+
+/// Closes the second of two clients while its hook waits behind that of the first; `free` permits
+/// are left then.
+async fn skips_a_waiting_hook(office: Office, free: usize) {
     let app = office.app.clone();
     let app = app.with(WebSocketConfig::new().grace(NO_TIME)).boxed();
     let mut first = super::command_consumer::enter(&app).await;
@@ -160,44 +186,15 @@ async fn a_hook_that_waits_for_the_pool_is_skipped_if_its_client_leaves() {
     office.recorder.wait_for(3).await;
 
     second.send(r#"{"note": "never"}"#).await;
+    eventually(|| (office.pool.free() == free).then_some(())).await;
     let leaving = tokio::spawn(second.close(1000));
-    assert!(
-        timeout(NO_TIME * 5, office.recorder.wait_for(4))
-            .await
-            .is_err()
-    );
+    let waited = timeout(NO_TIME * 5, office.recorder.wait_for(4)).await;
+    assert!(waited.is_err(), "{:?}", office.recorder.entries());
     office.gate.open();
 
     timeout(PATIENCE, leaving).await.unwrap().unwrap().unwrap();
     let entries = office.recorder.wait_for(5).await;
     assert_eq!(entries[3..], ["waited", "disconnect 1000"]);
-}
-
-#[test]
-fn a_hook_that_waits_for_a_thread_is_skipped_if_its_client_leaves() {
-    with_one_thread(async {
-        let office = Office::of(8);
-        let app = office.app.clone();
-        let app = app.with(WebSocketConfig::new().grace(NO_TIME)).boxed();
-        let mut first = super::command_consumer::enter(&app).await;
-        let mut second = super::command_consumer::enter(&app).await;
-        first.send(r#""wait""#).await;
-        office.recorder.wait_for(3).await;
-
-        second.send(r#"{"note": "never"}"#).await;
-        eventually(|| (office.pool.free() == 6).then_some(())).await;
-        let leaving = tokio::spawn(second.close(1000));
-        assert!(
-            timeout(NO_TIME * 5, office.recorder.wait_for(4))
-                .await
-                .is_err()
-        );
-        office.gate.open();
-
-        timeout(PATIENCE, leaving).await.unwrap().unwrap().unwrap();
-        let entries = office.recorder.wait_for(5).await;
-        assert_eq!(entries[3..], ["waited", "disconnect 1000"]);
-    });
 }
 
 #[test]

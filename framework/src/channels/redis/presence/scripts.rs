@@ -20,8 +20,8 @@ use std::sync::LazyLock;
 /// declare their people again: values that are not numbers, one of the two hashes without the
 /// other, keys of another type, or a person with other connections than those of all processes.
 ///
-/// What Redis may refuse beside the list follows the publication: repeated, the script would find
-/// nothing changed, and never publish it.
+/// The writes to other keys, which Redis may refuse, follow the publication: before it, a script
+/// that is repeated would find nothing changed, and never publish.
 ///
 /// A person that another program has damaged has the connections that the processes have declared,
 /// and no meta (`false`) until one of them declares it again.
