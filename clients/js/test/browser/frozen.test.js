@@ -87,6 +87,7 @@ describe("a page that was frozen", { concurrency: true }, () => {
     t.after(() => server.stop());
     const browser = await startBrowser(t);
     const page = await open(browser, server.url, "/room?name=ana");
+    await page.until("recoveries.length === 1");
     const say = async (texts) => {
       const other = await open(browser, server.url, "/room?name=bo");
       for (const text of texts) {
