@@ -119,7 +119,8 @@ export class Socket<S extends Schema = AnySchema> {
    * Sends a request, and returns the promise of its result.
    *
    * Without a connection it waits in the queue, and the time-out runs. It is sent at most once.
-   * Rejects with a `RequestError`, or with a `RangeError` if the time-out is out of range.
+   * Rejects with a `RequestError`, with a `RangeError` if the time-out is out of range, or with a
+   * `TypeError` if a parameter is named `id` or `type`, which the request has itself.
    */
   async request<R extends RequestName<S>>(
     type: R,
@@ -127,6 +128,8 @@ export class Socket<S extends Schema = AnySchema> {
     options: { timeout?: number } = {},
   ): Promise<RequestPart<S, R, "ok">> {
     const { timeout } = numbers(options, { timeout: this.#times.requestTimeout });
+    const { id, type: another } = Object(params);
+    if ((id ?? another) !== undefined) throw new TypeError("a parameter is named id or type");
     const reply = this.#requests.begin(type, timeout, (id, sent) => {
       if (this.#state.name === "closed") return { kind: "closed", sent: false };
       const message = { data: JSON.stringify({ ...(params as object), type, id }), sent };
@@ -312,6 +315,8 @@ export class Socket<S extends Schema = AnySchema> {
 
   /** Handles the end of an attempt or a connection. */
   #lose(close: Close): void {
+    // A message of the page is of a kind or a form that the server does not accept.
+    if ([1003, 1007].includes(close.code)) console.warn(close);
     if (isFinal(close.code)) return this.#end(close, false);
     const lasted = this.#state.name === "open" && Date.now() - this.#openedAt >= STABLE;
     if (lasted) this.#failures = 0;

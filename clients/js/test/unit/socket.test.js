@@ -56,6 +56,23 @@ describe("a connection", () => {
     ]);
   });
 
+  for (const code of [1003, 1007]) {
+    test(`that ends with ${code} prints the reason`, async (t) => {
+      const warn = t.mock.method(console, "warn", () => {});
+      await open();
+      FakeWebSocket.last.drop(code, "unexpected JSON");
+      assert.deepEqual(warn.mock.calls[0].arguments, [{ code, reason: "unexpected JSON" }]);
+      assert.equal(warn.mock.callCount(), 1);
+    });
+  }
+
+  test("that ends otherwise prints nothing", async (t) => {
+    const warn = t.mock.method(console, "warn", () => {});
+    await open();
+    FakeWebSocket.last.drop(1013, "slow");
+    assert.equal(warn.mock.callCount(), 0);
+  });
+
   test("tells its states in their order, also if a handler changes the state", async () => {
     const socket = connect("/ws", { fallback: false });
     const states = [[], []];
@@ -472,13 +489,6 @@ describe("a request", () => {
     assert.deepEqual(await failureOf(replies[3]), { kind: "fault", fault: "failed" });
   });
 
-  test("keeps its own type and id whatever its parameters are called", async () => {
-    const socket = await open();
-    socket.request("bid", { type: "x", id: 7 }).catch(() => {});
-    assert.deepEqual(FakeWebSocket.last.messages[0], { type: "bid", id: 1 });
-    socket.close();
-  });
-
   test("without a reply times out, and without a connection is never sent after that", async () => {
     const socket = await open();
     const sent = failureOf(socket.request("bid", {}, { timeout: 100 }));
@@ -498,6 +508,15 @@ describe("a request", () => {
     test(`with a time-out of ${timeout} ms is rejected and not sent`, async () => {
       const socket = await open();
       await assert.rejects(socket.request("bid", {}, { timeout }), RangeError);
+      assert.deepEqual(FakeWebSocket.last.sent, []);
+    });
+  }
+
+  for (const name of ["id", "type"]) {
+    test(`with a parameter \`${name}\` is rejected and not sent`, async () => {
+      const socket = await open();
+      const error = { name: "TypeError", message: "a parameter is named id or type" };
+      await assert.rejects(socket.request("move", { [name]: 9 }), error);
       assert.deepEqual(FakeWebSocket.last.sent, []);
     });
   }
