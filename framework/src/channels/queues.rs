@@ -11,14 +11,15 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 use tokio::{
+    runtime::Handle,
     sync::Notify,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 /// The number of jobs that may wait in one worker queue, unless its layer is configured otherwise:
@@ -66,6 +67,8 @@ struct Queues {
     by_channel: HashMap<ChannelName, Queue>,
     /// The number of queues at which those without jobs are next removed.
     sweep_at: usize,
+    /// Whether a task drops jobs when they expire; see [`JobQueue::expire_in_time`].
+    has_expirer: bool,
 }
 
 #[derive(Default)]
@@ -109,12 +112,21 @@ impl LocalQueues {
         let mut queues = self.0.queues();
         self.sweep(&mut queues, now);
         let queue = queues.by_channel.entry(channel.clone()).or_default();
-        self.expire(channel, queue, now);
+        self.0.expire(channel, queue, now);
         if queue.waiting.len() >= self.0.capacity {
             return Err(Error::channel_full(channel, self.0.capacity));
         }
         queue.waiting.push_back((expires, job));
         queue.arrival.notify_one();
+        if !queues.has_expirer
+            && let Ok(runtime) = Handle::try_current()
+        {
+            queues.has_expirer = true;
+            runtime.spawn(JobQueue::expire_in_time(Expirer {
+                jobs: Arc::downgrade(&self.0),
+                is_done: false,
+            }));
+        }
         Ok(())
     }
 
@@ -159,13 +171,58 @@ impl LocalQueues {
     fn take(&self, channel: &ChannelName) -> Option<Envelope> {
         let mut queues = self.0.queues();
         let queue = queues.by_channel.get_mut(channel)?;
-        self.expire(channel, queue, Instant::now());
+        self.0.expire(channel, queue, Instant::now());
         let (_, job) = queue.waiting.pop_front()?;
         // One notification may stand for several jobs: the next receiver looks for itself.
         if !queue.waiting.is_empty() {
             queue.arrival.notify_one();
         }
         Some(job)
+    }
+
+    /// Removes the queues without jobs and receivers, once their number has doubled.
+    fn sweep(&self, queues: &mut Queues, now: Instant) {
+        if queues.by_channel.len() < queues.sweep_at.max(FEWEST_SWEPT) {
+            return;
+        }
+        queues.by_channel.retain(|channel, queue| {
+            self.0.expire(channel, queue, now);
+            queue.receivers > 0 || !queue.waiting.is_empty()
+        });
+        queues.sweep_at = queues.by_channel.len().saturating_mul(2);
+    }
+}
+
+/// Logs the jobs that end with the process.
+impl Drop for JobQueue {
+    fn drop(&mut self) {
+        let Ok(queues) = self.queues.get_mut() else {
+            return;
+        };
+        let queues = queues.by_channel.iter();
+        let lost: Vec<_> = queues
+            .filter(|(_, queue)| !queue.waiting.is_empty())
+            .collect();
+        let jobs: usize = lost.iter().map(|(_, queue)| queue.waiting.len()).sum();
+        let names: Vec<_> = lost
+            .iter()
+            .map(|(channel, _)| channel.as_str())
+            .take(5)
+            .collect();
+        if jobs > 0 {
+            tracing::warn!(
+                jobs,
+                channels = names.join(", "),
+                "dropped jobs that no worker had taken: the process ends"
+            );
+        }
+    }
+}
+
+impl JobQueue {
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        let lock = self.queues.lock();
+        lock.expect("no code panics while it holds this lock")
     }
 
     /// Drops the jobs that have expired.
@@ -183,7 +240,7 @@ impl LocalQueues {
             return;
         }
         metric::jobs_expired(expired);
-        let total = self.0.expired.fetch_add(expired, Ordering::Relaxed) + expired;
+        let total = self.expired.fetch_add(expired, Ordering::Relaxed) + expired;
         log_limited!(
             warn,
             %channel,
@@ -192,43 +249,48 @@ impl LocalQueues {
         );
     }
 
-    /// Removes the queues without jobs and receivers, once their number has doubled.
-    fn sweep(&self, queues: &mut Queues, now: Instant) {
-        if queues.by_channel.len() < queues.sweep_at.max(FEWEST_SWEPT) {
-            return;
+    /// Drops jobs when they expire, also those of a channel that nobody uses any more. Ends when no
+    /// job waits.
+    async fn expire_in_time(mut expirer: Expirer) {
+        while let Some(next) = expirer.run() {
+            sleep_until(next).await;
         }
-        queues.by_channel.retain(|channel, queue| {
-            self.expire(channel, queue, now);
-            queue.receivers > 0 || !queue.waiting.is_empty()
-        });
-        queues.sweep_at = queues.by_channel.len().saturating_mul(2);
     }
 }
 
-/// Logs the jobs that end with the process.
-impl Drop for JobQueue {
+/// The task that drops jobs when they expire.
+struct Expirer {
+    jobs: Weak<JobQueue>,
+    is_done: bool,
+}
+
+impl Expirer {
+    /// Drops what has expired; returns when to look again, unless no job waits.
+    fn run(&mut self) -> Option<Instant> {
+        let jobs = self.jobs.upgrade()?;
+        let now = Instant::now();
+        let mut queues = jobs.queues();
+        let mut next = None;
+        for (channel, queue) in &mut queues.by_channel {
+            jobs.expire(channel, queue, now);
+            let first = queue.waiting.front().map(|(expires, _)| *expires);
+            next = [next, first].into_iter().flatten().min();
+        }
+        self.is_done = next.is_none();
+        queues.has_expirer = !self.is_done;
+        // Not for each job by itself: there may be many queues.
+        next.map(|next| next.max(deadline_after(jobs.expiry / 64)))
+    }
+}
+
+/// The task may end with its runtime: a later send in another one starts the next.
+impl Drop for Expirer {
     fn drop(&mut self) {
-        let lost: usize = match self.queues.get_mut() {
-            Ok(queues) => queues
-                .by_channel
-                .values()
-                .map(|queue| queue.waiting.len())
-                .sum(),
-            Err(_) => 0,
-        };
-        if lost > 0 {
-            tracing::warn!(
-                jobs = lost,
-                "dropped jobs that no worker had taken: the process ends"
-            );
+        if !self.is_done
+            && let Some(jobs) = self.jobs.upgrade()
+        {
+            jobs.queues().has_expirer = false;
         }
-    }
-}
-
-impl JobQueue {
-    fn queues(&self) -> MutexGuard<'_, Queues> {
-        let lock = self.queues.lock();
-        lock.expect("no code panics while it holds this lock")
     }
 }
 
@@ -297,6 +359,7 @@ impl fmt::Debug for LocalQueues {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::sleep;
 
     fn channel(name: &str) -> ChannelName {
         ChannelName::new(name).unwrap()
@@ -364,6 +427,21 @@ mod tests {
 
         assert_eq!(receive(&queues, "a").await, None);
         assert_eq!(queues.expired(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn jobs_of_channels_that_nobody_serves_are_dropped_in_time() {
+        let queues = LocalQueues::default();
+        for round in 1..=2 {
+            queues.send(&channel("exprot"), job("1")).unwrap();
+            sleep(JOB_EXPIRY / 2).await;
+            queues.send(&channel("imprt"), job("2")).unwrap();
+
+            sleep(JOB_EXPIRY / 2 + Duration::from_secs(1)).await;
+            assert_eq!(queues.expired(), 2 * round - 1);
+            sleep(JOB_EXPIRY / 2).await;
+            assert_eq!(queues.expired(), 2 * round);
+        }
     }
 
     #[tokio::test(start_paused = true)]
