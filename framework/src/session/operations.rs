@@ -16,6 +16,7 @@ use super::{
 use crate::{
     channels::Channels,
     error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
     message::Close,
     name::GroupName,
     outage::{MAX_OUTAGE, Outage},
@@ -129,7 +130,9 @@ impl SessionCore {
             Some(id) => self.look_up(id, SessionStage::reloaded).await?,
             None => return Ok(()),
         }
-        self.state().chosen_expiry = None;
+        let mut state = self.state();
+        state.chosen_expiry = None;
+        state.is_unsaved = false;
         Ok(())
     }
 
@@ -157,9 +160,13 @@ impl SessionCore {
 
     pub(super) async fn save_in_turn(&self) -> Result<()> {
         self.resolve().await?;
-        let stored = match &self.state().stage {
-            SessionStage::Stored(copy) => Some(copy.clone()),
-            _ => None,
+        let stored = {
+            let mut state = self.state();
+            state.is_unsaved = false;
+            match &state.stage {
+                SessionStage::Stored(copy) => Some(copy.clone()),
+                _ => None,
+            }
         };
         match stored {
             Some(copy) => self.update(copy).await,
@@ -337,11 +344,18 @@ impl Revocation for SessionCore {
     }
 }
 
-/// Announces the end of a session even if the request was dropped before its response.
+/// Announces the end of a session even if the request was dropped before its response, and logs
+/// changes that nobody has saved.
 impl Drop for SessionCore {
     fn drop(&mut self) {
         let state = self.state.get_mut();
         let state = state.expect("no code panics while it holds this lock");
+        if state.is_unsaved {
+            log_limited!(
+                warn,
+                "lost changes of a session: in an open connection, call `save` after them"
+            );
+        }
         if let Response::Pending(CookieSession::Ended) = state.response
             && let (Some(id), Ok(runtime)) = (self.cookie, Handle::try_current())
         {

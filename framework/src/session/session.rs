@@ -105,6 +105,9 @@ impl Session {
 
     /// Sets the value of a key.
     ///
+    /// The response saves the change. In an open WebSocket or event stream, call
+    /// [`save`](Self::save): its response was sent before, and a change that is not saved is lost.
+    ///
     /// # Errors
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if JSON cannot represent the value;
     /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
@@ -147,7 +150,7 @@ impl Session {
     pub fn clear(&self) {
         let mut state = self.0.state();
         state.stage.clear();
-        state.is_modified = true;
+        state.mark_modified();
     }
 
     /// Returns whether the session has no values, without reading the store.
@@ -194,7 +197,7 @@ impl Session {
     pub fn set_expiry(&self, expiry: Option<Expiry>) {
         let mut state = self.0.state();
         state.chosen_expiry = Some(expiry);
-        state.is_modified = true;
+        state.mark_modified();
     }
 
     /// Returns when the session expires if it is saved now.
@@ -300,7 +303,8 @@ impl<P: OpensOverHttp> FromScope<P> for Session {
     fn required_state() -> RequiredState {
         RequiredState::from_middleware::<Self>(
             "a Session",
-            "wrap the application in the middleware Sessions",
+            "wrap the application in the middleware Sessions; its `.with` comes after that of a \
+             middleware that needs it",
         )
     }
 }

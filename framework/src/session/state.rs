@@ -7,6 +7,9 @@ pub(super) struct SessionState {
     pub(super) stage: SessionStage,
     /// Whether this connection has changed anything.
     pub(super) is_modified: bool,
+    /// Whether values have changed since the response, and were not saved after that: nothing
+    /// saves them by itself any more.
+    pub(super) is_unsaved: bool,
     /// The argument of `set_expiry`, if it was called.
     pub(super) chosen_expiry: Option<Option<Expiry>>,
     pub(super) response: Response,
@@ -37,6 +40,7 @@ impl SessionState {
         Self {
             stage: SessionStage::from_cookie(id),
             is_modified: false,
+            is_unsaved: false,
             chosen_expiry: None,
             response: Response::Pending(CookieSession::Unchanged),
         }
@@ -48,15 +52,22 @@ impl SessionState {
         if values.get(key) == Some(&value) {
             return None;
         }
-        self.is_modified = true;
-        values.insert(key.to_owned(), value)
+        let replaced = values.insert(key.to_owned(), value);
+        self.mark_modified();
+        replaced
     }
 
     /// Removes a key; returns its value, if there was one.
     pub(super) fn remove(&mut self, key: &str) -> Option<Value> {
         let removed = self.stage.values_mut()?.remove(key)?;
-        self.is_modified = true;
+        self.mark_modified();
         Some(removed)
+    }
+
+    /// Records a change of values or of the expiry.
+    pub(super) fn mark_modified(&mut self) {
+        self.is_modified = true;
+        self.is_unsaved = self.is_response_made();
     }
 
     /// Returns the expiry that was set for this session alone, if any.

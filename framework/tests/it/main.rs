@@ -91,6 +91,7 @@ mod tls;
 mod topics;
 mod triggers;
 mod type_names;
+mod unsaved_sessions;
 #[cfg(all(feature = "macros", feature = "server"))]
 mod websockets_over_http2;
 mod workers;
