@@ -145,9 +145,9 @@ impl Supervisor {
         up.loss = Some(downtime.reconnected(&next, Instant::now()));
         let down = ended_at.elapsed();
         metric::redis_reconnected(purpose, down);
-        let seconds = down.as_secs_f32();
         if is_stable || is_logged {
-            log_limited!(info, %redis, purpose, seconds, reason = %why, "reconnected to Redis");
+            let seconds = format_args!("{:.1}", down.as_secs_f32());
+            log_limited!(info, %redis, purpose, %seconds, was = %why, "reconnected to Redis");
         }
         up
     }

@@ -9,7 +9,8 @@ use super::{
 use crate::{
     channels::queues::deadline_after,
     error::{Error, ErrorKind, Result},
-    redis_link::{CommandFault, Link, Server, Up, are_two_runs, remedy},
+    log_limit::log_limited,
+    redis_link::{CommandFault, Link, Server, Up, are_two_runs, error_text, remedy},
 };
 use redis::{RedisError, RedisResult};
 use std::{
@@ -148,7 +149,16 @@ impl Publisher {
                 }
                 None => {
                     let Purpose { verb, object, .. } = C::PURPOSE;
-                    let remedy = remedy(&error).unwrap_or_default();
+                    let remedy = remedy(&error);
+                    if remedy.is_some() {
+                        log_limited!(
+                            warn,
+                            purpose = %format_args!("{verb} {object}"),
+                            reason = %error_text(&error),
+                            "Redis refused a command, and will until its cause is removed"
+                        );
+                    }
+                    let remedy = remedy.unwrap_or_default();
                     let message = format!("Redis refused to {verb} {object}{remedy}");
                     return Err(Error::new(ErrorKind::Layer, message).with_source(error));
                 }
