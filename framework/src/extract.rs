@@ -37,7 +37,7 @@ use std::{future::Future, net::SocketAddr};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be made from the scope of a `{P}` connection",
     label = "no extractor",
-    note = "a field of a consumer is filled by #[param], #[query], #[session(\"key\")], #[user], #[state], #[group(\"name\")] or #[default]; \
+    note = "a field of a consumer is filled by #[param], #[query], #[session(\"key\")], #[user], #[state], #[group(\"name\")], #[topic(\"name\")], #[presence(\"name\", key = …)] or #[default]; \
             without one of these its type must implement `FromScope`"
 )]
 pub trait FromScope<P: Protocol>: Sized {

@@ -108,7 +108,7 @@ impl<E: Into<AnyError>> HandleOutput for Result<Reply, E> {
 #[diagnostic::on_unimplemented(
     message = "this consumer has a `{Given}`, not a `{Self}`",
     label = "the event types differ",
-    note = "the event type of a consumer is that of its first #[group], or of #[consumer(event = TheEvent)] above the struct and above the impl"
+    note = "the event type of a consumer is that of its first #[group], #[topic] or #[presence], or of #[consumer(event = TheEvent)] above the struct and above the impl"
 )]
 pub trait Taken<Given> {
     fn take(given: &mut Given) -> &mut Self;

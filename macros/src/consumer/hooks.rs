@@ -136,11 +136,21 @@ impl Hook {
     }
 
     pub(super) fn check(self, method: &Method, style: Style, errors: &mut Errors) {
-        if self.fits(method) {
+        if let Some(argument) = self.borrowed_message(method) {
+            let message = "`receive` takes an owned message: write `String`, `Bytes`, `Message`, \
+                           `Json<T>`, or a type of yours that implements `FromMessage`";
+            errors.push(syn::Error::new_spanned(argument, message));
+        } else if self.fits(method) {
             method.must_take(self.takes(), errors);
         } else {
             errors.push(method.misfit(self.parameters(style)));
         }
+    }
+
+    /// Returns the type of the message that `receive` takes, if it is a reference.
+    fn borrowed_message(self, method: &Method) -> Option<&Type> {
+        let argument = method.arguments.first().filter(|_| self == Hook::Receive)?;
+        types::referent(&argument.ty).map(|_| &*argument.ty)
     }
 
     pub(super) fn takes(self) -> Takes {

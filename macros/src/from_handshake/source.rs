@@ -35,6 +35,12 @@ impl FieldSource {
         self.template().is_some()
     }
 
+    /// Returns whether the field does something although nothing reads it: it joins a group, or may
+    /// reject the client.
+    pub(super) fn acts(&self) -> bool {
+        self.joins() || matches!(self, Self::User | Self::Extractor)
+    }
+
     /// Returns the name of the group that the field joins, if it is a group, a presence or a topic.
     pub(super) fn template(&self) -> Option<&Template> {
         match self {

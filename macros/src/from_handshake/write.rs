@@ -21,6 +21,9 @@ pub(super) fn write(consumer: &HandshakeStruct, protocol: ConsumerProtocol) -> T
     fields.sort_by_key(|field| field.source.joins());
     let lets = fields.iter().map(|field| fill(field, consumer));
     let names = consumer.fields.iter().map(|field| &field.name);
+    // Reads the fields that act by being there, so that the compiler does not call them unused.
+    let acting = consumer.fields.iter().filter(|field| field.source.acts());
+    let acting = acting.map(|field| &field.name);
     let asks = |field: &Filled| !matches!(field.source, FieldSource::Default(_));
     let parameter = match consumer.fields.iter().any(asks) {
         true => quote!(#handshake),
@@ -44,7 +47,9 @@ pub(super) fn write(consumer: &HandshakeStruct, protocol: ConsumerProtocol) -> T
                 #parameter: &mut ::seaway::Handshake<Self::Event, #marker>,
             ) -> ::core::result::Result<Self, ::seaway::Rejection> {
                 #(#lets)*
-                ::core::result::Result::Ok(Self { #(#names),* })
+                let consumer = Self { #(#names),* };
+                #(let _ = &consumer.#acting;)*
+                ::core::result::Result::Ok(consumer)
             }
 
             #required_state

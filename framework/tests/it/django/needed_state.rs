@@ -16,7 +16,6 @@ use std::future::pending;
 
 /// A consumer of a user, and of a session of Django.
 #[derive(WebSocketConsumer)]
-#[expect(dead_code, reason = "the fields are only filled")]
 struct Shopper {
     #[user]
     user: DjangoUser,
