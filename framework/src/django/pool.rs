@@ -42,6 +42,11 @@ impl DatabasePool {
                         dialect.feature()
                     )
                 }
+                _ if url.starts_with("sqlite:") => {
+                    "cannot open Django's database: check that the URL names its file, and that \
+                     this process may read it"
+                        .to_owned()
+                }
                 _ => "cannot connect to Django's database: check its URL, and that it runs"
                     .to_owned(),
             };

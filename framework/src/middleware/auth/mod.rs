@@ -32,4 +32,5 @@ pub use self::{
 };
 
 /// The remedy for an application that needs a user and has no [`Auth`] around it.
-const WRAP_IN_AUTH: &str = "wrap the application in the middleware Auth";
+const WRAP_IN_AUTH: &str = "wrap the application in the middleware Auth; its `.with` \
+    comes after that of a middleware that needs it";
