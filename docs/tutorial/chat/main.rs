@@ -230,7 +230,7 @@ fn app(
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt::init();
     let redis = env::var("REDIS_URL").ok().filter(|url| !url.is_empty());
     let redis = redis.unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned());
     let port = env::args().nth(1).unwrap_or_else(|| "8000".to_owned());

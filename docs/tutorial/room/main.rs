@@ -85,7 +85,7 @@ fn app(channels: &Channels, files: Files) -> ProtocolTypeRouter {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    tracing_subscriber::fmt().init();
+    tracing_subscriber::fmt::init();
     let channels = match env::var("REDIS_URL") {
         Ok(url) => Channels::redis(url).await?,
         Err(_) => Channels::in_memory(),
