@@ -2,6 +2,7 @@
 
 mod conformance;
 mod connections;
+mod log;
 mod member_counts;
 mod queues;
 mod said;

@@ -41,6 +41,30 @@ async fn a_group_of_queues_has_one_member_per_process() {
 }
 
 #[tokio::test]
+async fn a_process_leaves_a_group_that_only_redis_believes_it_is_in() {
+    let redis = Redis::new().await;
+    let (here, there) = (queue(&redis).await, queue(&redis).await);
+    let mailbox = here.open().await.unwrap();
+    let room = here.group::<Said>("room").unwrap();
+    room.add(mailbox.name()).await.unwrap();
+    let members = redis.does(&["ZRANGE", "asgi:group:room", "0", "-1"]).await;
+    let proxy = members.lines().find(|line| line.contains("room")).unwrap();
+    let stale = proxy.replace("room", "hall");
+    redis
+        .does(&["ZADD", "asgi:group:hall", "9999999999", &stale])
+        .await;
+
+    let hall = there.group::<Said>("hall").unwrap();
+    hall.send(&said("anybody here?")).await.unwrap();
+
+    until("it has left", DEADLINE, async || {
+        (redis.does(&["EXISTS", "asgi:group:hall"]).await == ":0\r\n").then_some(())
+    })
+    .await;
+    assert_eq!(redis.does(&["ZCARD", "asgi:group:room"]).await, ":1\r\n");
+}
+
+#[tokio::test]
 async fn the_error_of_a_group_whose_key_is_of_another_type_names_the_key() {
     let redis = Redis::new().await;
     let channels = queue(&redis).await;

@@ -1,6 +1,9 @@
 //! Tests of events and histories that are too large.
 
-use super::said::{Said, connect, member, next_is_a_notice, next_text, said};
+use super::{
+    log::Log,
+    said::{Said, connect, member, next_is_a_notice, next_text, said},
+};
 use seaway::{
     ChannelName, Channels, ErrorKind, TopicEvent,
     channels::redis::{RedisConfig, Serializer},
@@ -9,13 +12,8 @@ use seaway_tests::support::{
     Redis,
     wait::{DEADLINE, until},
 };
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 use tokio::time::timeout;
-use tracing_subscriber::util::SubscriberInitExt;
 
 #[tokio::test]
 async fn an_event_that_is_too_large_is_refused_to_its_sender() {
@@ -125,32 +123,9 @@ async fn connections(redis: &Redis) -> u64 {
     stats.lines().find_map(count).expect("a count")
 }
 
-/// The log so far.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn the_log_says_why_connections_end_repeatedly() {
-    let log = Log::default();
-    let lines = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || lines.clone());
-    let _listening = subscriber.finish().set_default();
+    let (log, _listening) = Log::listen();
     let redis = Redis::new().await;
     let config = RedisConfig::new(redis.url()).max_value_size(1024 * 1024);
     let channels = Channels::redis(config).await.unwrap();
@@ -159,10 +134,8 @@ async fn the_log_says_why_connections_end_repeatedly() {
     let publish = "return redis.call('PUBLISH', 'asgi__group__room', string.rep('x', 1024 * 1024))";
     until("the reason", DEADLINE, async || {
         redis.does(&["EVAL", publish, "0"]).await;
-        let text = log.text();
-        let mut lines = text.lines();
-        let line = lines.find(|line| line.contains("connections to Redis end repeatedly"))?;
-        line.contains("max_value_size").then_some(())
+        let lines = log.lines("connections to Redis end repeatedly");
+        lines.first()?.contains("max_value_size").then_some(())
     })
     .await;
 }

@@ -1,6 +1,9 @@
 //! Tests of the wire format `pubsub`: what a process subscribes to.
 
-use super::said::{Said, connect, said};
+use super::{
+    log::Log,
+    said::{Said, connect, member, said},
+};
 use seaway::{Channels, channels::redis::RedisConfig};
 use seaway_tests::support::{
     Redis,
@@ -56,6 +59,61 @@ async fn members_that_join_and_leave_continuously_receive_all_events_after_their
             .expect("nothing missed");
         assert_eq!(envelope.decode::<Said>().unwrap().text, round.to_string());
     }
+}
+
+#[tokio::test]
+async fn a_refused_subscription_is_requested_each_second_and_logged_once() {
+    for (is_queue, command) in [
+        (false, "subscribe"),
+        (false, "psubscribe"),
+        (true, "zadd"),
+        (true, "expire"),
+    ] {
+        let (log, _listening) = Log::listen();
+        let redis = Redis::new().await;
+        let all = [
+            "ACL", "SETUSER", "shop", "on", ">secret", "~*", "&*", "+@all",
+        ];
+        redis.does(&all).await;
+        let config = RedisConfig::new(format!("redis://shop:secret@127.0.0.1:{}", redis.port()));
+        let channels = match is_queue {
+            true => Channels::redis(config.queue()).await,
+            false => Channels::redis(config).await,
+        };
+        let channels = channels.unwrap();
+        let (mut mailbox, room) = member(&channels, "room").await;
+
+        let (refuse, allow) = (format!("-{command}"), format!("+{command}"));
+        redis.does(&["ACL", "SETUSER", "shop", &refuse]).await;
+        redis.does(&["CLIENT", "KILL", "USER", "shop"]).await;
+        until(
+            &format!("three attempts of {command}"),
+            DEADLINE,
+            async || (rejected(&redis, command).await >= 3).then_some(()),
+        )
+        .await;
+        let logged = log.lines("cannot subscribe; retrying");
+        assert_eq!(logged.len(), 1, "{command}: {logged:?}");
+        assert!(logged[0].contains("permissions"), "{logged:?}");
+        redis.does(&["ACL", "SETUSER", "shop", &allow]).await;
+
+        until("an event after the notice of a gap", DEADLINE, async || {
+            room.send(&said("back")).await.ok()?;
+            let received = timeout(DEADLINE, mailbox.receive()).await.unwrap();
+            received.is_ok().then_some(())
+        })
+        .await;
+    }
+}
+
+/// Returns how often Redis has refused a command.
+async fn rejected(redis: &Redis, command: &str) -> u64 {
+    let stats = redis.does(&["INFO", "commandstats"]).await;
+    let of_command = format!("cmdstat_{command}:");
+    let line = stats.lines().find(|line| line.starts_with(&of_command));
+    let count = line.and_then(|line| line.split("rejected_calls=").nth(1));
+    let count = count.and_then(|rest| rest.split(',').next());
+    count.map_or(0, |count| count.parse().expect("a number"))
 }
 
 #[tokio::test]
