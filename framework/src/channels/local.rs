@@ -479,6 +479,11 @@ impl LocalChannels {
         self.0.read_groups(group).get(group).map_or(0, HashMap::len)
     }
 
+    /// Returns whether the group has members in this process.
+    pub(crate) fn has_members(&self, group: &GroupName) -> bool {
+        self.0.read_groups(group).contains_key(group)
+    }
+
     /// Returns the groups that have members in this process: those that a backend subscribes to.
     pub fn groups(&self) -> Vec<GroupName> {
         let shards = self.0.groups.iter();

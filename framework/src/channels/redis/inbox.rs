@@ -313,7 +313,7 @@ impl QueueReader {
         let envelope = Envelope::from_bytes(event);
         for recipient in recipients {
             match self.proxies.group_of(&recipient) {
-                Some(group) if self.local.members(&group) == 0 => {
+                Some(group) if !self.local.has_members(&group) => {
                     let host = self.names.host_of_group(&group);
                     self.subscriptions_of_hosts[host].found_stale(&group);
                 }

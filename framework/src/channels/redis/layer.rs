@@ -99,8 +99,9 @@ impl RedisChannelLayer {
         let config = config.into();
         let (hosts, endpoints) = endpoints(&config.urls, config.coding.max_value)?;
         let names = HostNames::fresh(config.wire, hosts, &config.prefix)?;
-        let subscriptions: Vec<_> = (0..endpoints.len())
-            .map(|host| Arc::new(Subscriptions::new(host, &names)))
+        let subscriptions: Vec<_> = endpoints
+            .iter()
+            .map(|_| Arc::new(Subscriptions::new()))
             .collect();
         let emptied = {
             let (subscriptions, names) = (subscriptions.clone(), names.clone());

@@ -2,7 +2,6 @@
 //! to the connection.
 
 use super::{
-    names::HostNames,
     publisher::NOT_YET,
     readiness::{Readiness, Status},
     subscription_table::{Plan, SubscriptionTable},
@@ -40,9 +39,6 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Redis responds to it, the group is checked again. So joins and leaves in any order end in the
 /// state wanted last, and a late response delays only those that wait for its groups.
 pub(super) struct Subscriptions {
-    /// The number of the host, which has a part of all groups.
-    host: usize,
-    names: HostNames,
     table: Mutex<SubscriptionTable>,
     /// Notified when groups are due to be checked.
     changed: Notify,
@@ -88,10 +84,8 @@ enum SubscriptionOutcome {
 }
 
 impl Subscriptions {
-    pub(super) fn new(host: usize, names: &HostNames) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            host,
-            names: names.clone(),
             table: Mutex::default(),
             changed: Notify::new(),
             readiness: Arc::new(Readiness::new()),
@@ -244,7 +238,7 @@ impl Subscriptions {
                         states.mark_changed();
                     }
                     () = self.changed.notified() => {
-                        self.table().prune(|group| local.members(group) > 0);
+                        self.table().prune(|group| local.has_members(group));
                     }
                 }
             }
@@ -268,7 +262,7 @@ impl Subscriptions {
         if self.is_renewal_due.swap(false, Ordering::AcqRel) {
             registrar.lost_by_redis();
         }
-        self.reset(local);
+        self.table().reset();
         registrar.connected(up).await;
 
         let mut operations = FuturesUnordered::<SubscriptionCommand>::new();
@@ -340,13 +334,6 @@ impl Subscriptions {
         }
     }
 
-    /// Resets all groups for a new connection: every group that has members is due.
-    fn reset(&self, local: &LocalChannels) {
-        let mut members = local.groups();
-        members.retain(|group| self.names.host_of_group(group) == self.host);
-        self.table().reset(members);
-    }
-
     /// Records that nothing is received any more. Waiters keep waiting until their deadline.
     fn mark_interrupted(&self, status: Status) {
         self.readiness.set(status);
@@ -364,7 +351,7 @@ impl Subscriptions {
         let Plan {
             subscribe,
             unsubscribe,
-        } = self.table().plan(|group| local.members(group) > 0);
+        } = self.table().plan(|group| local.has_members(group));
         for chunk in subscribe.chunks(CHUNK) {
             operations.push(subscribe_to(registrar, connection, chunk.to_vec()));
         }
