@@ -4,7 +4,8 @@ use crate::frame::{self, Event, FromHub, Outcome, Payload, Request, What};
 use seaway::channels::{Envelope, LocalQueues};
 use std::{
     collections::HashMap,
-    io,
+    fs, io,
+    os::unix::fs::FileTypeExt,
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -50,14 +51,17 @@ struct Process {
 }
 
 impl Hub {
-    /// Listens on a socket. A socket that another hub has left is replaced.
+    /// Listens on a socket. A socket that another hub has left is replaced, other files are not.
     ///
     /// # Errors
     /// If the path cannot be used.
     pub async fn bind(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
-        if path.exists() && UnixStream::connect(path).await.is_err() {
-            std::fs::remove_file(path)?;
+        let is_socket = path
+            .symlink_metadata()
+            .is_ok_and(|file| file.file_type().is_socket());
+        if is_socket && is_refused(UnixStream::connect(path).await) {
+            fs::remove_file(path)?;
         }
         Ok(Self {
             listener: UnixListener::bind(path)?,
@@ -100,6 +104,11 @@ impl Hub {
         }
         Ok(())
     }
+}
+
+/// Returns whether nobody listens on the socket.
+fn is_refused(connected: io::Result<UnixStream>) -> bool {
+    connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 async fn read(

@@ -91,3 +91,19 @@ async fn consumers_are_notified_when_the_hub_was_away_and_sends_fail_meanwhile()
     hub.abort();
     std::fs::remove_file(socket).expect("the socket of the hub");
 }
+
+#[tokio::test]
+async fn a_hub_replaces_only_a_socket_that_nobody_listens_on() {
+    let path = socket("replaces");
+    std::fs::write(&path, "data").expect("a file of this test");
+
+    assert!(Hub::bind(&path).await.is_err());
+    assert_eq!(std::fs::read(&path).expect("the file"), b"data");
+    std::fs::remove_file(&path).expect("the file");
+
+    let first = Hub::bind(&path).await.expect("a path of this test");
+    assert!(Hub::bind(&path).await.is_err(), "another hub listens");
+    drop(first);
+    Hub::bind(&path).await.expect("a socket that was left");
+    std::fs::remove_file(&path).expect("the socket of the hub");
+}
