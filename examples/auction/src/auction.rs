@@ -36,6 +36,7 @@ pub enum Refusal {
     NoSuchLot,
     Ended,
     TooLow { cents: i64 },
+    TooHigh,
 }
 
 /// The auction. Clones share it.
@@ -68,12 +69,13 @@ impl Auction {
     /// Bids in one statement: of two equal bids at the same time, the second is too low.
     pub async fn bid(&self, id: i64, cents: i64, bidder: &str) -> Result<Result<Lot, Refusal>> {
         let raise = "UPDATE lots SET cents = ?1, bidder = ?2
-                     WHERE id = ?3 AND cents < ?1 AND NOT is_ended RETURNING *";
+                     WHERE id = ?3 AND cents < ?1 AND ?1 <= 1e12 AND NOT is_ended RETURNING *";
         let raise = query_as::<_, Lot>(raise).bind(cents).bind(bidder).bind(id);
         let Some(lot) = raise.fetch_optional(&self.database).await? else {
             return Ok(Err(match self.lot(id).await? {
                 None => Refusal::NoSuchLot,
                 Some(lot) if lot.is_ended => Refusal::Ended,
+                Some(lot) if lot.cents < cents => Refusal::TooHigh,
                 Some(lot) => Refusal::TooLow { cents: lot.cents },
             }));
         };
@@ -94,7 +96,6 @@ impl Auction {
     }
 
     async fn send(&self, topic: &str, event: &LotEvent) -> Result<()> {
-        self.channels.topic(topic)?.send(event).await?;
-        Ok(())
+        Ok(self.channels.topic(topic)?.send(event).await.map(drop)?)
     }
 }

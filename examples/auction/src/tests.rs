@@ -53,20 +53,19 @@ async fn a_bid_reaches_those_who_watch_the_lot_and_those_who_reconnect() {
     let mut bo = log_in(&auction, "bo").await.websocket("/");
     let mut cy = log_in(&auction, "cy").await.websocket("/");
     let watch = |lot, since| json!({ "type": "watch", "id": 7, "lot": lot, "since": since });
-    let bid = |cents| json!({ "type": "bid", "id": "a", "lot": 1, "cents": cents });
+    let bid = |cents: i64| json!({ "type": "bid", "id": "a", "lot": 1, "cents": cents });
 
     let reply = ask(&mut bo, watch(1, None)).await;
     assert_eq!((&reply["id"], &reply["ok"][1]), (&json!(7), &json!(1)));
     assert_eq!(ask(&mut cy, bid(500)).await["ok"]["bidder"], "cy");
     let seen = hear(&mut bo, "event").await;
     assert_eq!(seen["event"]["type"], "lot.raised");
-    let refusal = ask(&mut bo, bid(500)).await;
-    assert_eq!(refusal["error"]["too_low"]["cents"], 500);
-
+    let too_low = json!({ "too_low": { "cents": 500 } });
+    assert_eq!(ask(&mut bo, bid(500)).await["error"], too_low);
+    assert_eq!(ask(&mut bo, bid(i64::MAX)).await["error"], "too_high");
     assert_eq!(ask(&mut bo, watch(2, None)).await["error"], "no_such_lot");
     assert_eq!(ask(&mut cy, bid(600)).await["id"], "a");
     bo.receive_nothing().await;
-
     bo.send_json(&watch(1, Some(seen))).await;
     assert_eq!(hear(&mut bo, "event").await["event"]["cents"], 600);
 }

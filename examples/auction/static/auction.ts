@@ -12,7 +12,7 @@ ends_at: number, is_ended: boolean, };
 
 export type Position = { offset: number, epoch: string, };
 
-export type Refusal = "no_such_lot" | "ended" | { "too_low": { cents: number, } };
+export type Refusal = "no_such_lot" | "ended" | { "too_low": { cents: number, } } | "too_high";
 
 /** What the consumer sends and takes. */
 export interface Auction {

@@ -9,6 +9,7 @@ const REFUSALS = {
   ended: () => "This lot has ended.",
   no_such_lot: () => "There is no such lot.",
   too_low: ({ cents }) => `The highest bid is ${money(cents)}.`,
+  too_high: () => `A bid is at most ${money(1e12)}.`,
 };
 
 const $ = (selector, root = document) => root.querySelector(selector);
