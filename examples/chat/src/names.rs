@@ -1,4 +1,5 @@
-//! Names of users and rooms: one rule to create, look up, rate limit and show them.
+//! Names of users and rooms: one rule to create, look up, rate limit and show them; and which texts
+//! show anything.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData,
@@ -6,6 +7,9 @@ use icu_properties::{
 };
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::{MixedScript, RestrictionLevel, RestrictionLevelDetection};
+
+/// Characters that are drawn as nothing, although Unicode does not define them so.
+const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
 
 /// The name of an account.
 pub type UserName = Name<30>;
@@ -65,6 +69,13 @@ impl<const LONGEST: usize> Name<LONGEST> {
     }
 }
 
+/// Returns whether a text is empty, or consists of white space and invisible characters.
+pub fn is_blank(text: &str) -> bool {
+    let is_drawn =
+        |letter: char| !letter.is_whitespace() && !is_ignorable(letter) && !BLANK.contains(&letter);
+    !text.chars().any(is_drawn)
+}
+
 /// Returns a name without case, compatibility forms (full-width letters, ligatures) and invisible
 /// characters.
 ///
@@ -85,7 +96,6 @@ fn is_ignorable(letter: char) -> bool {
 /// emoji need the joiner and the selector of their coloured form.
 fn is_hidden(letter: char) -> bool {
     const NEEDED: [char; 3] = ['\u{200c}', '\u{200d}', '\u{fe0f}'];
-    const BLANK: [char; 2] = ['\u{2800}', '\u{1d159}'];
     if NEEDED.contains(&letter) || letter == ' ' {
         return false;
     }

@@ -7,6 +7,7 @@ use crate::{
     events::{ChatEvent, Said},
     feed::Feed,
     messages::Stored,
+    names::is_blank,
 };
 use seaway::{
     Context, Error, ErrorKind, Group, Json, Missed, Presence, Result, Shared, WebSocketConsumer,
@@ -131,12 +132,7 @@ impl Visitor {
         if !(1..=64).contains(&key.chars().count()) {
             return Err("a key has 1 to 64 characters".into());
         }
-        // A text may have line feeds and tabs, but no other control characters.
-        let steers = |letter: &char| letter.is_control() && !matches!(letter, '\n' | '\t');
-        let text: String = text.chars().filter(|letter| !steers(letter)).collect();
-        if text.trim().is_empty() || text.chars().count() > 2_000 {
-            return Err("a message has 1 to 2,000 characters".into());
-        }
+        let text = checked_text(text)?;
         let Self {
             chat, user, feed, ..
         } = self;
@@ -148,5 +144,44 @@ impl Visitor {
             tracing::error!(%error, "cannot store a message");
             "the server cannot store messages just now".into()
         })
+    }
+}
+
+/// Returns a text as it is stored, or the reason for a rejection.
+fn checked_text(text: &str) -> Result<String, &'static str> {
+    // A text may have line feeds and tabs, but no other control characters.
+    let steers = |letter: &char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    let text: String = text.chars().filter(|letter| !steers(letter)).collect();
+    if text.chars().count() > 2_000 {
+        return Err("a message has 1 to 2,000 characters");
+    }
+    if is_blank(&text) {
+        return Err("a message has characters that can be seen");
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_up_to_two_thousand_characters_of_which_some_are_drawn() {
+        let (longest, too_long) = ("ø".repeat(2_000), "ø".repeat(2_001));
+        for (text, stored) in [
+            ("hello\n\tyou", Some("hello\n\tyou")),
+            ("he\u{7}llo", Some("hello")),
+            ("👩\u{200d}🚀", Some("👩\u{200d}🚀")),
+            (longest.as_str(), Some(longest.as_str())),
+            (too_long.as_str(), None),
+            ("", None),
+            (" \n\t", None),
+            ("\u{200b}\u{2060}", None),
+            ("\u{3164} \u{202e}", None),
+            ("\u{2800}", None),
+            ("\u{7}", None),
+        ] {
+            assert_eq!(checked_text(text).ok().as_deref(), stored, "{text:?}");
+        }
     }
 }
