@@ -1,7 +1,6 @@
 //! Why an attempt to connect failed.
 
-use super::fault::{CommandFault, error_text};
-use crate::error::one_line;
+use super::fault::{CommandFault, error_text, short_line};
 use redis::{RedisError, RedisResult};
 use std::{borrow::Cow, fmt, future::Future, io, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -86,7 +85,7 @@ impl ConnectError {
             // Such as protected mode (DENIED).
             false => ("", Cause::Denied),
         };
-        let reason = format!("it refused the connection: {}{remedy}", one_line(error));
+        let reason = format!("it refused the connection: {}{remedy}", short_line(error));
         Self::new(reason, cause)
     }
 
@@ -179,9 +178,7 @@ impl ConnectError {
 
 /// Returns the server's own error message, or that of the client library.
 fn detail(error: &RedisError) -> String {
-    error
-        .detail()
-        .map_or_else(|| error_text(error), |detail| one_line(detail).into_owned())
+    error.detail().map_or_else(|| error_text(error), short_line)
 }
 
 impl fmt::Display for ConnectError {

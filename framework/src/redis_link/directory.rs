@@ -345,7 +345,7 @@ impl Directory {
         } = responder;
         match &self.question {
             Question::Service { name, newest, .. } => {
-                newest.record(newest::query(connection, name).await?);
+                newest.record(newest::query(connection, name).await?, address.shown());
                 Ok(Topology::default())
             }
             Question::Slots => {

@@ -3,6 +3,9 @@
 use crate::error::one_line;
 use redis::{ErrorKind, RedisError};
 
+/// The longest text of a server in a message or a log, in bytes.
+const LONGEST_TEXT: usize = 500;
+
 /// Why a command failed that the current primary would run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommandFault {
@@ -85,9 +88,19 @@ pub(crate) fn is_malformed_reply(error: &RedisError) -> bool {
 }
 
 /// Returns the text of an error for a message or a log, in one line: that of the redis crate's
-/// decoder has several.
+/// decoder has several. A long one, which a server may send, is cut.
 pub(crate) fn error_text(error: &RedisError) -> String {
-    one_line(&error.to_string()).into_owned()
+    short_line(&error.to_string())
+}
+
+/// Returns a text that a server has sent for a message or a log, in one line and cut if it is long.
+pub(super) fn short_line(text: &str) -> String {
+    let mut line = one_line(text).into_owned();
+    if line.len() > LONGEST_TEXT {
+        line.truncate(line.floor_char_boundary(LONGEST_TEXT));
+        line.push('…');
+    }
+    line
 }
 
 #[cfg(test)]
@@ -177,6 +190,18 @@ mod tests {
                 assert_eq!(CommandFault::of(&error), fault, "{error}");
             }
         }
+    }
+
+    #[test]
+    fn a_long_error_of_a_server_is_cut() {
+        let reply = format!("-ERR {}\r\n", "é".repeat(5_000));
+        let error = redis::parse_redis_value(reply.as_bytes()).unwrap();
+        let error = error.extract_error().unwrap_err();
+
+        let text = error_text(&error);
+
+        assert!(text.len() <= LONGEST_TEXT + '…'.len_utf8(), "{text}");
+        assert!(text.ends_with("é…"), "{text}");
     }
 
     #[test]

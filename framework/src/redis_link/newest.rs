@@ -12,6 +12,7 @@ use super::{
     connect_error::{Cause, ConnectError, response_to},
     repeat::Repeat,
     stream::PushReceiver,
+    topology::LONGEST_HOST,
 };
 use futures_util::FutureExt;
 use redis::{PushKind, Value, aio::MultiplexedConnection};
@@ -54,6 +55,21 @@ pub(super) struct NamedPrimary {
 }
 
 impl NamedPrimary {
+    /// Checks what a Sentinel has named.
+    ///
+    /// # Errors
+    /// If the host is too long to be one.
+    fn new(host: String, port: u16, epoch: u64) -> Result<Self, ConnectError> {
+        let length = host.len();
+        if length > LONGEST_HOST {
+            let reason = format!(
+                "it names a primary whose host has {length} bytes, more than {LONGEST_HOST}"
+            );
+            return Err(ConnectError::new(reason, Cause::Denied));
+        }
+        Ok(Self { host, port, epoch })
+    }
+
     /// Returns whether both are written as the same host and port.
     pub(super) fn has_same_address(&self, other: &Self) -> bool {
         self.port == other.port && self.host.eq_ignore_ascii_case(&other.host)
@@ -74,11 +90,11 @@ struct NewestState {
 }
 
 impl Newest {
-    /// Records what a Sentinel says.
+    /// Records what the Sentinel with this address says.
     ///
     /// A fail-over raises the epoch, so a Sentinel that names another primary with the same one
     /// only writes its address differently.
-    pub(super) fn record(&self, named: NamedPrimary) {
+    pub(super) fn record(&self, named: NamedPrimary, sentinel: &str) {
         let now = Instant::now();
         self.0.send_if_modified(|newest| {
             let Some(known) = newest else {
@@ -100,7 +116,7 @@ impl Newest {
             }
             if is_other {
                 let NamedPrimary { host, port, epoch } = &named;
-                tracing::info!(%host, port, epoch, "a Sentinel has named another primary");
+                tracing::info!(%host, port, epoch, %sentinel, "a Sentinel has named another primary");
                 known.usable_at = Some(now + SWITCH + SPREAD.mul_f64(fastrand::f64()));
             }
             known.named = named;
@@ -172,11 +188,7 @@ pub(super) async fn query(
     let epoch = facts
         .get("config-epoch")
         .and_then(|epoch| epoch.parse().ok());
-    Ok(NamedPrimary {
-        host,
-        port,
-        epoch: epoch.unwrap_or(0),
-    })
+    NamedPrimary::new(host, port, epoch.unwrap_or(0))
 }
 
 /// Listens to one Sentinel, and dials it again whenever the connection is lost, forever.
@@ -211,7 +223,7 @@ async fn follow(
     let subscribing = connection.subscribe(&ANNOUNCEMENTS[..]);
     response_to(subscribing).await?;
     loop {
-        newest.record(query(&mut connection, service).await?);
+        newest.record(query(&mut connection, service).await?, sentinel.shown());
         tokio::select! {
             () = announced.0.notified() => {}
             () = sleep(ASK_EVERY) => {}
@@ -254,15 +266,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_host_that_is_too_long_to_be_one_is_no_primary() {
+        for (length, is_valid) in [(255, true), (256, false), (5_000, false)] {
+            let named = NamedPrimary::new("h".repeat(length), 6379, 1);
+
+            assert_eq!(named.is_ok(), is_valid, "{length}");
+            if let Err(error) = named {
+                assert!(error.to_string().len() < 100, "{error}");
+            }
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_sentinel_that_has_not_heard_of_a_fail_over_is_not_believed() {
         let newest = Newest::default();
-        newest.record(named("a", 1));
+        newest.record(named("a", 1), "sentinel");
         let first = newest.usable().now_or_never();
         assert_eq!(first, Some(Some(named("a", 1))));
 
-        newest.record(named("b", 2));
-        newest.record(named("a", 1));
+        newest.record(named("b", 2), "sentinel");
+        newest.record(named("a", 1), "sentinel");
 
         assert_eq!(newest.get(), Some(named("b", 2)));
         assert!(newest.usable().now_or_never().is_none());
@@ -274,12 +298,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_primary_that_is_replaced_during_the_wait_is_not_returned() {
         let newest = Newest::default();
-        newest.record(named("a", 1));
-        newest.record(named("b", 2));
+        newest.record(named("a", 1), "sentinel");
+        newest.record(named("b", 2), "sentinel");
 
         let (usable, ()) = tokio::join!(newest.usable(), async {
             sleep(SWITCH / 2).await;
-            newest.record(named("c", 3));
+            newest.record(named("c", 3), "sentinel");
         });
 
         assert_eq!(usable, Some(named("c", 3)));
@@ -288,12 +312,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn sentinels_that_write_one_address_differently_do_not_move_the_process() {
         let newest = Newest::default();
-        newest.record(named("10.0.0.1", 4));
+        newest.record(named("10.0.0.1", 4), "sentinel");
 
         for _ in 0..20 {
             sleep(ASK_EVERY).await;
-            newest.record(named("primary.example", 4));
-            newest.record(named("10.0.0.1", 4));
+            newest.record(named("primary.example", 4), "sentinel");
+            newest.record(named("10.0.0.1", 4), "sentinel");
             assert_eq!(newest.get(), Some(named("10.0.0.1", 4)));
         }
     }
@@ -301,10 +325,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn sentinels_that_were_set_up_anew_are_believed_after_a_while() {
         let newest = Newest::default();
-        newest.record(named("a", 7));
+        newest.record(named("a", 7), "sentinel");
 
         sleep(REMEMBERED).await;
-        newest.record(named("b", 0));
+        newest.record(named("b", 0), "sentinel");
 
         assert_eq!(newest.get(), Some(named("b", 0)));
     }
@@ -312,11 +336,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_announcement_wakes_a_task_that_waits_for_another_primary() {
         let newest = Newest::default();
-        newest.record(named("a", 1));
+        newest.record(named("a", 1), "sentinel");
         let mut waiting = Box::pin(newest.differs(|named| named.host == "a"));
         assert!((&mut waiting).now_or_never().is_none());
 
-        newest.record(named("b", 2));
+        newest.record(named("b", 2), "sentinel");
 
         assert!(waiting.now_or_never().is_some());
     }

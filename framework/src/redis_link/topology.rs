@@ -12,6 +12,9 @@ const REMEMBERED: Duration = Duration::from_secs(10);
 /// slots.
 const MOST_RESPONSES: usize = 16;
 
+/// The longest host that a server may name, in bytes: longer ones are no names of DNS.
+pub(super) const LONGEST_HOST: usize = 255;
+
 /// The response of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Topology {
@@ -136,6 +139,10 @@ fn primaries(
         let host: Option<String> = redis::from_redis_value(node.next().unwrap_or(Value::Nil))?;
         let port = number(node.next().unwrap_or(Value::Nil))?;
         let host = host.filter(|host| !host.is_empty() && host != "?");
+        if host.as_ref().is_some_and(|host| host.len() > LONGEST_HOST) {
+            let reason = "a host in CLUSTER SLOTS has more than 255 bytes";
+            return Err((redis::ErrorKind::Parse, reason).into());
+        }
         let id: Option<String> = redis::from_redis_value(node.next().unwrap_or(Value::Nil))?;
         let epoch = id.and_then(|id| epochs.get(id.as_str()).copied());
         Ok(Primary {
