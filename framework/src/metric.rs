@@ -140,9 +140,10 @@ impl MembershipGauges {
     }
 }
 
-/// Counts an event that was dropped because it could not be decoded.
-pub(crate) fn undecodable() {
-    dropped("undecodable").increment(1);
+/// Counts events that were dropped, or people who were left out of a presence, because they could
+/// not be decoded.
+pub(crate) fn undecodable(count: u64) {
+    dropped("undecodable").increment(count);
 }
 
 /// Counts a query for the history of a topic.

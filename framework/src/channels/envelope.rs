@@ -271,13 +271,18 @@ impl Envelope {
         if self.decoded::<E>().is_some() {
             return Ok(None);
         }
-        let event: E = self.decode_anew()?;
+        Ok(self.keep(self.decode_anew()?))
+    }
+
+    /// Keeps the event as decoded. Returns it if the envelope cannot hold it because it holds the
+    /// event as another type.
+    pub(super) fn keep<E: Event>(&self, event: E) -> Option<E> {
         match self.0.decoded.set(Box::new(event)) {
-            Ok(()) => Ok(None),
+            Ok(()) => None,
             // Another member decoded first; or members of two event types share the group.
             Err(event) => match event.downcast() {
-                Ok(event) if self.decoded::<E>().is_none() => Ok(Some(*event)),
-                _ => Ok(None),
+                Ok(event) if self.decoded::<E>().is_none() => Some(*event),
+                _ => None,
             },
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Envelope, Event, LocalChannels, LocalPresence, Mailbox, Missed, Position, Shared, TopicHistory,
-    TopicPost, TopicQuery, undecodable::Undecodable,
+    TopicPost, TopicQuery, local_presence::DecodablePart, messagepack, undecodable::Undecodable,
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -344,7 +344,12 @@ impl Channels {
     }
 
     /// Returns how many events consumers of this process have skipped because they could not be
-    /// decoded as the consumer's event type.
+    /// decoded as the consumer's event type, and how many people of presences because their meta
+    /// could not be decoded.
+    ///
+    /// What comes from Redis and is no event at all, as with another serializer or without the key
+    /// that it is encrypted with, is counted by the metric `seaway_events_dropped_total` with the
+    /// reason `undecodable`, which includes this number.
     pub fn undecodable(&self) -> u64 {
         self.0.undecodable.total()
     }
@@ -390,15 +395,27 @@ impl Channels {
     }
 
     /// Decodes an event for a consumer. An event of another type is counted, logged and skipped: an
-    /// error would close every connection of the group.
+    /// error would close every connection of the group. Of a presence, only the people are skipped
+    /// who cannot be decoded: a consumer cannot do without the others.
     pub(crate) fn decode<E: Event>(&self, envelope: Envelope) -> Option<Shared<E>> {
-        match envelope.try_decode() {
-            Ok(event) => Some(event),
-            Err((error, envelope)) => {
-                self.0.undecodable.log(&error, &envelope);
-                None
-            }
+        let (error, envelope) = match envelope.try_decode() {
+            Ok(event) => return Some(event),
+            Err(failed) => failed,
+        };
+        let is_decodable = |event: &[u8]| messagepack::decode::<E>(event).is_ok();
+        if let Some(part) = DecodablePart::of(envelope.event_bytes(), is_decodable)
+            && let Ok(event) = messagepack::decode(&part.event)
+        {
+            self.count_left_out(&part.group, part.left_out, &error);
+            return Some(envelope.share(event));
         }
+        self.0.undecodable.log(&error, &envelope);
+        None
+    }
+
+    /// Counts and logs people of a presence whose meta could not be decoded.
+    pub(super) fn count_left_out(&self, group: &GroupName, people: u64, error: &Error) {
+        self.0.undecodable.log_people(group, people, error);
     }
 
     /// Counts a notice of missed events to a consumer.

@@ -28,10 +28,16 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), &'static str> {
 
 /// Returns the bytes after the first value, which must be complete and nested within [`MAX_DEPTH`].
 /// It allocates nothing, does not recurse, and does not interpret the value.
-pub(super) fn skip(mut bytes: &[u8]) -> Result<&[u8], &'static str> {
+pub(super) fn skip(bytes: &[u8]) -> Result<&[u8], &'static str> {
+    skip_inside(bytes, 0)
+}
+
+/// Does as [`skip`] with a value inside so many arrays and maps, at most [`MAX_DEPTH`].
+pub(super) fn skip_inside(mut bytes: &[u8], outer: usize) -> Result<&[u8], &'static str> {
     // The number of values that each open array or map still needs; the outermost is the value
     // itself.
     let mut open = [0; MAX_DEPTH + 1];
+    let open = &mut open[outer..];
     let mut depth = 0;
     open[0] = 1u64;
     // The sum of `open`. It grows by less than 2^33 at each level, so it cannot overflow.
@@ -108,6 +114,28 @@ pub(super) fn open_map(bytes: &[u8]) -> Option<(u32, &[u8])> {
         [0xdf, a, b, c, d, entries @ ..] => Some((u32::from_be_bytes([*a, *b, *c, *d]), entries)),
         _ => None,
     }
+}
+
+/// Returns the elements of a MessagePack array, each encoded; `None` if it is no complete array.
+pub(super) fn elements(bytes: &[u8]) -> Option<Vec<&[u8]>> {
+    let (count, mut rest) = match bytes {
+        [count @ 0x90..=0x9f, rest @ ..] => (u32::from(count & 0x0f), rest),
+        [0xdc, a, b, rest @ ..] => (u32::from(u16::from_be_bytes([*a, *b])), rest),
+        [0xdd, a, b, c, d, rest @ ..] => (u32::from_be_bytes([*a, *b, *c, *d]), rest),
+        _ => return None,
+    };
+    let elements = (0..count).map(|_| {
+        let (element, others) = split(rest)?;
+        rest = others;
+        Some(element)
+    });
+    elements.collect()
+}
+
+/// Returns the first value, which must be complete, and the bytes after it.
+pub(super) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = skip(bytes).ok()?;
+    Some(bytes.split_at(bytes.len() - rest.len()))
 }
 
 /// Encodes a map of `count` entries, given in two parts.

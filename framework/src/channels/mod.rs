@@ -47,7 +47,7 @@
 //! | `messagepack.rs` | MessagePack decoding, after a check of the structure |
 //! | `disconnect.rs` | closing connections through the channel layer |
 //! | `shared.rs` | an event that is decoded once per process and shared by its receivers |
-//! | `undecodable.rs` | count and log of events that a consumer could not decode |
+//! | `undecodable.rs` | count and log of events, and people of presences, that a consumer could not decode |
 //! | `leave.rs` | what a consumer can leave |
 //! | `listen.rs` | a stream of a group's events, for background tasks |
 //! | `presence.rs` | the handle to a presence |

@@ -1,6 +1,6 @@
 //! The handle to a presence.
 
-use super::{Channels, LocalPresence, Meta, Present, messagepack};
+use super::{Channels, LocalPresence, Meta, Present, local_presence::check_meta, messagepack};
 use crate::{
     error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName},
@@ -149,9 +149,12 @@ impl<M: Meta> Presence<M> {
 
     /// Returns everyone who is present, in any order.
     ///
+    /// People whose meta cannot be decoded as `M` are left out, counted
+    /// ([`undecodable`](Channels::undecodable)) and logged, as while a release that changes its type
+    /// is being deployed.
+    ///
     /// # Errors
-    /// [`ErrorKind::Layer`] if the layer has no presence or does not respond in time,
-    /// [`ErrorKind::Codec`] if a meta is not an `M`.
+    /// [`ErrorKind::Layer`] if the layer has no presence or does not respond in time.
     pub async fn list(&self) -> Result<Vec<Present<M>>> {
         let people = self
             .channels
@@ -159,14 +162,23 @@ impl<M: Meta> Presence<M> {
             .hub()
             .list(&self.group)
             .await?;
-        let people = people.into_iter().map(|(key, count, meta)| {
-            Ok(Present {
+        let (mut left_out, mut first_error) = (0, None);
+        let people = people.into_iter().filter_map(|(key, count, meta)| {
+            let decoded = decode(&meta).map_err(|error| {
+                left_out += 1;
+                first_error.get_or_insert(error);
+            });
+            Some(Present {
                 key: key.to_string(),
                 count,
-                meta: decode(&meta)?,
+                meta: decoded.ok()?,
             })
         });
-        people.collect()
+        let people = people.collect();
+        if let Some(error) = first_error {
+            self.channels.count_left_out(&self.group, left_out, &error);
+        }
+        Ok(people)
     }
 
     /// Returns how many are present, at a cost that does not depend on their number.
@@ -242,7 +254,7 @@ fn encode<M: Meta>(meta: &M) -> Result<Bytes> {
         return Err(Error::new(ErrorKind::TooLarge, message));
     }
     // Every receiver runs the same check.
-    messagepack::check(&bytes).map_err(|mistake| {
+    check_meta(&bytes).map_err(|mistake| {
         let message = format!(
             "cannot encode a {} as the meta of a presence: {mistake}",
             name()

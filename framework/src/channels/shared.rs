@@ -37,11 +37,21 @@ impl Envelope {
     /// if it is not an `E`.
     pub(super) fn try_decode<E: Event>(self) -> Result<Shared<E>, (Error, Self)> {
         match self.decode_as::<E>() {
-            Ok(own) => Ok(Shared {
-                envelope: self,
-                own: own.map(Arc::new),
-            }),
+            Ok(own) => Ok(self.shared(own)),
             Err(error) => Err((error, self)),
+        }
+    }
+
+    /// Shares an event that was decoded from a part of the envelope.
+    pub(super) fn share<E: Event>(self, event: E) -> Shared<E> {
+        let own = self.keep(event);
+        self.shared(own)
+    }
+
+    fn shared<E>(self, own: Option<E>) -> Shared<E> {
+        Shared {
+            envelope: self,
+            own: own.map(Arc::new),
         }
     }
 }

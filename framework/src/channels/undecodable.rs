@@ -1,4 +1,4 @@
-//! Count and log of events that a consumer could not decode.
+//! Count and log of events, and people of presences, that a consumer could not decode.
 //!
 //! The log is limited by group and type, so that one outdated sender does not hide other mistakes.
 
@@ -19,6 +19,9 @@ const PAIRS: usize = 256;
 /// The maximum length of a type that is stored and logged, in bytes.
 const MAX_TYPE: usize = 100;
 
+/// Stands for a type, which events of presence do not have.
+const PRESENCE: &str = "a presence";
+
 /// A counter of events that could not be decoded, which logs the first of each group and type.
 #[derive(Default)]
 pub(super) struct Undecodable {
@@ -35,7 +38,7 @@ impl Undecodable {
     }
 
     pub(super) fn log(&self, error: &Error, envelope: &Envelope) {
-        metric::undecodable();
+        metric::undecodable(1);
         let total = self.total.fetch_add(1, Ordering::Relaxed) + 1;
         let kind = envelope.kind().map(|mut kind| {
             kind.truncate(kind.floor_char_boundary(MAX_TYPE));
@@ -53,6 +56,21 @@ impl Undecodable {
             total,
             "skipped an event that could not be decoded; further ones of this group and type are only counted"
         );
+    }
+
+    /// Counts and logs people of a presence whose meta could not be decoded.
+    pub(super) fn log_people(&self, group: &GroupName, people: u64, error: &Error) {
+        metric::undecodable(people);
+        let total = self.total.fetch_add(people, Ordering::Relaxed) + people;
+        if self.is_first(&(Some(group.clone()), Some(PRESENCE.to_owned()))) {
+            tracing::warn!(
+                %group,
+                people,
+                error = %format_args!("{error:#}"),
+                total,
+                "left people out of a presence whose meta could not be decoded; further ones of this group are only counted"
+            );
+        }
     }
 
     fn is_first(&self, pair: &Pair) -> bool {

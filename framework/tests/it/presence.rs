@@ -300,3 +300,75 @@ async fn a_key_or_meta_that_is_too_large_is_a_failure_of_the_server() {
         assert_eq!(client.status().await, status, "{key} {meta}");
     }
 }
+
+/// Is present in the same group as [`Lot`], with the type of meta of another release.
+struct NewRelease;
+
+impl WebSocketConsumer for NewRelease {
+    type Input = String;
+    type Event = PresenceEvent<String>;
+
+    async fn connect(handshake: &mut Handshake<Self::Event>) -> Result<Self, Rejection> {
+        let key: String = handshake.query("key")?;
+        handshake.present("lot.7", key, "a name".to_owned()).await?;
+        Ok(Self)
+    }
+
+    async fn receive(&mut self, _: &mut Context<Self::Event>, _: String) -> Result<()> {
+        Ok(())
+    }
+
+    async fn event(
+        &mut self,
+        ctx: &mut Context<Self::Event>,
+        event: Shared<Self::Event>,
+    ) -> Result<()> {
+        Ok(ctx.send(Json(event)).await?)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_whose_meta_is_of_another_type_is_left_out_and_everyone_else_is_there() {
+    let channels = Channels::in_memory();
+    let (old, new) = (
+        Lot::application(&channels).boxed(),
+        NewRelease::application(&channels).boxed(),
+    );
+    let mut ana = enter(&old, "ana").await;
+    let person = |key: &str, meta: Value| json!({ "key": key, "count": 1, "meta": meta });
+    let state = |people: &[Value]| json!({ "presence": "lot.7", "state": people });
+    assert_eq!(json_of(&mut ana).await, state(&[person("ana", json!(0))]));
+
+    let mut cy = enter(&new, "cy").await;
+    assert_eq!(
+        json_of(&mut cy).await,
+        state(&[person("cy", json!("a name"))])
+    );
+    assert_eq!(json_of(&mut ana).await, json!({ "presence": "lot.7" }));
+    let mut bo = enter(&old, "bo").await;
+    let mut people = json_of(&mut bo).await["state"].take();
+    let people = people.as_array_mut().unwrap();
+    people.sort_by_key(|person| person["key"].to_string());
+    assert_eq!(*people, [person("ana", json!(0)), person("bo", json!(0))]);
+    assert_eq!(
+        json_of(&mut ana).await["joined"],
+        json!([person("bo", json!(0))])
+    );
+
+    let here = channels.presence::<u32>("lot.7").unwrap();
+    let listed = here.list().await.unwrap();
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    assert_eq!(here.count().await.unwrap().people, 3);
+    // For ana the joining, for bo the list, for cy ana at first and bo later, and the list above.
+    assert_eq!(channels.undecodable(), 5);
+
+    bo.close(1000).await.unwrap();
+    loop {
+        let event = json_of(&mut ana).await;
+        if event["left"] == json!([{ "key": "bo" }]) {
+            break;
+        }
+    }
+    cy.close(1000).await.unwrap();
+    while json_of(&mut ana).await["left"] != json!([{ "key": "cy" }]) {}
+}

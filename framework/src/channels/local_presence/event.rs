@@ -56,6 +56,7 @@ pub enum PresenceEvent<M> {
         #[serde(rename = "presence")]
         group: GroupName,
         /// All people, in any order; this consumer's own person is among them, or joins afterwards.
+        /// Those whose meta cannot be decoded as `M` are left out.
         #[serde(rename = "state")]
         people: Vec<Present<M>>,
     },
@@ -68,7 +69,8 @@ pub enum PresenceEvent<M> {
         /// Those who are new.
         #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
         joined: Vec<Present<M>>,
-        /// Those whose count or meta has changed.
+        /// Those whose count or meta has changed; also somebody new, whose meta could not be decoded
+        /// before.
         #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
         updated: Vec<Present<M>>,
         /// Those whose grace time is over.

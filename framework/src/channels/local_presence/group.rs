@@ -135,13 +135,14 @@ impl GroupPresence {
         }
     }
 
-    /// Returns the list, unless this process does not have it or has stored something newer.
+    /// Returns the list of those whose meta this process can decode, unless it does not have it or has
+    /// stored something newer.
     pub(super) fn list(&self) -> Option<Vec<(PersonKey, u32, Bytes)>> {
         let state = self.state();
         state.is_current().then(|| {
             let people = state.replica.people().iter();
             people
-                .map(|(key, person)| (key.clone(), person.count, person.meta.clone()))
+                .filter_map(|(key, person)| Some((key.clone(), person.count, person.meta.clone()?)))
                 .collect()
         })
     }

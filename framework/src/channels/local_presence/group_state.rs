@@ -221,7 +221,7 @@ impl PresenceState {
         for difference in differences {
             match &difference {
                 Difference::Joined(key, person) | Difference::Updated(key, person) => {
-                    let record = (person.count, person.stamp, &person.meta);
+                    let record = (person.count, person.stamp, person.meta.as_ref());
                     self.own.seen(key, Some(record));
                 }
                 Difference::Left(key) => self.own.seen(key, None),

@@ -214,7 +214,7 @@ impl Hub {
         })
     }
 
-    /// Returns everyone in a group: key, count and meta.
+    /// Returns everyone in a group whose meta this process can decode: key, count and meta.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the store does not respond in time.
@@ -226,7 +226,7 @@ impl Hub {
         let snapshot = self.in_time(group, self.store.read(group)).await?;
         let people = snapshot.people.into_iter();
         Ok(people
-            .map(|(key, record)| (key, record.count, record.meta))
+            .filter_map(|(key, record)| Some((key, record.count, record.meta?)))
             .collect())
     }
 

@@ -86,7 +86,7 @@ impl GroupTable {
             count: *count,
             grace,
             stamp: self.number + 1,
-            meta: meta.clone(),
+            meta: Some(meta.clone()),
         };
         match self.people.get_mut(key) {
             None if *count == 0 => return None,

@@ -7,7 +7,7 @@
 //! | `group_state.rs` | its people, its list and its subscribers, and the rules of their changes |
 //! | `own.rs` | the people of one group who are connected to this process |
 //! | `replica.rs` | the list of one group as this process has it |
-//! | `batch.rs` | differences that are sent together |
+//! | `batch.rs` | differences that are sent together, and the part of them that a consumer can decode |
 //! | `event.rs` | the events that consumers receive |
 //! | `store.rs` | the trait of a store, which the processes share |
 //! | `memory.rs` | the store inside one process |
@@ -27,7 +27,10 @@ mod own;
 mod replica;
 pub(super) mod store;
 
-pub(super) use self::hub::LONGEST_PRESENCE_TIME;
+pub(super) use self::{
+    batch::{DecodablePart, check_meta},
+    hub::LONGEST_PRESENCE_TIME,
+};
 pub use self::{
     event::{Left, Meta, PresenceEvent, Present},
     hub::{LocalPresence, PRESENCE_GRACE},

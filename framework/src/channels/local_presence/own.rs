@@ -198,15 +198,18 @@ impl Own {
         }
     }
 
-    /// Records what the store has of a person: `None` if they have left.
-    pub(super) fn seen(&mut self, key: &PersonKey, record: Option<(u32, u64, &Bytes)>) {
+    /// Records what the store has of a person: `None` if they have left. A meta that this process
+    /// cannot decode is `None`, and not declared again.
+    pub(super) fn seen(&mut self, key: &PersonKey, record: Option<(u32, u64, Option<&Bytes>)>) {
         let Some(person) = self.people.get_mut(key) else {
             return;
         };
         match record {
             // A meta that is not stored yet is newer.
             Some((_, stamp, meta)) if person.count > 0 => {
-                if person.stamp > 0 {
+                if person.stamp > 0
+                    && let Some(meta) = meta
+                {
                     person.meta = meta.clone();
                     person.stamp = stamp;
                 }
@@ -330,7 +333,7 @@ mod tests {
         declared(&mut own);
         own.leave(&channel("p!1"));
         declared(&mut own);
-        own.seen(&"ana".into(), Some((0, 5, &"a".into())));
+        own.seen(&"ana".into(), Some((0, 5, Some(&"a".into()))));
         assert!(!own.is_empty(), "in the grace time");
 
         own.declare_all();
@@ -363,7 +366,7 @@ mod tests {
         let mut own = Own::default();
         enter(&mut own, "p!1", "ana", "mine");
         declared(&mut own);
-        own.seen(&"ana".into(), Some((2, 7, &"theirs".into())));
+        own.seen(&"ana".into(), Some((2, 7, Some(&"theirs".into()))));
         own.declare_all();
         let batch = own.take_due(1);
         assert_eq!(batch.declarations[0].meta, "theirs");
@@ -372,8 +375,22 @@ mod tests {
 
         let (waiter, _) = oneshot::channel();
         assert!(own.update(&channel("p!1"), "newest".into(), waiter));
-        own.seen(&"ana".into(), Some((2, 8, &"theirs again".into())));
+        own.seen(&"ana".into(), Some((2, 8, Some(&"theirs again".into()))));
         assert_eq!(own.take_due(1).declarations[0].meta, "newest");
+    }
+
+    #[test]
+    fn a_meta_that_cannot_be_decoded_is_never_declared_again() {
+        let mut own = Own::default();
+        enter(&mut own, "p!1", "ana", "mine");
+        declared(&mut own);
+
+        own.seen(&"ana".into(), Some((2, 7, None)));
+
+        own.declare_all();
+        let batch = own.take_due(1);
+        assert_eq!(batch.declarations[0].meta, "mine");
+        assert_eq!(batch.declarations[0].stamp, 1, "older than the other one");
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(super) struct Replica {
 pub(super) struct Person {
     pub(super) count: u32,
     pub(super) stamp: u64,
-    pub(super) meta: Bytes,
+    /// `None` if this process cannot decode it: consumers do not receive this person.
+    pub(super) meta: Option<Bytes>,
 }
 
 #[derive(Clone, Copy)]
@@ -219,7 +220,7 @@ mod tests {
             count,
             grace: Duration::from_secs(3),
             stamp: 1,
-            meta: meta.into(),
+            meta: Some(meta.into()),
         }
     }
 

@@ -30,8 +30,9 @@ pub(crate) struct Record {
     pub(crate) grace: Duration,
     /// Orders what was set as the meta of this person: the greatest is the newest.
     pub(crate) stamp: u64,
-    /// The meta, in MessagePack.
-    pub(crate) meta: Bytes,
+    /// The meta, in MessagePack; `None` if this process cannot decode it, as without the key that it
+    /// is encrypted with.
+    pub(crate) meta: Option<Bytes>,
 }
 
 /// A person who has joined, changed or left.

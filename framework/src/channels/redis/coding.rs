@@ -4,13 +4,14 @@ use super::{capacity::Capacities, fernet, python_json::PythonJson};
 use crate::{
     channels::{
         Envelope, JOB_EXPIRY,
+        local_presence::check_meta,
         messagepack::{self, MapEntry},
         positioned::{self, PositionedEvent},
     },
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     metric,
-    name::ChannelName,
+    name::{ChannelName, GroupName},
     redis_link::MAX_VALUE,
 };
 use bytes::Bytes;
@@ -225,21 +226,27 @@ impl Coding {
         Ok(token.map_or_else(|| meta.clone(), Bytes::from))
     }
 
-    /// Decrypts the meta of a presence; one of another key is nil.
-    pub(super) fn open_meta(&self, meta: Bytes) -> Bytes {
-        const NIL: &[u8] = b"\xc0";
-        if self.keys.is_empty() {
-            return meta;
-        }
-        match self.keys.decrypt(&meta, since_epoch(), None) {
-            Ok(meta) => meta.into(),
-            Err(_) => {
-                count(
-                    "it is the meta of a presence, and not encrypted with one of the symmetric encryption keys",
-                );
-                Bytes::from_static(NIL)
-            }
-        }
+    /// Decrypts the meta of a presence. One of another key, or that is none, is counted and logged.
+    pub(super) fn open_meta(&self, group: &GroupName, meta: Bytes) -> Option<Bytes> {
+        let opened = if self.keys.is_empty() {
+            Ok(meta)
+        } else {
+            let opened = self.keys.decrypt(&meta, since_epoch(), None);
+            opened
+                .map(Bytes::from)
+                .map_err(|_| "it is not encrypted with one of the symmetric encryption keys")
+        };
+        let opened = opened.and_then(|meta| check_meta(&meta).map(|()| meta));
+        let log = |reason| {
+            metric::undecodable(1);
+            log_limited!(
+                warn,
+                %group,
+                reason,
+                "left a person out of a presence whose meta could not be decoded; the keys must be the same in all programs"
+            );
+        };
+        opened.map_err(log).ok()
     }
 
     /// Returns how large an event may be that is sent.
@@ -335,7 +342,7 @@ impl QueueEntry {
 
 /// Counts and logs an event that could not be decoded.
 pub(super) fn count(why: &'static str) {
-    metric::undecodable();
+    metric::undecodable(1);
     log_limited!(
         warn,
         reason = why,

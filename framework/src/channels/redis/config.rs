@@ -146,9 +146,10 @@ impl RedisConfig {
     /// Encrypts all events with the first key, and decrypts them with any of these keys (default:
     /// no encryption).
     ///
-    /// To change the key, put the new one in front of the old one in all programs, and later remove
-    /// the old one. Names of channels and groups are not encrypted. Events that are not encrypted
-    /// with one of the keys are counted, logged and skipped.
+    /// To change the key, first add the new one behind the old one in all programs, which can then
+    /// decrypt with it; then put it in front of the old one in all programs; and later remove the old
+    /// one. Names of channels and groups are not encrypted. Events that are not encrypted with one of
+    /// the keys are counted, logged and skipped; a worker loses such a job.
     ///
     /// ```
     /// use seaway::channels::redis::RedisConfig;

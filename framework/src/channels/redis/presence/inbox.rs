@@ -40,10 +40,14 @@ impl redis_link::PushReceiver for PresenceInbox {
         };
         let name = str::from_utf8(&channel).ok();
         let group = name.and_then(|name| GroupName::new(name.strip_prefix(&self.prefix)?).ok());
-        match (group, changes(&payload, &self.coding)) {
-            (Some(group), Some(changes)) => self.sink.received(&group, changes),
+        let received = group.and_then(|group| {
+            let changes = changes(&payload, &group, &self.coding)?;
+            self.sink.received(&group, changes);
+            Some(())
+        });
+        if received.is_none() {
             // The next change, or the next refresh, shows that one is missing.
-            _ => log_limited!(warn, "skipped a change of a presence that is malformed"),
+            log_limited!(warn, "skipped a change of a presence that is malformed");
         }
     }
 
@@ -57,14 +61,14 @@ impl redis_link::PushReceiver for PresenceInbox {
 }
 
 /// Decodes a publication.
-fn changes(payload: &[u8], coding: &Coding) -> Option<Changes> {
+fn changes(payload: &[u8], group: &GroupName, coding: &Coding) -> Option<Changes> {
     let (epoch, number, now, list): (Raw, u64, u64, Vec<Raw>) =
         messagepack::decode(payload).ok()?;
     let mut changes = Vec::with_capacity(list.len() / 2);
     for pair in list.chunks_exact(2) {
         let record = match &pair[1].0[..] {
             [] => None,
-            packed => Some(record(packed, now, coding)?),
+            packed => Some(record(packed, now, group, coding)?),
         };
         let key = str::from_utf8(&pair[0].0).ok()?.into();
         changes.push(PresenceChange { key, record });
@@ -75,13 +79,18 @@ fn changes(payload: &[u8], coding: &Coding) -> Option<Changes> {
 }
 
 /// Decodes a person.
-pub(super) fn record(packed: &[u8], now: u64, coding: &Coding) -> Option<Record> {
+pub(super) fn record(
+    packed: &[u8],
+    now: u64,
+    group: &GroupName,
+    coding: &Coding,
+) -> Option<Record> {
     let (count, until, stamp, meta): (u32, u64, u64, Raw) = messagepack::decode(packed).ok()?;
     Some(Record {
         count,
         grace: Duration::from_millis(until.saturating_sub(now)),
         stamp,
-        meta: coding.open_meta(meta.0),
+        meta: coding.open_meta(group, meta.0),
     })
 }
 
@@ -116,6 +125,10 @@ impl Visitor<'_> for RawVisitor {
 mod tests {
     use super::*;
 
+    fn group() -> GroupName {
+        GroupName::new("lot.7").unwrap()
+    }
+
     #[test]
     fn what_lua_packs_is_read_whatever_bytes_a_meta_has() {
         // {'7', 3, 1000, {'ana', pack({2, 1500, 9, '\x81\xa1x\xff'}), 'bo', ''}}
@@ -125,7 +138,7 @@ mod tests {
         payload.extend(packed);
         payload.extend(b"\xa2bo\xa0");
 
-        let changes = changes(&payload, &Coding::default()).unwrap();
+        let changes = changes(&payload, &group(), &Coding::default()).unwrap();
 
         assert_eq!(
             changes.version,
@@ -140,7 +153,7 @@ mod tests {
         let record = ana.record.as_ref().unwrap();
         assert_eq!((&*ana.key, record.count, record.stamp), ("ana", 2, 9));
         assert_eq!(record.grace, Duration::from_millis(500));
-        assert_eq!(record.meta, &b"\x81\xa1x\xff"[..]);
+        assert_eq!(record.meta.as_deref(), Some(&b"\x81\xa1x\xff"[..]));
         assert_eq!((&*bo.key, bo.record.is_none()), ("bo", true));
     }
 
@@ -153,7 +166,7 @@ mod tests {
             b"text",
         ] {
             assert!(
-                changes(payload, &Coding::default()).is_none(),
+                changes(payload, &group(), &Coding::default()).is_none(),
                 "{payload:?}"
             );
         }

@@ -79,7 +79,7 @@ impl PresenceHost {
         });
         let people = fields.iter().filter_map(|(field, packed)| {
             let key = str::from_utf8(field.strip_prefix(b"k")?).ok()?;
-            Some((key.into(), record(packed, now, &self.coding)?))
+            Some((key.into(), record(packed, now, group, &self.coding)?))
         });
         Ok(ListPart {
             version: Version {
