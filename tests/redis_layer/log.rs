@@ -16,7 +16,7 @@ impl Log {
         let log = Self::default();
         let lines = log.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || lines.clone());
-        (log, subscriber.finish().set_default())
+        (log, subscriber.with_ansi(false).finish().set_default())
     }
 
     /// Returns the lines that contain this text.

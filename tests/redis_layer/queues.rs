@@ -1,6 +1,9 @@
 //! Tests of the wire format `queue`: the memberships that it stores, and the events that wait.
 
-use super::said::{Said, connect, member, next_is_a_notice, next_text, queue, said};
+use super::{
+    log::Log,
+    said::{Said, connect, member, next_is_a_notice, next_text, queue, said},
+};
 use seaway::{
     ChannelName, Channels, ErrorKind,
     channels::{Envelope, redis::RedisConfig},
@@ -380,4 +383,26 @@ async fn a_job_that_has_waited_longer_than_its_expiry_is_not_taken() {
 
     let job = job.expect("a job").decode::<Said>().unwrap();
     assert_eq!(job.text, "new");
+}
+
+#[tokio::test]
+async fn a_job_of_another_key_is_lost_with_an_error_that_names_its_channel() {
+    let redis = Redis::new().await;
+    let keyed = async |key: &str| {
+        let config = RedisConfig::new(redis.url()).symmetric_encryption_keys([key]);
+        Channels::redis(config).await.unwrap()
+    };
+    let (old, new) = (keyed("old").await, keyed("new").await);
+    let jobs = ChannelName::new("images").unwrap();
+    let (log, _listening) = Log::listen();
+
+    new.send(&jobs, &said("lost")).await.unwrap();
+    let job = old.layer().receive(&jobs, Duration::ZERO).await.unwrap();
+    assert!(job.is_none());
+
+    let lines = log.lines("lost a job that could not be decoded");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for part in ["ERROR", "channel=images", "encrypt"] {
+        assert!(lines[0].contains(part), "{part} in {lines:?}");
+    }
 }

@@ -212,12 +212,30 @@ impl Coding {
 
     /// Decodes an entry of a queue. One that cannot be decoded is counted and logged.
     pub(super) fn decode_entry(&self, entry: &[u8]) -> Option<QueueEntry> {
-        let decoded = entry
+        self.read_entry(entry).map_err(count).ok()
+    }
+
+    /// Decodes a job. One that cannot be decoded is counted and logged as lost.
+    pub(super) fn decode_job(&self, channel: &ChannelName, entry: &[u8]) -> Option<Bytes> {
+        let log = |reason| {
+            metric::undecodable(1);
+            log_limited!(
+                error,
+                %channel,
+                reason,
+                "lost a job that could not be decoded; the serializer, the keys and the prefix must be the same in all programs"
+            );
+        };
+        let entry = self.read_entry(entry).map_err(log).ok()?;
+        Some(entry.event)
+    }
+
+    fn read_entry(&self, entry: &[u8]) -> Result<QueueEntry, &'static str> {
+        entry
             .get(RANDOM_PREFIX..)
             .ok_or("it is shorter than its random prefix")
             .and_then(|event| self.decode(Bytes::copy_from_slice(event), Some(self.expiry)))
-            .and_then(QueueEntry::read);
-        decoded.map_err(count).ok()
+            .and_then(QueueEntry::read)
     }
 
     /// Encrypts the meta of a presence, if there are keys.

@@ -139,8 +139,8 @@ impl NamedChannels {
             log_limited!(warn, %channel, seconds = age, "dropped a job that has waited longer than its expiry");
             return None;
         }
-        let job = self.coding.decode_entry(entry)?;
-        Some(Envelope::from_bytes(job.event))
+        let job = self.coding.decode_job(channel, entry)?;
+        Some(Envelope::from_bytes(job))
     }
 
     fn receiver(&self, channel: &ChannelName) -> Arc<AsyncMutex<JobReader>> {
