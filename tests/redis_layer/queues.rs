@@ -13,7 +13,7 @@ use seaway_tests::support::{
     wait::{DEADLINE, until},
 };
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::{join, time::timeout};
 
 #[tokio::test]
 async fn a_group_of_queues_has_one_member_per_process() {
@@ -81,6 +81,28 @@ async fn the_error_of_a_group_whose_key_is_of_another_type_names_the_key() {
     for part in ["asgi:group:room", "delete the key", "WRONGTYPE"] {
         assert!(error.contains(part), "{part} in {error}");
     }
+}
+
+#[tokio::test]
+async fn a_join_that_redis_refuses_fails_alone() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let (mut member_of_hall, hall) = member(&channels, "hall").await;
+    let mut mailbox = channels.open().await.unwrap();
+    let room = channels.group::<Said>("room").unwrap();
+    let lobby = channels.group::<Said>("lobby").unwrap();
+    redis.does(&["SET", "asgi:group:room", "x"]).await;
+
+    // In one command, of which Redis refuses a part.
+    let (refused, joined) = join!(room.add(mailbox.name()), lobby.add(mailbox.name()));
+
+    let error = format!("{:#}", refused.unwrap_err());
+    assert!(error.contains("WRONGTYPE"), "{error}");
+    joined.unwrap();
+    lobby.send(&said("to the lobby")).await.unwrap();
+    assert_eq!(next_text(&mut mailbox).await, "to the lobby");
+    hall.send(&said("to the hall")).await.unwrap();
+    assert_eq!(next_text(&mut member_of_hall).await, "to the hall");
 }
 
 #[tokio::test]

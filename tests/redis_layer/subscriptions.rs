@@ -62,7 +62,7 @@ async fn members_that_join_and_leave_continuously_receive_all_events_after_their
 }
 
 #[tokio::test]
-async fn a_refused_subscription_is_requested_each_second_and_logged_once() {
+async fn a_refused_subscription_is_requested_again_and_logged_once() {
     for (is_queue, command) in [
         (false, "subscribe"),
         (false, "psubscribe"),

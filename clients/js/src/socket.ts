@@ -129,7 +129,7 @@ export class Socket<S extends Schema = AnySchema> {
   ): Promise<RequestPart<S, R, "ok">> {
     const { timeout } = numbers(options, { timeout: this.#times.requestTimeout });
     const { id, type: another } = Object(params);
-    if ((id ?? another) !== undefined) throw new TypeError("a parameter is named id or type");
+    if (id !== undefined || another !== undefined) throw new TypeError("a parameter is named id or type");
     const reply = this.#requests.begin(type, timeout, (id, sent) => {
       if (this.#state.name === "closed") return { kind: "closed", sent: false };
       const message = { data: JSON.stringify({ ...(params as object), type, id }), sent };

@@ -345,7 +345,7 @@ impl Channels {
 
     /// Returns how many events consumers of this process have skipped because they could not be
     /// decoded as the consumer's event type, and how many people of presences because their meta
-    /// could not be decoded.
+    /// could not be decoded, each time that a list or change with them was.
     ///
     /// What comes from Redis and is no event at all, as with another serializer or without the key
     /// that it is encrypted with, is counted by the metric `seaway_events_dropped_total` with the

@@ -480,7 +480,8 @@ impl LocalChannels {
     }
 
     /// Returns whether the group has members in this process.
-    pub(crate) fn has_members(&self, group: &GroupName) -> bool {
+    #[cfg(feature = "redis")]
+    pub(super) fn has_members(&self, group: &GroupName) -> bool {
         self.0.read_groups(group).contains_key(group)
     }
 

@@ -102,6 +102,10 @@ impl LocalQueues {
 
     /// Queues a job.
     ///
+    /// In a runtime it starts the task that drops jobs when they expire, up to 1/64 of `expiry`
+    /// late; it needs the time driver (`enable_time`). Elsewhere, jobs expire with the next use of
+    /// their queue.
+    ///
     /// # Errors
     /// [`ErrorKind::ChannelFull`] if the queue is full, [`ErrorKind::Name`] if the name is not that
     /// of a worker queue.
@@ -122,6 +126,8 @@ impl LocalQueues {
             && let Ok(runtime) = Handle::try_current()
         {
             queues.has_expirer = true;
+            // A runtime that is shutting down drops the task at once, which takes the lock.
+            drop(queues);
             runtime.spawn(JobQueue::expire_in_time(Expirer {
                 jobs: Arc::downgrade(&self.0),
                 is_done: false,
@@ -442,6 +448,27 @@ mod tests {
             sleep(JOB_EXPIRY / 2).await;
             assert_eq!(queues.expired(), 2 * round);
         }
+    }
+
+    #[test]
+    fn a_runtime_that_has_ended_takes_jobs_and_the_next_one_drops_them() {
+        let queues = LocalQueues::default();
+        let runtime = || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            runtime.enable_time().start_paused(true).build().unwrap()
+        };
+        let ended = runtime();
+        let handle = ended.handle().clone();
+        drop(ended);
+        let _entered = handle.enter();
+        queues.send(&channel("exprot"), job("1")).unwrap();
+
+        runtime().block_on(async {
+            queues.send(&channel("imprt"), job("2")).unwrap();
+            sleep(JOB_EXPIRY * 2).await;
+        });
+
+        assert_eq!(queues.expired(), 2);
     }
 
     #[tokio::test(start_paused = true)]

@@ -94,7 +94,7 @@ pub(crate) fn error_text(error: &RedisError) -> String {
 }
 
 /// Returns a text that a server has sent for a message or a log, in one line and cut if it is long.
-pub(super) fn short_line(text: &str) -> String {
+pub(crate) fn short_line(text: &str) -> String {
     let mut line = one_line(text).into_owned();
     if line.len() > LONGEST_TEXT {
         line.truncate(line.floor_char_boundary(LONGEST_TEXT));

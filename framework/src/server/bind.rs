@@ -5,7 +5,7 @@ use super::{
     tcp::bind_tcp,
 };
 use crate::error::{Error, ErrorKind, Result};
-use std::{fmt, io, net::SocketAddr};
+use std::{fmt, net::SocketAddr};
 
 /// The address on which a server listens, such as `"127.0.0.1:8000"`, or an existing [`Listener`].
 #[derive(Debug)]
@@ -26,9 +26,9 @@ impl Bind {
             On::Listener(listener) => listener,
             On::Address(address) => {
                 let bound = bind_tcp(&address).await.map_err(|error| {
-                    let hint = match error.kind() {
-                        io::ErrorKind::InvalidInput => ": write it as `host:port`",
-                        _ => "",
+                    let hint = match address.contains(':') {
+                        true => "",
+                        false => ": write it as `host:port`",
                     };
                     let message = format!("cannot listen on {address}{hint}");
                     Error::new(ErrorKind::Io, message).with_source(error)

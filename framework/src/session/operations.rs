@@ -168,10 +168,15 @@ impl SessionCore {
                 _ => None,
             }
         };
-        match stored {
+        let saved = match stored {
             Some(copy) => self.update(copy).await,
             None => self.begin().await,
+        };
+        if saved.is_err() {
+            let mut state = self.state();
+            state.is_unsaved = state.is_response_made();
         }
+        saved
     }
 
     /// Writes the changes to a session that still exists.
@@ -281,6 +286,7 @@ impl SessionCore {
         let _guard = self.mutex.lock().await;
         self.resolve().await?;
         let ended = self.end_in_turn().await?;
+        self.state().is_unsaved = false;
         if let Some(id) = ended
             && self.state().is_response_made()
         {

@@ -345,7 +345,7 @@ async fn a_failed_bind_names_the_address() {
     assert_eq!(error.to_string(), format!("cannot listen on {address}"));
     let error = seaway::serve("nowhere", app()).await.unwrap_err();
     assert!(
-        format!("{error:?}").starts_with("cannot listen on nowhere: "),
+        format!("{error:?}").starts_with("cannot listen on nowhere: write it as `host:port`: "),
         "{error:?}"
     );
 }

@@ -8,7 +8,7 @@ use seaway::{
 
 const LOST: &str = "lost changes of a session";
 
-/// Stores each text in the session, and saves it if the text says so.
+/// Stores each text in the session, unless it is the name of something else to do.
 struct Draft(Session);
 
 #[consumer]
@@ -20,9 +20,10 @@ impl Draft {
     }
 
     async fn receive(&mut self, text: String) -> Result<()> {
-        self.0.insert("draft", &text).await?;
-        if text == "save" {
-            self.0.save().await?;
+        match text.as_str() {
+            "log out" => self.0.flush().await?,
+            "save" => self.0.save().await?,
+            _ => self.0.insert("draft", &text).await?,
         }
         Ok(())
     }
@@ -46,11 +47,12 @@ async fn write(texts: &[&str]) -> Vec<String> {
 #[tokio::test]
 async fn a_change_that_was_not_saved_is_logged_when_the_connection_ends() {
     assert_eq!(write(&["ahoy", "ahoy again"]).await.len(), 1);
-    assert_eq!(write(&["save", "ahoy"]).await.len(), 1);
+    assert_eq!(write(&["ahoy", "save", "ahoy again"]).await.len(), 1);
 }
 
 #[tokio::test]
-async fn changes_that_the_handshake_or_a_save_has_stored_are_not_logged() {
+async fn changes_that_were_stored_or_ended_with_the_session_are_not_logged() {
     assert_eq!(write(&[]).await, [] as [&str; 0]);
+    assert_eq!(write(&["ahoy", "log out"]).await, [] as [&str; 0]);
     assert_eq!(write(&["ahoy", "save"]).await, [] as [&str; 0]);
 }

@@ -149,7 +149,12 @@ impl Hook {
 
     /// Returns the type of the message that `receive` takes, if it is a reference.
     fn borrowed_message(self, method: &Method) -> Option<&Type> {
-        let argument = method.arguments.first().filter(|_| self == Hook::Receive)?;
+        let [argument] = &method.arguments[..] else {
+            return None;
+        };
+        if self != Hook::Receive {
+            return None;
+        }
         types::referent(&argument.ty).map(|_| &*argument.ty)
     }
 

@@ -35,8 +35,8 @@ impl FieldSource {
         self.template().is_some()
     }
 
-    /// Returns whether the field does something although nothing reads it: it joins a group, or may
-    /// reject the client.
+    /// Returns whether the field does something although nothing reads it: it joins a group,
+    /// requires a user, or runs an extractor, which may reject the client.
     pub(super) fn acts(&self) -> bool {
         self.joins() || matches!(self, Self::User | Self::Extractor)
     }

@@ -517,6 +517,7 @@ describe("a request", () => {
       const socket = await open();
       const error = { name: "TypeError", message: "a parameter is named id or type" };
       await assert.rejects(socket.request("move", { [name]: 9 }), error);
+      await assert.rejects(socket.request("move", { [name]: null }), error);
       assert.deepEqual(FakeWebSocket.last.sent, []);
     });
   }

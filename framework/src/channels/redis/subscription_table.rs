@@ -117,8 +117,10 @@ impl SubscriptionTable {
         is_known
     }
 
-    /// Begins anew on another connection: all groups are due. A group with members is always among
-    /// them, since whoever joins it waits for its subscription first.
+    /// Begins anew on another connection: all groups are due.
+    ///
+    /// A group with members is always among them: a join adds its member and then an entry here,
+    /// and an entry is removed only while its group has no member.
     pub(super) fn reset(&mut self) {
         self.interrupt();
         self.due.extend(self.groups.keys().cloned());

@@ -28,9 +28,9 @@ use crate::{
         local_topics::{KEY_AGE, POSITION_AGE},
         position::fresh_epoch,
     },
-    error::{Error, ErrorKind, Result, one_line},
+    error::{Error, ErrorKind, Result},
     name::GroupName,
-    redis_link::{Up, is_malformed_reply},
+    redis_link::{Up, is_malformed_reply, short_line},
 };
 use redis::{RedisError, RedisResult};
 use std::{sync::LazyLock, time::Duration};
@@ -238,7 +238,7 @@ pub(super) async fn send(
     if !refused.is_empty() {
         let message = format!(
             "the event is stored, but Redis refused to set when it expires, or to publish it; if it lacks a permission, check the user's ACL: {}",
-            one_line(&refused)
+            short_line(&refused)
         );
         return Err(Error::new(ErrorKind::Unconfirmed, message));
     }
