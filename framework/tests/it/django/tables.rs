@@ -239,7 +239,7 @@ async fn a_database_that_is_not_that_of_the_site_is_an_error_at_start() {
     for (url, expected) in [
         (
             "sqlite:/no/such/folder/db.sqlite3",
-            "cannot connect to Django's database",
+            "cannot open Django's database: check that the URL names its file",
         ),
         (
             "oracle://django:hidden@127.0.0.1/site",
