@@ -114,6 +114,9 @@ async fn joining_again_during_an_outage_does_not_end_the_membership() {
         room.add(mailbox.name()).await.is_err().then_some(())
     })
     .await;
+    // Now the layer forgets the groups that nobody wants.
+    let hall = channels.group::<Said>("hall").unwrap();
+    hall.add(mailbox.name()).await.unwrap_err();
     redis.start().await;
     until("a send that is taken", DEADLINE, async || {
         room.send(&said("back")).await.is_ok().then_some(())
