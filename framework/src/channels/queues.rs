@@ -271,17 +271,19 @@ struct Expirer {
 }
 
 impl Expirer {
-    /// Drops what has expired; returns when to look again, unless no job waits.
+    /// Drops what has expired, and the queues that nobody uses any more; returns when to look again,
+    /// unless no job waits.
     fn run(&mut self) -> Option<Instant> {
         let jobs = self.jobs.upgrade()?;
         let now = Instant::now();
         let mut queues = jobs.queues();
         let mut next = None;
-        for (channel, queue) in &mut queues.by_channel {
+        queues.by_channel.retain(|channel, queue| {
             jobs.expire(channel, queue, now);
             let first = queue.waiting.front().map(|(expires, _)| *expires);
             next = [next, first].into_iter().flatten().min();
-        }
+            queue.receivers > 0 || first.is_some()
+        });
         self.is_done = next.is_none();
         queues.has_expirer = !self.is_done;
         // Not for each job by itself: there may be many queues.
