@@ -13,8 +13,9 @@ use futures_util::future::join_all;
 use http::Request;
 use seaway::{
     ApplicationExt, Channels, Close, Context, Handshake, HttpConsumer, HttpContext, HttpHandshake,
-    Json, PresenceEvent, Rejection, Reply, Result, Shared, WebSocketConsumer,
+    PresenceEvent, Rejection, Reply, Result, WebSocketConsumer,
     channels::redis::RedisConfig,
+    consumer,
     consumer::Disconnect,
     middleware::Provide,
     testing::{HttpCommunicator, WebSocketCommunicator, presence},
@@ -511,26 +512,14 @@ async fn the_removal_of_a_process_reads_each_of_its_people_once() {
 /// Is present with a meta that may be absent, which one that cannot be decoded is not.
 struct Member;
 
-impl WebSocketConsumer for Member {
-    type Input = String;
-    type Event = PresenceEvent<Option<String>>;
-
-    async fn connect(handshake: &mut Handshake<Self::Event>) -> Result<Self, Rejection> {
+#[consumer(forward)]
+impl Member {
+    async fn connect(
+        handshake: &mut Handshake<PresenceEvent<Option<String>>>,
+    ) -> Result<Self, Rejection> {
         let key: String = handshake.query("key")?;
         handshake.present("lot", &key, Some(key.clone())).await?;
         Ok(Self)
-    }
-
-    async fn receive(&mut self, _: &mut Context<Self::Event>, _: String) -> Result<()> {
-        Ok(())
-    }
-
-    async fn event(
-        &mut self,
-        ctx: &mut Context<Self::Event>,
-        event: Shared<Self::Event>,
-    ) -> Result<()> {
-        Ok(ctx.send(Json(event)).await?)
     }
 }
 

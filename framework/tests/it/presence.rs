@@ -304,26 +304,12 @@ async fn a_key_or_meta_that_is_too_large_is_a_failure_of_the_server() {
 /// Is present in the same group as [`Lot`], with the type of meta of another release.
 struct NewRelease;
 
-impl WebSocketConsumer for NewRelease {
-    type Input = String;
-    type Event = PresenceEvent<String>;
-
-    async fn connect(handshake: &mut Handshake<Self::Event>) -> Result<Self, Rejection> {
+#[consumer(forward)]
+impl NewRelease {
+    async fn connect(handshake: &mut Handshake<PresenceEvent<String>>) -> Result<Self, Rejection> {
         let key: String = handshake.query("key")?;
         handshake.present("lot.7", key, "a name".to_owned()).await?;
         Ok(Self)
-    }
-
-    async fn receive(&mut self, _: &mut Context<Self::Event>, _: String) -> Result<()> {
-        Ok(())
-    }
-
-    async fn event(
-        &mut self,
-        ctx: &mut Context<Self::Event>,
-        event: Shared<Self::Event>,
-    ) -> Result<()> {
-        Ok(ctx.send(Json(event)).await?)
     }
 }
 
