@@ -165,6 +165,98 @@ async fn a_join_right_after_the_data_was_deleted_does_not_hide_that() {
 
 /// The key may be evicted, or deleted by hand; the sign of life is still there.
 #[tokio::test]
+async fn a_process_that_redis_forgot_while_it_reconnected_notifies_its_consumers() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let (mut mailbox, room) = member(&channels, "room").await;
+    redis.until_waited_for().await;
+    let heartbeat = redis.does(&["KEYS", "*$alive"]).await;
+    let heartbeat = heartbeat.lines().nth(2).expect("a key");
+
+    redis.does(&["DEL", heartbeat]).await;
+    // Not that of the connection that reads the queue, which is blocked.
+    let clients = redis.does(&["CLIENT", "LIST", "TYPE", "normal"]).await;
+    let unblocked = clients.lines().filter(|line| line.contains(" flags=N "));
+    for client in unblocked {
+        let (_, id) = client.split_once("id=").expect("an id");
+        let (id, _) = id.split_once(' ').expect("further fields");
+        redis.ask(&["CLIENT", "KILL", "ID", id]).await;
+    }
+
+    next_is_a_notice(&mut mailbox).await;
+    room.send(&said("back")).await.unwrap();
+    assert_eq!(next_text(&mut mailbox).await, "back");
+}
+
+#[tokio::test]
+async fn a_restart_in_which_nothing_was_sent_notifies_nobody() {
+    let mut redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let (mut mailbox, room) = member(&channels, "room").await;
+
+    // On a busy machine, the process cannot exclude that it did not notice a run of Redis.
+    for _ in 0..5 {
+        until_idle(&redis).await;
+        redis.stop();
+        redis.start().await;
+        until("the membership", DEADLINE, async || {
+            let is_member = redis.does(&["EXISTS", "asgi:group:room"]).await == ":1\r\n";
+            (is_member && channels.health().is_ok()).then_some(())
+        })
+        .await;
+        room.send(&said("back")).await.unwrap();
+        let next = timeout(DEADLINE, mailbox.receive()).await.unwrap();
+        if next.is_ok() {
+            return;
+        }
+        assert_eq!(next_text(&mut mailbox).await, "back");
+    }
+    panic!("a notice of a gap after each of five restarts");
+}
+
+/// Waits until the process that reads a queue has received a reply long after it sent the commands
+/// that wait now.
+async fn until_idle(redis: &Redis) {
+    until("a third read of the queue", DEADLINE, async || {
+        let stats = redis.does(&["INFO", "commandstats"]).await;
+        let line = |line: &str| {
+            let calls = line.strip_prefix("cmdstat_bzpopmin:calls=")?;
+            calls.split(',').next()?.parse::<u32>().ok()
+        };
+        stats.lines().find_map(line).filter(|calls| *calls >= 3)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_waits_for_the_data_that_redis_loads() {
+    let (log, _listening) = Log::listen();
+    // 3,000 keys take 1.5 s.
+    let slow = [
+        &["--key-load-delay", "500"][..],
+        &["--loading-process-events-interval-bytes", "1024"],
+    ];
+    let mut redis = Redis::with(&slow.concat()).await;
+    let channels = queue(&redis).await;
+    let (mut mailbox, room) = member(&channels, "room").await;
+    let script = "for key = 1, 3000 do redis.call('SET', key, key) end";
+    redis.does(&["EVAL", script, "0"]).await;
+    redis.does(&["SAVE"]).await;
+
+    redis.stop();
+    redis.start().await;
+
+    until("an event", DEADLINE, async || {
+        room.send(&said("back")).await.ok()?;
+        let received = timeout(DEADLINE, mailbox.receive()).await.unwrap();
+        received.is_ok().then_some(())
+    })
+    .await;
+    let refused = log.lines("cannot subscribe; retrying");
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_process_whose_group_redis_has_deleted_joins_again_and_notifies_its_consumers() {
     let redis = Redis::new().await;
     let (here, there) = (queue(&redis).await, queue(&redis).await);

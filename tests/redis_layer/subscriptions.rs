@@ -68,6 +68,7 @@ async fn a_refused_subscription_is_requested_again_and_logged_once() {
         (false, "psubscribe"),
         (true, "zadd"),
         (true, "expire"),
+        (true, "set"),
     ] {
         let (log, _listening) = Log::listen();
         let redis = Redis::new().await;
@@ -85,6 +86,7 @@ async fn a_refused_subscription_is_requested_again_and_logged_once() {
 
         let (refuse, allow) = (format!("-{command}"), format!("+{command}"));
         redis.does(&["ACL", "SETUSER", "shop", &refuse]).await;
+        redis.does(&["FLUSHALL"]).await;
         redis.does(&["CLIENT", "KILL", "USER", "shop"]).await;
         until(
             &format!("three attempts of {command}"),
