@@ -24,6 +24,7 @@ fn said(text: &str) -> Said {
 /// A process that has a member of a group in a Cluster, with queues.
 struct Process {
     cluster: Cluster,
+    channels: Channels,
     /// A primary without the queue of this process.
     primary: usize,
     /// A group on that primary, and its member.
@@ -55,6 +56,7 @@ impl Process {
             if is_member(&cluster, primary, &room).await {
                 return Self {
                     cluster,
+                    channels,
                     primary,
                     room,
                     mailbox,
@@ -74,6 +76,14 @@ impl Process {
         let next = timeout(DEADLINE, self.mailbox.receive()).await;
         next.expect("an event or a notice").is_ok()
     }
+
+    /// Sends events until one is received: each shard on a primary may have a gap.
+    async fn receives_after_all_notices(&mut self) {
+        until("an event after the notices", DEADLINE, async || {
+            self.receives_at_once().await.then_some(())
+        })
+        .await;
+    }
 }
 
 /// Returns whether a primary has a member of the group.
@@ -91,10 +101,38 @@ async fn a_process_is_notified_of_a_primary_that_was_replaced() {
 
     let next = timeout(DEADLINE, process.mailbox.receive()).await;
     assert!(next.expect("a notice").is_err(), "it is not known");
-    until("an event after the last notice", DEADLINE, async || {
-        process.receives_at_once().await.then_some(())
+    process.receives_after_all_notices().await;
+}
+
+#[tokio::test]
+async fn a_process_is_not_notified_of_a_killed_primary_through_which_nothing_was_sent() {
+    let mut process = Process::new().await;
+
+    process.cluster.kill_primary(process.primary).await;
+
+    assert!(process.receives_at_once().await);
+}
+
+#[tokio::test]
+async fn a_member_from_after_the_loss_is_not_notified_of_what_was_sent_then() {
+    let mut process = Process::new().await;
+    process.cluster.kill(process.primary);
+    until("the loss", DEADLINE, async || {
+        process.channels.health().err()
     })
     .await;
+    let mut late = process.channels.open().await.unwrap();
+    // What Redis counts as an event that another process has sent.
+    let replica = process.cluster.replica(process.primary);
+    replica.ask(&["ZCOUNT", "any", "0", "1"]).await;
+    process.cluster.until_promoted(process.primary).await;
+
+    let next = timeout(DEADLINE, process.mailbox.receive()).await;
+    assert!(next.expect("a notice").is_err(), "it was a member before");
+    process.room.add(late.name()).await.unwrap();
+    process.receives_after_all_notices().await;
+    let next = timeout(DEADLINE, late.receive()).await;
+    assert!(next.expect("an event").is_ok(), "it was no member before");
 }
 
 #[tokio::test]

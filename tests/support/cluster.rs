@@ -92,9 +92,20 @@ impl Cluster {
         &self.nodes[number]
     }
 
+    /// Returns the replica of a primary.
+    #[must_use]
+    pub fn replica(&self, number: usize) -> &Redis {
+        &self.nodes[number + PRIMARIES]
+    }
+
+    /// Kills a primary (SIGKILL).
+    pub fn kill(&mut self, number: usize) {
+        self.nodes[number].stop();
+    }
+
     /// Kills a primary (SIGKILL), and waits until its replica has replaced it.
     pub async fn kill_primary(&mut self, number: usize) {
-        self.nodes[number].stop();
+        self.kill(number);
         self.until_promoted(number).await;
     }
 
@@ -111,13 +122,14 @@ impl Cluster {
 
     /// Makes the replica of a primary the primary; the old one continues as its replica.
     pub async fn fail_over(&self, number: usize) {
-        let replica = &self.nodes[number + PRIMARIES];
+        let replica = self.replica(number);
         replica.does(&["CLUSTER", "FAILOVER"]).await;
         self.until_promoted(number).await;
     }
 
-    async fn until_promoted(&self, number: usize) {
-        let replica = &self.nodes[number + PRIMARIES];
+    /// Waits until the replica of a primary has replaced it.
+    pub async fn until_promoted(&self, number: usize) {
+        let replica = self.replica(number);
         until("the promotion of a replica", DEADLINE, async || {
             let role = replica.ask(&["ROLE"]).await?;
             role.contains("master").then_some(())
