@@ -4,6 +4,7 @@ use super::{
     Envelope, Mailbox, Missed,
     backpressure::FullMailboxes,
     mailbox::{DeliveryOutcome, MAILBOX_CAPACITY, Slot},
+    part::{Everything, Part},
     topics::{ReadFrom, Recovery, Windows},
 };
 use crate::{
@@ -100,6 +101,12 @@ struct GroupsOfMember {
 impl Member {
     fn groups(&self) -> Option<&GroupsOfMember> {
         self.groups.as_deref()
+    }
+
+    /// Returns whether it is a member of a group of the part.
+    fn is_in(&self, part: &impl Part) -> bool {
+        let joined = self.groups().map_or(&[][..], |groups| &groups.joined);
+        joined.iter().any(|group| part.has_group(group))
     }
 
     fn groups_mut(&mut self) -> Option<&mut GroupsOfMember> {
@@ -304,7 +311,7 @@ impl LocalChannels {
     ///
     /// A backend calls this once it is subscribed again, unless it has lost nothing.
     pub fn interrupted(&self, gap: Duration) {
-        self.interrupted_before(self.opened(), gap);
+        self.interrupted_before(self.opened(), gap, &Everything);
     }
 
     /// Returns how many mailboxes have been opened so far.
@@ -313,14 +320,18 @@ impl LocalChannels {
     }
 
     /// Notifies like [`interrupted`](Self::interrupted), but only the first `opened` mailboxes:
-    /// later ones cannot have missed anything.
-    pub(super) fn interrupted_before(&self, opened: u64, gap: Duration) {
-        self.0.windows.clear();
+    /// later ones cannot have missed anything. Nor can one that is in no group of the part, and is
+    /// not of it itself.
+    pub(super) fn interrupted_before(&self, opened: u64, gap: Duration, part: &impl Part) {
+        self.0.windows.remove_all(part);
         for shard in &self.0.channels {
             let slots: Vec<_> = {
                 let shard = shard.lock().expect(UNPOISONED);
-                let slots = shard.values().map(|member| member.slot.clone());
-                slots.filter(|slot| slot.number() < opened).collect()
+                let members = shard.values().filter(|member| {
+                    member.slot.number() < opened
+                        && (part.has_channel(member.slot.name()) || member.is_in(part))
+                });
+                members.map(|member| member.slot.clone()).collect()
             };
             for slot in slots {
                 slot.miss(Missed::Interrupted { gap });
@@ -328,16 +339,15 @@ impl LocalChannels {
         }
     }
 
-    /// Has all topics read again after the connection to their store was lost, which has what was
-    /// missed, or another epoch.
+    /// Has the topics of the part read again after the connection to their store was lost, which
+    /// has what was missed, or another epoch.
     #[cfg(feature = "redis")]
-    pub(super) fn reread_topics(&self) {
-        self.0.windows.clear();
+    pub(super) fn reread_topics(&self, part: &impl Part) {
+        self.0.windows.remove_all(part);
         for shard in &self.0.channels {
             let shard = shard.lock().expect(UNPOISONED);
-            shard
-                .values()
-                .for_each(|member| member.slot.reread_topics());
+            let members = shard.values().filter(|member| member.is_in(part));
+            members.for_each(|member| member.slot.reread_topics());
         }
     }
 
@@ -438,7 +448,8 @@ impl LocalChannels {
     pub fn leave(&self, group: &GroupName, channel: &ChannelName) {
         let slot = self.0.channels(channel).get_mut(channel).map(|member| {
             if let Some(groups) = member.groups_mut() {
-                groups.joined.retain(|one| one != group);
+                let place = groups.joined.iter().position(|one| one == group);
+                place.map(|place| groups.joined.swap_remove(place));
             }
             member.slot.clone()
         });

@@ -52,7 +52,7 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
     (
         "channels",
         &[
-            &["messagepack", "missed", "position"],
+            &["messagepack", "missed", "part", "position"],
             &["except", "positioned"],
             &["envelope"],
             &["queues", "shared", "topics", "undecodable"],
@@ -82,7 +82,8 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
             &["coding", "pending_gap", "publisher", "restored"],
             &["config", "vectors"],
             &["names"],
-            &["deliverer", "presence", "subscriptions"],
+            &["host_part", "presence"],
+            &["deliverer", "subscriptions"],
             &["connecting", "member_counts", "membership_check"],
             &["heartbeat", "pubsub"],
             &["memberships", "queue_owners"],

@@ -3,6 +3,7 @@
 use super::{
     coding::Coding,
     config::Wire,
+    host_part::HostPart,
     names::{HostNames, Proxies},
     readiness::Readiness,
     received::ReceivedLog,
@@ -53,6 +54,11 @@ pub(super) struct Receiving {
 }
 
 impl ReceiverParts<'_> {
+    /// Returns the groups and channels that lose events with this host.
+    pub(super) fn part(&self) -> HostPart {
+        HostPart::new(&self.shared.names, self.shared.wire, self.number)
+    }
+
     /// Opens the link on which this process receives.
     pub(super) async fn open_receiver(
         &self,

@@ -2,6 +2,7 @@
 
 use super::{
     coding::{self, Coding},
+    host_part::HostPart,
     names::HostNames,
     pending_gap::{Gap, Notice},
     received::ReceivedLog,
@@ -20,6 +21,7 @@ use std::{
 /// The receiver of Redis' pushes, which delivers events to the mailboxes of this process.
 pub(super) struct Deliverer {
     local: LocalChannels,
+    part: HostPart,
     group_prefix: Arc<str>,
     /// The one Redis channel for all channels of this process, with sharded pub/sub.
     own_sharded: String,
@@ -32,11 +34,13 @@ impl Deliverer {
     pub(super) fn new(
         local: LocalChannels,
         names: &HostNames,
+        part: HostPart,
         received: Arc<ReceivedLog>,
         coding: Arc<Coding>,
     ) -> Self {
         Self {
             local,
+            part,
             group_prefix: names.group_prefix.clone(),
             own_sharded: names.own_sharded(),
             received,
@@ -47,11 +51,11 @@ impl Deliverer {
 
     /// Records the gap before a new connection.
     ///
-    /// If it is certain, all consumers are notified when Redis confirms the subscription to this
+    /// If it is certain, the consumers that it concerns are notified when Redis confirms the subscription to this
     /// process' own channels, and the members of each group again when it confirms that group's. So
     /// a notice precedes all later events of its channel, and a consumer that reads its state when
     /// it receives the last notice misses nothing. If it is suspected, an event that arrives before
-    /// the subscriptions are [renewed](Self::renewed) makes it certain: then all consumers are
+    /// the subscriptions are [renewed](Self::renewed) makes it certain: then those consumers are
     /// notified first.
     pub(super) fn expect(&self, gap: Gap) {
         *self.gap() = gap;
@@ -70,7 +74,7 @@ impl Deliverer {
     fn own_channels_confirmed(&self) {
         let gap = *self.gap();
         if let Gap::Certain(notice) = gap {
-            notice.notify_all(&self.local);
+            notice.notify(&self.local, &self.part);
         }
     }
 
@@ -83,13 +87,13 @@ impl Deliverer {
         }
     }
 
-    /// Notifies all consumers of a suspected gap, because an event has arrived.
+    /// Notifies consumers of a suspected gap, because an event has arrived.
     fn confirm_suspected_gap(&self) {
         let mut gap = self.gap();
         if let Gap::Suspected(notice) = *gap {
             *gap = Gap::Certain(notice);
             drop(gap);
-            notice.notify_all(&self.local);
+            notice.notify(&self.local, &self.part);
         }
     }
 
@@ -246,8 +250,9 @@ mod tests {
         };
         let received = Arc::new(ReceivedLog::default());
         let names = HostNames::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();
+        let part = HostPart::new(&names, Wire::PubSub, 0);
         Fixture {
-            deliverer: Deliverer::new(local, &names, received, Arc::default()),
+            deliverer: Deliverer::new(local, &names, part, received, Arc::default()),
             member,
             notice,
         }

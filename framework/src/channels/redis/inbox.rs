@@ -19,7 +19,7 @@ use super::{
     subscriptions::{Subscriptions, is_over},
 };
 use crate::{
-    channels::{Envelope, LocalChannels},
+    channels::{Envelope, LocalChannels, part::Everything},
     log_limit::log_limited,
     redis_link::{self, CommandFault, Link, LinkState, Up, are_two_runs, error_text},
 };
@@ -187,11 +187,11 @@ impl QueueReader {
         let run_id = up.run_id.as_deref();
         self.subscriptions.readiness().restored_on(run_id).await;
         match past.gap.subscribed(up) {
-            Gap::Certain(notice) => notice.notify_all(&self.local),
+            Gap::Certain(notice) => notice.notify(&self.local, &Everything),
             Gap::Suspected(notice)
                 if !restart::is_unused(&mut connection, WireCommands::Queueing).await =>
             {
-                notice.notify_all(&self.local);
+                notice.notify(&self.local, &Everything);
             }
             Gap::None | Gap::Suspected(_) => {}
         }
@@ -199,7 +199,7 @@ impl QueueReader {
             self.deliver(&entry);
         }
         if up.loss.is_some() {
-            self.local.reread_topics();
+            self.local.reread_topics(&Everything);
         }
         Ok(())
     }
@@ -294,7 +294,7 @@ impl QueueReader {
             opened: self.local.opened(),
             reason: "a queue of this process is full",
         };
-        notice.notify_all(&self.local);
+        notice.notify(&self.local, &Everything);
     }
 
     /// Returns whether this entry was received before.

@@ -3,6 +3,7 @@
 use super::{
     coding::{score, since_epoch},
     heartbeat::HeartbeatKey,
+    host_part::HostPart,
     names::{HostNames, Proxies},
     pending_gap::{Gap, Notice, PendingGap},
     restart::{self, WireCommands},
@@ -21,6 +22,7 @@ use tokio::time::{Instant, sleep};
 pub(super) struct Memberships {
     local: LocalChannels,
     names: HostNames,
+    part: HostPart,
     proxies: Arc<Proxies>,
     heartbeat: HeartbeatKey,
     group_expiry: Duration,
@@ -39,6 +41,7 @@ impl Memberships {
     pub(super) fn new(
         local: LocalChannels,
         names: &HostNames,
+        part: HostPart,
         proxies: Arc<Proxies>,
         life: HeartbeatKey,
         group_expiry: Duration,
@@ -46,6 +49,7 @@ impl Memberships {
         Self {
             local,
             names: names.clone(),
+            part,
             proxies,
             heartbeat: life,
             group_expiry,
@@ -88,6 +92,10 @@ impl Memberships {
 }
 
 impl Registrar for Memberships {
+    fn part(&self) -> &HostPart {
+        &self.part
+    }
+
     fn lost(&mut self) {
         if let Some(gap) = &mut self.gap {
             gap.lost(self.local.opened());
@@ -141,7 +149,7 @@ impl Registrar for Memberships {
         let gap = self.gap(up).await;
         self.run = Some(up.run_id.clone());
         if let Some(notice) = self.lost.take().or(gap) {
-            notice.notify_all(&self.local);
+            notice.notify(&self.local, &self.part);
         }
     }
 

@@ -169,6 +169,7 @@ mod fernet;
 mod group_send;
 mod heartbeat;
 mod host;
+mod host_part;
 mod inbox;
 mod layer;
 mod member_counts;

@@ -1,7 +1,11 @@
 //! The gap that the consumers of this process are still to be notified of.
 
 use super::restart::{self, WireCommands};
-use crate::{channels::LocalChannels, log_limit::log_limited, redis_link::Up};
+use crate::{
+    channels::{LocalChannels, part::Part},
+    log_limit::log_limited,
+    redis_link::Up,
+};
 use redis::aio::MultiplexedConnection;
 use std::{mem, time::Duration};
 use tokio::time::Instant;
@@ -21,17 +25,17 @@ pub(super) struct Notice {
 }
 
 impl Notice {
-    /// Notifies all consumers of a gap now.
-    pub(super) fn notify_all(self, local: &LocalChannels) {
+    /// Notifies all consumers of a gap that it concerns now.
+    pub(super) fn notify(self, local: &LocalChannels, part: &impl Part) {
         let gap: Duration = self.since.elapsed();
         // A connection that breaks repeatedly is a gap each time.
         log_limited!(
             warn,
             seconds = gap.as_secs_f32(),
             reason = self.reason,
-            "events sent while this process received nothing may be missing; all its consumers are notified"
+            "events sent while this process received nothing may be missing; its consumers are notified"
         );
-        local.interrupted_before(self.opened, gap);
+        local.interrupted_before(self.opened, gap, part);
     }
 }
 

@@ -8,6 +8,7 @@
 use super::{
     connecting::{ReceiverParts, Receiving},
     deliverer::Deliverer,
+    host_part::HostPart,
     names::HostNames,
     pending_gap::{Gap, PendingGap},
     restart::{self, WireCommands},
@@ -33,6 +34,7 @@ pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving>
     let deliverer = Arc::new(Deliverer::new(
         local.clone(),
         &connecting.names,
+        connecting.part(),
         connecting.received.clone(),
         shared.coding.clone(),
     ));
@@ -43,6 +45,7 @@ pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving>
         local: local.clone(),
         deliverer,
         names: connecting.names.clone(),
+        part: connecting.part(),
         pending_gap: PendingGap::default(),
     };
     let (subscriptions, subscribing) = (connecting.subscriptions.clone(), link.clone());
@@ -64,6 +67,7 @@ struct Subscriber {
     local: LocalChannels,
     deliverer: Arc<Deliverer>,
     names: HostNames,
+    part: HostPart,
     pending_gap: PendingGap,
 }
 
@@ -77,6 +81,10 @@ impl Subscriber {
 }
 
 impl Registrar for Subscriber {
+    fn part(&self) -> &HostPart {
+        &self.part
+    }
+
     fn lost(&mut self) {
         self.pending_gap.lost(self.local.opened());
     }
@@ -105,7 +113,7 @@ impl Registrar for Subscriber {
             !restart::is_unused(&mut connection, WireCommands::Publishing).await
         };
         if let Some(notice) = self.deliverer.renewed().filter(|_| is_gap) {
-            notice.notify_all(&self.local);
+            notice.notify(&self.local, &self.part);
         }
     }
 

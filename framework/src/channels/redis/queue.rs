@@ -34,6 +34,7 @@ pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving>
     let mut memberships = Memberships::new(
         local.clone(),
         names,
+        connecting.part(),
         proxies.clone(),
         heartbeat.clone(),
         *group_expiry,

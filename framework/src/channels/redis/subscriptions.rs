@@ -2,6 +2,7 @@
 //! to the connection.
 
 use super::{
+    host_part::HostPart,
     publisher::NOT_YET,
     readiness::{Readiness, Status},
     subscription_table::{Plan, SubscriptionTable},
@@ -49,6 +50,9 @@ pub(super) struct Subscriptions {
 
 /// The commands by which Redis learns what this process subscribes to, and what else is done then.
 pub(super) trait Registrar: Send {
+    /// Returns the groups and channels that lose events with this connection.
+    fn part(&self) -> &HostPart;
+
     /// Handles the loss of the connection.
     fn lost(&mut self);
 
@@ -284,7 +288,7 @@ impl Subscriptions {
         }
         registrar.confirmed(up).await;
         if up.loss.is_some() {
-            local.reread_topics();
+            local.reread_topics(registrar.part());
         }
         self.readiness.set(Status::Restored {
             generation: up.generation,

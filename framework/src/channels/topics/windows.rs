@@ -5,7 +5,7 @@ use super::{
     window::{Recovery, TopicWindow, Unknown},
 };
 use crate::{
-    channels::{Envelope, Position},
+    channels::{Envelope, Position, part::Part},
     name::GroupName,
 };
 use std::{
@@ -194,13 +194,13 @@ impl Windows {
         self.release(removed);
     }
 
-    /// Drops all windows, because events may be missing.
-    pub(in crate::channels) fn clear(&self) {
+    /// Drops the windows of a part, because events may be missing.
+    pub(in crate::channels) fn remove_all(&self, part: &impl Part) {
         for shard in &self.shards {
-            let entries = std::mem::take(&mut *shard.lock().expect(UNPOISONED));
-            entries
-                .into_values()
-                .for_each(|entry| self.release(Some(entry)));
+            let mut shard = shard.lock().expect(UNPOISONED);
+            shard
+                .extract_if(|topic, _| part.has_group(topic))
+                .for_each(|(_, entry)| self.release(Some(entry)));
         }
     }
 
@@ -235,7 +235,10 @@ const UNPOISONED: &str = "no code panics while it holds this lock";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channels::topics::{HistoryLimits, TopicHistory};
+    use crate::channels::{
+        part::Everything,
+        topics::{HistoryLimits, TopicHistory},
+    };
     use std::time::Duration;
 
     const LIMITS: HistoryLimits = HistoryLimits {
@@ -311,7 +314,7 @@ mod tests {
         let windows = Windows::default();
         type Loss = fn(&Windows);
         let losses: [Loss; 4] = [
-            |windows| windows.clear(),
+            |windows| windows.remove_all(&Everything),
             |windows| windows.remove(&topic()),
             |windows| windows.record(&topic(), &event("12:a")),
             |windows| windows.record(&topic(), &event("11:b")),
