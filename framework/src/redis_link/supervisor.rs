@@ -147,7 +147,8 @@ impl Supervisor {
         metric::redis_reconnected(purpose, down);
         if is_stable || is_logged {
             let seconds = format_args!("{:.1}", down.as_secs_f32());
-            log_limited!(info, %redis, purpose, %seconds, reason = %why, "reconnected to Redis");
+            let server = up.address.shown();
+            log_limited!(info, %redis, %server, purpose, %seconds, reason = %why, "reconnected to Redis");
         }
         up
     }
