@@ -1,12 +1,14 @@
 /**
  * Calls `resume` when a page may have lost its connection, or may have one again: the network came
  * back or went away, the page became visible, was resumed after a freeze, or came out of the
- * back/forward cache. Returns a function that ends this.
+ * back/forward cache; the last two with `wasFrozen`. Returns a function that ends this.
  */
-export function onPageResume(resume: () => void): () => void {
-  const listener = ({ type }: Event) => {
+export function onPageResume(resume: (wasFrozen: boolean) => void): () => void {
+  const listener = ({ type, persisted }: Event & { persisted?: boolean }) => {
     // A page that becomes hidden goes on; one that is resumed may still be hidden.
-    if (type !== "visibilitychange" || document.visibilityState !== "hidden") resume();
+    if (type !== "visibilitychange" || document.visibilityState !== "hidden") {
+      resume(persisted || type === "resume");
+    }
   };
   const ending = new AbortController();
   const listen = (target: EventTarget | undefined, ...events: string[]) =>

@@ -154,7 +154,7 @@ export class Socket<S extends Schema = AnySchema> {
   open(): void {
     const { name } = this.#state;
     if (name === "connecting" || name === "open") return;
-    this.#removeListeners ??= onPageResume(() => this.#resume());
+    this.#removeListeners ??= onPageResume((wasFrozen) => this.#resume(wasFrozen));
     this.#failures = 0;
     void this.#connect();
   }
@@ -366,9 +366,13 @@ export class Socket<S extends Schema = AnySchema> {
     this.#heartbeat = undefined;
   }
 
-  #resume(): void {
+  #resume(wasFrozen: boolean): void {
     const state = this.#state;
     this.#resumedAt = Date.now();
+    // Chromium neither ends nor continues the stream of a page that was frozen.
+    if (wasFrozen && this.#connection?.transport === "sse") {
+      return this.#lose({ code: LOST, reason: "the page was frozen" });
+    }
     // There is one on an open connection only.
     this.#heartbeat?.check();
     // If the server has asked to wait, a waking page waits, too.

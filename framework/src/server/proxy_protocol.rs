@@ -15,8 +15,9 @@ use tokio::{io::AsyncReadExt, time::timeout};
 /// balancers.
 ///
 /// A connection from a trusted proxy must begin with the header; without a valid one within 5 s it
-/// is closed. Until then it counts towards [`max_connections`](crate::Serve::max_connections). All other connections are served as they are, with the address that they come from. A
-/// health check of a proxy (`LOCAL`, `UNKNOWN`) has the proxy's address.
+/// is closed. Until then it counts towards [`max_connections`](crate::Serve::max_connections). All
+/// other connections are served as they are, with the address that they come from. A health check
+/// of a proxy (`LOCAL`, `UNKNOWN`) has the proxy's address.
 ///
 /// ```no_run
 /// use seaway::{ProxyProtocol, Result, TrustedProxies, bind_tcp, serve};
@@ -42,6 +43,10 @@ const MAX_HEADER: usize = 4096;
 /// The length of the part of a header of version 2 that all have, in bytes; it ends with the length
 /// of the rest.
 const FIXED_LENGTH: usize = 16;
+
+/// The byte after the signature of version 2 for a connection of the proxy itself: the version, and
+/// the command `LOCAL`.
+const LOCAL: u8 = 0x20;
 
 /// The longest header of version 1, with its line end.
 const MAX_LINE: usize = 107;
@@ -113,16 +118,19 @@ async fn read_header(socket: &mut AcceptedStream) -> io::Result<Option<SocketAdd
         }
         header.resize(FIXED_LENGTH + rest, 0);
         socket.read_exact(&mut header[FIXED_LENGTH..]).await?;
+        if header[v2::PROTOCOL_PREFIX.len()] == LOCAL {
+            // A receiver ignores the rest, whose family and addresses need not fit together.
+            return Ok(None);
+        }
         let header = v2::Header::try_from(&*header).map_err(invalid)?;
-        return Ok(match (header.command, header.addresses) {
-            (v2::Command::Local, _) => None,
-            (v2::Command::Proxy, v2::Addresses::IPv4(addresses)) => {
+        return Ok(match header.addresses {
+            v2::Addresses::IPv4(addresses) => {
                 Some((addresses.source_address, addresses.source_port).into())
             }
-            (v2::Command::Proxy, v2::Addresses::IPv6(addresses)) => {
+            v2::Addresses::IPv6(addresses) => {
                 Some((addresses.source_address, addresses.source_port).into())
             }
-            (v2::Command::Proxy, _) => None,
+            v2::Addresses::Unspecified | v2::Addresses::Unix(_) => None,
         });
     }
     if !header.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {

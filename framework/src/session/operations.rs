@@ -168,11 +168,14 @@ impl SessionCore {
                 _ => None,
             }
         };
-        let saved = match stored {
-            Some(copy) => self.update(copy).await,
-            None => self.begin().await,
+        let Some(copy) = stored else {
+            // If no session can begin any more, no later save helps.
+            return self.begin().await;
         };
-        if saved.is_err() {
+        let saved = self.update(copy).await;
+        if let Err(error) = &saved
+            && error.kind() != ErrorKind::SessionGone
+        {
             let mut state = self.state();
             state.is_unsaved = state.is_response_made();
         }

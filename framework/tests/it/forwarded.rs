@@ -193,6 +193,27 @@ async fn the_proxy_protocol_states_the_client_in_both_versions() {
 }
 
 #[tokio::test]
+async fn a_connection_of_the_proxy_itself_is_served_whatever_family_its_header_has() {
+    let address = proxied("127.0.0.1").await;
+    for (family, addresses) in [
+        (0x11, &[][..]),
+        (0x11, &[192, 0, 2, 7, 127, 0, 0, 1, 0x12, 0x67, 0, 80]),
+        (0x21, &[]),
+        (0x21, &[0; 12]),
+        (0x31, &[]),
+        (0x41, &[]),
+        (0xff, &[1, 2, 3]),
+    ] {
+        let response = page(address, &v2(0, family, addresses), "").await;
+        let body = response.split_once("\r\n\r\n").map(|(_, body)| body);
+        assert!(
+            body.is_some_and(|body| body.starts_with("127.0.0.1:")),
+            "{family:#x} {addresses:?}: {response}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_connection_of_a_proxy_without_a_valid_header_is_closed() {
     let address = proxied("127.0.0.1").await;
     let long = format!("PROXY TCP4 {} 127.0.0.1 4711 80\r\n", "1".repeat(200));
@@ -202,6 +223,8 @@ async fn a_connection_of_a_proxy_without_a_valid_header_is_closed() {
         b"PROXY TCP4 192.0.2.7 127.0.0.1 4711\r\n",
         long.as_bytes(),
         &v2(1, 0x11, &[192, 0, 2, 7]),
+        &v2(1, 0x41, &[]),
+        &v2(1, 0x13, &[0; 12]),
         &v2(9, 0x11, &[0; 12]),
         &v2(1, 0x11, &[0; 5000]),
     ] {

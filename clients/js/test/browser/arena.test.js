@@ -139,6 +139,18 @@ test("where WebSockets are blocked, the same consumer is reached by events and P
   await echo(page, "and back");
 });
 
+test("a page that was frozen opens its event stream again at once", async (t) => {
+  const { page } = await open(t, { prepare: BLOCKED });
+  assert.equal(await page.evaluate("socket.state.transport"), "sse");
+
+  await page.lifecycle("frozen");
+  await page.lifecycle("active");
+
+  // Well within the silence after which a stream counts as lost.
+  await page.until('states.some(({ name }) => name === "waiting") && isOpen()', 5000);
+  await echo(page, "after");
+});
+
 test("a stream that the server ends is asked to reconnect later, as a WebSocket is", async (t) => {
   const flags = ["--retry-after", "1"];
   const { server, page } = await open(t, { prepare: BLOCKED, flags });

@@ -170,6 +170,83 @@ test("comments keep the connection alive, and their absence ends it", async () =
   assert.equal(socket.state.name, "waiting");
 });
 
+const pageshow = (persisted) => Object.assign(new Event("pageshow"), { persisted });
+
+/** What a page gets after it was frozen, and without that: the target, and the event. */
+const FROZEN = [["document", () => new Event("resume")], ["window", () => pageshow(true)]];
+const AWAKE = [["window", () => pageshow(false)], ["window", () => new Event("online")],
+  ["window", () => new Event("offline")], ["document", () => new Event("visibilitychange")]];
+
+for (const [target, event] of FROZEN) {
+  test(`the stream of a page that was frozen (${event().type}) is opened again at once, from the last event`, async () => {
+    const socket = await open({ heartbeat: false });
+    const heard = [];
+    socket.topic("lot.7").on((event) => heard.push(event));
+    streams.write('data: {"topic":"lot.7","offset":3,"epoch":"e","event":"three"}\n\n');
+    await pass(10_000);
+
+    globalThis[target].dispatchEvent(event());
+    assert.equal(streams.isLeft, true);
+    assert.deepEqual([socket.state.name, socket.state.until], ["waiting", Date.now()]);
+    assert.equal(socket.topic("lot.7").isCurrent, false);
+    await pass(1);
+    assert.equal(FakeWebSocket.all.length, 2);
+    FakeWebSocket.last.drop();
+    await settle();
+
+    assert.equal(streams.requests.length, 2);
+    assert.equal(streams.requests.at(-1).url.searchParams.get("resume"), "lot.7:3:e");
+    streams.write('event: open\ndata: {"connection":"c2"}\n\n');
+    streams.write('data: {"topic":"lot.7","offset":4,"epoch":"e","event":"four"}\n\n');
+    await settle();
+    assert.deepEqual(socket.state, { name: "open", transport: "sse" });
+    assert.deepEqual(heard, ["three", "four"]);
+  });
+
+  test(`a page that was frozen (${event().type}) during the attempt makes another one`, async () => {
+    streams.status = undefined;
+    const socket = connect("/ws/lots/7");
+    await settle();
+    FakeWebSocket.last.drop();
+    await settle();
+    assert.equal(streams.requests.length, 1);
+
+    await pass(1000);
+    globalThis[target].dispatchEvent(event());
+    await pass(1);
+    assert.equal(streams.isLeft, true);
+    assert.equal(FakeWebSocket.all.length, 2);
+    socket.close();
+  });
+}
+
+test("a page that comes out of the back/forward cache opens one stream, though it gets two events", async () => {
+  await open();
+  await pass(10_000);
+  for (const [target, event] of FROZEN) globalThis[target].dispatchEvent(event());
+  await pass(1);
+  FakeWebSocket.last.drop();
+  await pass(5000);
+
+  assert.equal(FakeWebSocket.all.length, 2);
+  assert.equal(streams.requests.length, 2);
+});
+
+for (const [target, event] of AWAKE) {
+  test(`the stream of a page that was not frozen (${event().type}) is kept`, async () => {
+    const socket = await open();
+    await pass(10_000);
+    globalThis[target].dispatchEvent(event());
+    await pass(10_000);
+    streams.write(":\n\n");
+    await settle();
+    await pass(15_000);
+
+    assert.deepEqual(socket.state, { name: "open", transport: "sse" });
+    assert.equal(streams.requests.length, 1);
+  });
+}
+
 test("a status that forbids the connection ends it for good", async () => {
   for (const [status, code] of [[401, 4401], [403, 4403]]) {
     streams.status = status;

@@ -74,7 +74,8 @@ impl RedisConfig {
     ///
     /// All programs need the same servers in the same order, each once: one that is named twice is
     /// refused at the start. Use it if one server cannot carry the load; while one of them is down,
-    /// its groups and channels are. A worker takes the jobs of all of them, the oldest first. Each
+    /// its groups and channels are, and [with queues](Self::queue) also groups with a member in a
+    /// process whose queue is there. A worker takes the jobs of all of them, the oldest first. Each
     /// may be a primary that Sentinels know, but none a Cluster.
     ///
     /// ```
