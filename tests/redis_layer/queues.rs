@@ -478,6 +478,38 @@ async fn a_full_queue_of_a_process_that_has_ended_delays_its_senders_once() {
 }
 
 #[tokio::test]
+async fn a_host_that_does_not_respond_delays_no_member_whose_queue_is_on_another() {
+    let hosts = [Redis::new().await, Redis::new().await];
+    let connect = async || {
+        let config = RedisConfig::new(hosts[0].url()).host(hosts[1].url());
+        Channels::redis(config.queue()).await.unwrap()
+    };
+    // Processes with queues on both hosts; the group is on the second.
+    let (mut first, mut second) = (None, None);
+    while first.is_none() || second.is_none() {
+        let channels = connect().await;
+        let (mailbox, room) = member(&channels, "room-1").await;
+        let (queue, _) = mailbox.name().as_str().split_once('!').expect("a process");
+        let hash = crc32fast::hash(format!("{queue}!").as_bytes()) & 0xfff;
+        let place = if hash < 0x800 {
+            &mut first
+        } else {
+            &mut second
+        };
+        *place = Some((channels, mailbox, room));
+    }
+    let (_channels, mut live, room) = second.expect("one was found");
+
+    hosts[0].freeze();
+    let sending = tokio::spawn(async move { room.send(&said("now")).await });
+
+    assert_eq!(next_text(&mut live).await, "now");
+    assert!(!sending.is_finished(), "the other host does not respond");
+    hosts[0].thaw();
+    sending.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_job_that_has_waited_longer_than_its_expiry_is_not_taken() {
     let redis = Redis::new().await;
     let config = RedisConfig::new(redis.url()).expiry(Duration::from_secs(5));

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName},
 };
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
 
 /// Sends an event to the members of a group.
@@ -31,25 +32,22 @@ pub(super) async fn group_send(
     for member in members {
         by_host[names.host_of(&member)].push(member);
     }
-    let (mut is_sent, mut failed) = (false, None);
-    for (to, members) in hosts.iter().zip(by_host) {
-        if members.is_empty() {
-            continue;
-        }
+    let sends = hosts
+        .iter()
+        .zip(by_host)
+        .filter(|(_, members)| !members.is_empty());
+    // At once: a host that does not respond delays the members on others by nothing.
+    let outcomes = join_all(sends.map(|(to, members)| {
         let groups = GroupHost {
             names: &host.names,
             link: &host.publisher.link,
         };
-        match to
-            .queues
+        to.queues
             .send_to(group, members, groups, envelope, deadline)
-            .await
-        {
-            Ok(()) => is_sent = true,
-            Err(error) => failed = Some(error),
-        }
-    }
-    match failed {
+    }))
+    .await;
+    let is_sent = outcomes.iter().any(Result::is_ok);
+    match outcomes.into_iter().find_map(Result::err) {
         None => Ok(()),
         Some(error) if is_sent => {
             let message =
