@@ -3,8 +3,8 @@
 use super::{
     Envelope, Mailbox, Missed,
     backpressure::FullMailboxes,
+    lost_part::{Everything, LostPart},
     mailbox::{DeliveryOutcome, MAILBOX_CAPACITY, Slot},
-    part::{Everything, Part},
     topics::{ReadFrom, Recovery, Windows},
 };
 use crate::{
@@ -104,7 +104,7 @@ impl Member {
     }
 
     /// Returns whether it is a member of a group of the part.
-    fn is_in(&self, part: &impl Part) -> bool {
+    fn is_in(&self, part: &impl LostPart) -> bool {
         let joined = self.groups().map_or(&[][..], |groups| &groups.joined);
         joined.iter().any(|group| part.has_group(group))
     }
@@ -322,7 +322,7 @@ impl LocalChannels {
     /// Notifies like [`interrupted`](Self::interrupted), but only the first `opened` mailboxes:
     /// later ones cannot have missed anything. Nor can one that is in no group of the part, and is
     /// not of it itself.
-    pub(super) fn interrupted_before(&self, opened: u64, gap: Duration, part: &impl Part) {
+    pub(super) fn interrupted_before(&self, opened: u64, gap: Duration, part: &impl LostPart) {
         self.0.windows.remove_all(part);
         for shard in &self.0.channels {
             let slots: Vec<_> = {
@@ -342,7 +342,7 @@ impl LocalChannels {
     /// Has the topics of the part read again after the connection to their store was lost, which
     /// has what was missed, or another epoch.
     #[cfg(feature = "redis")]
-    pub(super) fn reread_topics(&self, part: &impl Part) {
+    pub(super) fn reread_topics(&self, part: &impl LostPart) {
         self.0.windows.remove_all(part);
         for shard in &self.0.channels {
             let shard = shard.lock().expect(UNPOISONED);

@@ -58,7 +58,7 @@
 //! | `topics/` | the history of topics, and its merge with live events |
 //! | `catch_up.rs` | what a consumer has missed, by one query for all that ask |
 //! | `local_topics.rs` | topics inside this process |
-//! | `part.rs` | the groups and channels that an interruption concerns |
+//! | `lost_part.rs` | the groups and channels that an interruption concerns |
 //! | `local.rs` | delivery inside this process, shared by every backend |
 //! | `backpressure.rs` | back-pressure: when a backend pauses reading because mailboxes are full |
 //! | `memory.rs` | the in-memory layer |
@@ -76,11 +76,12 @@ mod listen;
 mod local;
 mod local_presence;
 mod local_topics;
+mod lost_part;
 mod mailbox;
 mod memory;
 mod messagepack;
 mod missed;
-mod part;
+
 mod position;
 mod positioned;
 mod presence;

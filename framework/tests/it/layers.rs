@@ -52,7 +52,7 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
     (
         "channels",
         &[
-            &["messagepack", "missed", "part", "position"],
+            &["lost_part", "messagepack", "missed", "position"],
             &["except", "positioned"],
             &["envelope"],
             &["queues", "shared", "topics", "undecodable"],

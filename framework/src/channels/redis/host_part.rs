@@ -2,7 +2,7 @@
 
 use super::{config::Wire, names::HostNames};
 use crate::{
-    channels::part::Part,
+    channels::lost_part::LostPart,
     name::{ChannelName, GroupName},
 };
 
@@ -27,7 +27,7 @@ impl HostPart {
     }
 }
 
-impl Part for HostPart {
+impl LostPart for HostPart {
     fn has_group(&self, group: &GroupName) -> bool {
         self.is_everything || self.names.host_of_group(group) == self.number
     }

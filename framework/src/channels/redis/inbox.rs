@@ -19,7 +19,7 @@ use super::{
     subscriptions::{Subscriptions, is_over},
 };
 use crate::{
-    channels::{Envelope, LocalChannels, part::Everything},
+    channels::{Envelope, LocalChannels, lost_part::Everything},
     log_limit::log_limited,
     redis_link::{self, CommandFault, Link, LinkState, Up, are_two_runs, error_text},
 };

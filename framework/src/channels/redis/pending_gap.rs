@@ -2,7 +2,7 @@
 
 use super::restart::{self, WireCommands};
 use crate::{
-    channels::{LocalChannels, part::Part},
+    channels::{LocalChannels, lost_part::LostPart},
     log_limit::log_limited,
     redis_link::Up,
 };
@@ -26,7 +26,7 @@ pub(super) struct Notice {
 
 impl Notice {
     /// Notifies all consumers of a gap that it concerns now.
-    pub(super) fn notify(self, local: &LocalChannels, part: &impl Part) {
+    pub(super) fn notify(self, local: &LocalChannels, part: &impl LostPart) {
         let gap: Duration = self.since.elapsed();
         // A connection that breaks repeatedly is a gap each time.
         log_limited!(

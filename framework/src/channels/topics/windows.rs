@@ -5,7 +5,7 @@ use super::{
     window::{Recovery, TopicWindow, Unknown},
 };
 use crate::{
-    channels::{Envelope, Position, part::Part},
+    channels::{Envelope, Position, lost_part::LostPart},
     name::GroupName,
 };
 use std::{
@@ -195,7 +195,7 @@ impl Windows {
     }
 
     /// Drops the windows of a part, because events may be missing.
-    pub(in crate::channels) fn remove_all(&self, part: &impl Part) {
+    pub(in crate::channels) fn remove_all(&self, part: &impl LostPart) {
         for shard in &self.shards {
             let mut shard = shard.lock().expect(UNPOISONED);
             shard
@@ -236,7 +236,7 @@ const UNPOISONED: &str = "no code panics while it holds this lock";
 mod tests {
     use super::*;
     use crate::channels::{
-        part::Everything,
+        lost_part::Everything,
         topics::{HistoryLimits, TopicHistory},
     };
     use std::time::Duration;

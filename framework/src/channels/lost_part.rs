@@ -3,7 +3,7 @@
 use crate::name::{ChannelName, GroupName};
 
 /// The groups and channels whose events may be missing after an interruption.
-pub(super) trait Part {
+pub(super) trait LostPart {
     /// Returns whether events of a group may be missing.
     fn has_group(&self, group: &GroupName) -> bool;
 
@@ -14,7 +14,7 @@ pub(super) trait Part {
 /// All groups and channels.
 pub(super) struct Everything;
 
-impl Part for Everything {
+impl LostPart for Everything {
     fn has_group(&self, _: &GroupName) -> bool {
         true
     }
