@@ -5,8 +5,8 @@ use super::{
     said::{Said, connect, member, next_is_a_notice, next_text, queue, said},
 };
 use seaway::{
-    ChannelName, Channels, ErrorKind,
-    channels::{Envelope, redis::RedisConfig},
+    ChannelName, Channels, ErrorKind, Group,
+    channels::{Envelope, Mailbox, redis::RedisConfig},
 };
 use seaway_tests::support::{
     Redis, Server,
@@ -163,7 +163,6 @@ async fn a_join_right_after_the_data_was_deleted_does_not_hide_that() {
     drop(newcomer);
 }
 
-/// The key may be evicted, or deleted by hand; the sign of life is still there.
 #[tokio::test]
 async fn a_process_that_redis_forgot_while_it_reconnected_notifies_its_consumers() {
     let redis = Redis::new().await;
@@ -184,8 +183,7 @@ async fn a_process_that_redis_forgot_while_it_reconnected_notifies_its_consumers
     }
 
     next_is_a_notice(&mut mailbox).await;
-    room.send(&said("back")).await.unwrap();
-    assert_eq!(next_text(&mut mailbox).await, "back");
+    receives_again(&room, &mut mailbox).await;
 }
 
 #[tokio::test]
@@ -246,16 +244,22 @@ async fn a_process_waits_for_the_data_that_redis_loads() {
     redis.stop();
     redis.start().await;
 
+    receives_again(&room, &mut mailbox).await;
+    let refused = log.lines("cannot subscribe; retrying");
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+/// Sends events until one is received: a notice may precede it.
+async fn receives_again(room: &Group<Said>, mailbox: &mut Mailbox) {
     until("an event", DEADLINE, async || {
         room.send(&said("back")).await.ok()?;
         let received = timeout(DEADLINE, mailbox.receive()).await.unwrap();
         received.is_ok().then_some(())
     })
     .await;
-    let refused = log.lines("cannot subscribe; retrying");
-    assert!(refused.is_empty(), "{refused:?}");
 }
 
+/// The key may be evicted, or deleted by hand; the sign of life is still there.
 #[tokio::test]
 async fn a_process_whose_group_redis_has_deleted_joins_again_and_notifies_its_consumers() {
     let redis = Redis::new().await;
@@ -507,6 +511,40 @@ async fn a_host_that_does_not_respond_delays_no_member_whose_queue_is_on_another
     assert!(!sending.is_finished(), "the other host does not respond");
     hosts[0].thaw();
     sending.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_send_is_unconfirmed_if_one_host_is_down_and_another_does_not_reply() {
+    let mut hosts = [Redis::new().await, Redis::new().await, Redis::new().await];
+    let urls = hosts.each_ref().map(Redis::url);
+    let connect = async || {
+        let config = RedisConfig::new(&urls[0]).host(&urls[1]).host(&urls[2]);
+        let config = config.send_timeout(Duration::from_millis(500));
+        Channels::redis(config.queue()).await.unwrap()
+    };
+    // The group is on the second; the queues are on the first and on the third.
+    let mut members = [None, None, None];
+    while members[0].is_none() || members[2].is_none() {
+        let channels = connect().await;
+        let (mailbox, room) = member(&channels, "room-1").await;
+        let host = host_of_queue(&mailbox, 3);
+        members[host] = Some((channels, mailbox, room));
+    }
+    members[1] = None;
+    let (_, _, room) = members[0].as_ref().expect("one was found");
+
+    hosts[0].stop();
+    hosts[2].freeze();
+    let error = room.send(&said("now")).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Unconfirmed, "{error:#}");
+}
+
+/// Returns the number of the host on which a process has its queue.
+fn host_of_queue(mailbox: &Mailbox, hosts: usize) -> usize {
+    let (process, _) = mailbox.name().as_str().split_once('!').expect("a process");
+    let hash = crc32fast::hash(format!("{process}!").as_bytes()) as usize & 0xfff;
+    hash * hosts / 0x1000
 }
 
 #[tokio::test]

@@ -109,6 +109,14 @@ impl Member {
         joined.iter().any(|group| part.has_group(group))
     }
 
+    fn leave(&mut self, group: &GroupName) {
+        if let Some(groups) = self.groups_mut()
+            && let Some(place) = groups.joined.iter().position(|one| one == group)
+        {
+            groups.joined.swap_remove(place);
+        }
+    }
+
     fn groups_mut(&mut self) -> Option<&mut GroupsOfMember> {
         self.groups.as_deref_mut()
     }
@@ -320,16 +328,18 @@ impl LocalChannels {
     }
 
     /// Notifies like [`interrupted`](Self::interrupted), but only the first `opened` mailboxes:
-    /// later ones cannot have missed anything. Nor can one that is in no group of the part, and is
-    /// not of it itself.
+    /// later ones had joined no group, and can have missed events for themselves at most. One that
+    /// is in no group of the part, and whose own channel is not in it, has missed nothing.
     pub(super) fn interrupted_before(&self, opened: u64, gap: Duration, part: &impl LostPart) {
         self.0.windows.remove_all(part);
         for shard in &self.0.channels {
             let slots: Vec<_> = {
                 let shard = shard.lock().expect(UNPOISONED);
                 let members = shard.values().filter(|member| {
-                    member.slot.number() < opened
-                        && (part.has_channel(member.slot.name()) || member.is_in(part))
+                    let is_early = member.slot.number() < opened;
+                    let has_channel = || part.has_channel(member.slot.name());
+                    (is_early && member.is_in(part))
+                        || ((is_early || part.misses_from_start()) && has_channel())
                 });
                 members.map(|member| member.slot.clone()).collect()
             };
@@ -446,14 +456,18 @@ impl LocalChannels {
 
     /// Removes a channel from a group, if it is a member.
     pub fn leave(&self, group: &GroupName, channel: &ChannelName) {
-        let slot = self.0.channels(channel).get_mut(channel).map(|member| {
-            if let Some(groups) = member.groups_mut() {
-                let place = groups.joined.iter().position(|one| one == group);
-                place.map(|place| groups.joined.swap_remove(place));
-            }
-            member.slot.clone()
-        });
-        self.0.leave(group, channel);
+        // Both at once, so that a join meanwhile finds the channel in both or in neither.
+        let (slot, is_emptied) = {
+            let mut channels = self.0.channels(channel);
+            let slot = channels.get_mut(channel).map(|member| {
+                member.leave(group);
+                member.slot.clone()
+            });
+            (slot, self.0.remove(group, channel))
+        };
+        if is_emptied {
+            (self.0.emptied)(group);
+        }
         // Last: what is delivered until then is of a group that was left.
         if let Some(slot) = slot {
             slot.leave(group);
@@ -549,7 +563,9 @@ impl Registry {
             return;
         };
         for group in &groups.joined {
-            self.leave(group, channel);
+            if self.remove(group, channel) {
+                (self.emptied)(group);
+            }
         }
         if let Some(departed) = self.departed.get() {
             groups
@@ -559,22 +575,22 @@ impl Registry {
         }
     }
 
-    fn leave(&self, group: &GroupName, channel: &ChannelName) {
+    /// Removes a channel from the members of a group; returns whether it was the last one.
+    fn remove(&self, group: &GroupName, channel: &ChannelName) -> bool {
         let mut groups = self.write_groups(group);
         let Some(members) = groups.get_mut(group) else {
-            return;
+            return false;
         };
         if members.remove(channel).is_some() {
             self.memberships.left();
             self.count(group);
         }
         if !members.is_empty() {
-            return;
+            return false;
         }
         groups.remove(group);
         self.windows.remove(group);
-        drop(groups);
-        (self.emptied)(group);
+        true
     }
 
     fn count(&self, group: &GroupName) {
@@ -603,65 +619,4 @@ impl fmt::Debug for LocalChannels {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn group(name: &str) -> GroupName {
-        GroupName::new(name).unwrap()
-    }
-
-    #[test]
-    fn a_dropped_mailbox_leaves_its_groups_and_empty_groups_are_reported() {
-        let emptied = Arc::new(Mutex::new(Vec::new()));
-        let log = emptied.clone();
-        let local = LocalChannels::new(8, move |group| {
-            log.lock().unwrap().push(group.to_string());
-        });
-        let (one, two) = (local.open("a").unwrap(), local.open("a").unwrap());
-        assert_eq!(
-            local.join(&group("x"), one.name()).unwrap(),
-            Membership::First
-        );
-        assert_eq!(
-            local.join(&group("x"), two.name()).unwrap(),
-            Membership::Further
-        );
-        local.join(&group("y"), two.name()).unwrap();
-
-        drop(one);
-        assert_eq!(local.members(&group("x")), 1);
-        assert!(emptied.lock().unwrap().is_empty());
-        drop(two);
-
-        assert_eq!(local.members(&group("x")), 0);
-        assert_eq!(local.groups(), []);
-        let mut log = emptied.lock().unwrap().clone();
-        log.sort();
-        assert_eq!(log, ["x", "y"]);
-    }
-
-    #[test]
-    fn a_full_mailbox_never_stops_the_sender() {
-        let local = LocalChannels::new(2, |_| {});
-        let (slow, name) = (local.open("slow").unwrap(), group("room"));
-        local.join(&name, slow.name()).unwrap();
-
-        for _ in 0..5 {
-            local.deliver_group(&name, &Envelope::from_bytes("x"));
-        }
-
-        assert_eq!(local.dropped(), 3);
-        assert_eq!(slow.dropped(), 3);
-    }
-
-    #[test]
-    fn a_channel_of_another_process_cannot_join() {
-        let local = LocalChannels::default();
-        let elsewhere = ChannelName::new("other!1").unwrap();
-
-        let error = local.join(&group("room"), &elsewhere).unwrap_err();
-
-        assert_eq!(error.kind(), ErrorKind::Layer);
-        assert_eq!(local.members(&group("room")), 0);
-    }
-}
+mod tests;

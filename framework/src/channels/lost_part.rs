@@ -9,6 +9,10 @@ pub(super) trait LostPart {
 
     /// Returns whether events for a channel may be missing.
     fn has_channel(&self, channel: &ChannelName) -> bool;
+
+    /// Returns whether events may also be missing for a channel that was opened during the
+    /// interruption.
+    fn misses_from_start(&self) -> bool;
 }
 
 /// All groups and channels.
@@ -21,5 +25,9 @@ impl LostPart for Everything {
 
     fn has_channel(&self, _: &ChannelName) -> bool {
         true
+    }
+
+    fn misses_from_start(&self) -> bool {
+        false
     }
 }

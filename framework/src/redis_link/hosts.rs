@@ -49,6 +49,11 @@ impl Hosts {
         }
     }
 
+    /// Returns whether there is more than one.
+    pub(crate) fn are_several(self) -> bool {
+        self.count > 1
+    }
+
     /// Returns the shards of a Cluster.
     pub(super) fn cluster() -> Self {
         Self {

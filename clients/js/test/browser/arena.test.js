@@ -147,7 +147,7 @@ test("a page that was frozen opens its event stream again at once", async (t) =>
   await page.lifecycle("active");
 
   // Well within the silence after which a stream counts as lost.
-  await page.until('states.some(({ name }) => name === "waiting") && isOpen()', 5000);
+  await page.until('states.some(({ name }) => name === "waiting") && isOpen()', 15000);
   await echo(page, "after");
 });
 

@@ -56,7 +56,7 @@ pub(super) struct Receiving {
 impl ReceiverParts<'_> {
     /// Returns the groups and channels that lose events with this host.
     pub(super) fn part(&self) -> HostPart {
-        HostPart::new(&self.shared.names, self.shared.wire, self.number)
+        HostPart::new(&self.shared.names, self.number)
     }
 
     /// Opens the link on which this process receives.

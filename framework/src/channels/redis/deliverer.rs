@@ -51,7 +51,8 @@ impl Deliverer {
 
     /// Records the gap before a new connection.
     ///
-    /// If it is certain, the consumers that it concerns are notified when Redis confirms the subscription to this
+    /// If it is certain, the consumers that it concerns are notified when Redis confirms the
+    /// subscription to this
     /// process' own channels, and the members of each group again when it confirms that group's. So
     /// a notice precedes all later events of its channel, and a consumer that reads its state when
     /// it receives the last notice misses nothing. If it is suspected, an event that arrives before
@@ -250,7 +251,7 @@ mod tests {
         };
         let received = Arc::new(ReceivedLog::default());
         let names = HostNames::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();
-        let part = HostPart::new(&names, Wire::PubSub, 0);
+        let part = HostPart::new(&names, 0);
         Fixture {
             deliverer: Deliverer::new(local, &names, part, received, Arc::default()),
             member,

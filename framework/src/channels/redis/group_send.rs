@@ -36,7 +36,7 @@ pub(super) async fn group_send(
         .iter()
         .zip(by_host)
         .filter(|(_, members)| !members.is_empty());
-    // At once: a host that does not respond delays the members on others by nothing.
+    // At once: a host that does not respond does not delay the members on others.
     let outcomes = join_all(sends.map(|(to, members)| {
         let groups = GroupHost {
             names: &host.names,
@@ -46,12 +46,17 @@ pub(super) async fn group_send(
             .send_to(group, members, groups, envelope, deadline)
     }))
     .await;
-    let is_sent = outcomes.iter().any(Result::is_ok);
+    let is_only = outcomes.len() == 1;
+    let is_unsent = |outcome: &Result<()>| {
+        let error = outcome.as_ref().err();
+        error.is_some_and(|error| error.kind() == ErrorKind::Layer)
+    };
+    let may_be_sent = !outcomes.iter().all(is_unsent);
     match outcomes.into_iter().find_map(Result::err) {
         None => Ok(()),
-        Some(error) if is_sent => {
+        Some(error) if may_be_sent && !is_only => {
             let message =
-                "an event has reached the members on some hosts, and perhaps not those on others";
+                "an event may have reached the members on some hosts, and not those on others";
             Err(Error::new(ErrorKind::Unconfirmed, message).with_source(error))
         }
         Some(error) => Err(error),

@@ -1,6 +1,6 @@
 //! The groups and channels of this process whose events arrive through one Redis.
 
-use super::{config::Wire, names::HostNames};
+use super::names::HostNames;
 use crate::{
     channels::lost_part::LostPart,
     name::{ChannelName, GroupName},
@@ -18,9 +18,10 @@ pub(super) struct HostPart {
 }
 
 impl HostPart {
-    pub(super) fn new(names: &HostNames, wire: Wire, number: usize) -> Self {
+    /// `names` are those of all hosts: those on one would find other hosts.
+    pub(super) fn new(names: &HostNames, number: usize) -> Self {
         Self {
-            is_everything: wire == Wire::Queue && names.reads_queue_on(number),
+            is_everything: names.receives_all_on(number),
             names: names.clone(),
             number,
         }
@@ -34,5 +35,11 @@ impl LostPart for HostPart {
 
     fn has_channel(&self, channel: &ChannelName) -> bool {
         self.is_everything || self.names.host_of(channel) == self.number
+    }
+
+    /// A process without subscriptions on its only host sends nothing, so nobody knows a new
+    /// channel of it; through another host, it may have sent its name.
+    fn misses_from_start(&self) -> bool {
+        !self.is_everything && self.names.are_on_several_hosts()
     }
 }

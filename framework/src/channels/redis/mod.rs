@@ -66,7 +66,8 @@
 //!    event, nor one of equal content, then Redis has not delivered it. The event is sent again, to
 //!    the next run of Redis.
 //! 3. **A process whose subscriptions were interrupted notifies its consumers**
-//!    ([`Missed::Interrupted`](super::Missed)), unless nothing can have been published meanwhile.
+//!    ([`Missed::Interrupted`](super::Missed)), unless nothing can have been published meanwhile;
+//!    with several servers those that are in a group on that server, or whose own channel is there.
 //!    That is so if four conditions hold. Redis ended with the connection: right afterwards nothing
 //!    listened at its address, or another run responded (so the address must lead to one server,
 //!    not to a load balancer). The Redis that came back is another run (`run_id`). That run had
@@ -137,6 +138,7 @@
 //! # Files
 //! | file | contents |
 //! | --- | --- |
+//! | `host_part.rs` | the groups and channels whose events arrive through one Redis |
 //! | `layer.rs`, `host.rs`, `connecting.rs` | the layer: what both formats have in common; one Redis of it, and what that is made from |
 //! | `config.rs` | its configuration |
 //! | `names.rs` | names and keys on the wire, and the hosts that they belong to |

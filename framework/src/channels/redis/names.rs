@@ -96,6 +96,16 @@ impl HostNames {
         !self.hosts.is_cluster() || own_queue() == host
     }
 
+    /// Returns whether all events arrive through a queue of this process on a host.
+    pub(super) fn receives_all_on(&self, host: usize) -> bool {
+        self.wire == Wire::Queue && self.reads_queue_on(host)
+    }
+
+    /// Returns whether events arrive through more than one host.
+    pub(super) fn are_on_several_hosts(&self) -> bool {
+        self.hosts.are_several()
+    }
+
     /// Returns the number of the host that has the queue of a named channel; `None` if all have
     /// one.
     pub(super) fn host_of_jobs(&self, channel: &ChannelName) -> Option<usize> {

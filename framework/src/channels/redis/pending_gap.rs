@@ -18,14 +18,14 @@ const SENT_MEANWHILE: &str = "other processes have sent events meanwhile";
 pub(super) struct Notice {
     /// When bytes last arrived on the previous connection.
     pub(super) since: Instant,
-    /// The number of mailboxes opened before it was lost: later ones cannot have missed anything.
+    /// The number of mailboxes opened before it was lost: later ones had joined no group.
     pub(super) opened: u64,
     /// Why events may be missing, for the log.
     pub(super) reason: &'static str,
 }
 
 impl Notice {
-    /// Notifies all consumers of a gap that it concerns now.
+    /// Notifies the consumers of a part of this gap.
     pub(super) fn notify(self, local: &LocalChannels, part: &impl LostPart) {
         let gap: Duration = self.since.elapsed();
         // A connection that breaks repeatedly is a gap each time.
@@ -72,7 +72,7 @@ pub(super) struct PendingGap {
 
 impl PendingGap {
     /// Records that a connection was lost after `opened` mailboxes had been opened: later ones have
-    /// no confirmed membership, so they cannot have missed anything.
+    /// no confirmed membership.
     pub(super) fn lost(&mut self, opened: u64) {
         if mem::replace(&mut self.is_loss_recorded, true) {
             return;
