@@ -7,7 +7,6 @@ mod chat_live;
 mod chat_neighbours;
 mod chat_page;
 mod chat_rooms;
-mod cluster_gaps;
 mod concurrent_publish;
 mod disconnect_user;
 mod django;

@@ -1,7 +1,6 @@
 //! Tests of connections that break, and of a Redis that does not respond.
 
 use super::said::{Said, connect, member, next_is_a_notice, next_text, queue, said};
-use futures_util::FutureExt;
 use seaway::{
     Channels, ErrorKind, Group,
     channels::{Mailbox, redis::RedisConfig},
@@ -11,7 +10,7 @@ use seaway_tests::support::{
     proxy::{Side, Wire},
     wait::{DEADLINE, until},
 };
-use std::{mem, time::Duration};
+use std::time::Duration;
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -290,73 +289,6 @@ async fn receives_again(room: &Group<Said>, mailbox: &mut Mailbox) {
     .await;
     next_is_a_notice(mailbox).await;
     assert_eq!(next_text(mailbox).await, "again");
-}
-
-#[tokio::test]
-async fn a_gap_on_one_of_two_hosts_concerns_its_channels_and_groups_only() {
-    let hosts = [Redis::new().await, Redis::new().await];
-    let config = RedisConfig::new(hosts[0].url()).host(hosts[1].url());
-    let channels = Channels::redis(config).await.unwrap();
-    let mut all = Vec::new();
-    for _ in 0..32 {
-        all.push(channels.open().await.unwrap());
-    }
-
-    let (on_first, mut on_second) = notified_by(&hosts[0], all).await;
-
-    assert!(!on_first.is_empty() && on_second.len() >= 2);
-    let in_second = on_second.split_off(1);
-    let [first, second] = [room_on(&hosts[0], &channels), room_on(&hosts[1], &channels)];
-    let (first, second) = (first.await, second.await);
-    first.add(on_second[0].name()).await.unwrap();
-    for mailbox in &in_second {
-        second.add(mailbox.name()).await.unwrap();
-    }
-    let joined_first = on_second[0].name().clone();
-    on_second.extend(in_second);
-    let (concerned, others) = notified_by(&hosts[0], on_second).await;
-
-    assert_eq!(concerned.len(), 1);
-    assert_eq!(*concerned[0].name(), joined_first);
-    second.send(&said("on")).await.unwrap();
-    for mut mailbox in others {
-        assert_eq!(next_text(&mut mailbox).await, "on");
-    }
-}
-
-/// Disconnects the subscriptions of a host; returns the mailboxes that are notified, and the others.
-async fn notified_by(host: &Redis, mailboxes: Vec<Mailbox>) -> (Vec<Mailbox>, Vec<Mailbox>) {
-    host.does(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
-    let (mut notified, mut others) = (Vec::new(), mailboxes);
-    until("a notice", DEADLINE, async || {
-        for mut mailbox in mem::take(&mut others) {
-            match mailbox.receive().now_or_never() {
-                Some(notice) => {
-                    assert!(notice.is_err(), "nothing was sent");
-                    notified.push(mailbox);
-                }
-                None => others.push(mailbox),
-            }
-        }
-        (!notified.is_empty()).then_some(())
-    })
-    .await;
-    (notified, others)
-}
-
-/// Returns a group that belongs to this host.
-async fn room_on(host: &Redis, channels: &Channels) -> Group<Said> {
-    let mailbox = channels.open().await.unwrap();
-    for number in 0..100 {
-        let room = channels.group::<Said>(&format!("room-{number}")).unwrap();
-        room.add(mailbox.name()).await.unwrap();
-        let channel = format!("asgi__group__{}", room.name());
-        let subscribed = host.does(&["PUBSUB", "NUMSUB", &channel]).await;
-        if subscribed.ends_with("\r\n:1\r\n") {
-            return room;
-        }
-    }
-    panic!("no group of 100 is on this host");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,12 @@
 //! Tests of the Redis layer.
 
+mod cluster_gaps;
 mod conformance;
 mod connections;
 mod log;
 mod member_counts;
 mod queues;
 mod said;
+mod several_hosts;
 mod sizes;
 mod subscriptions;

@@ -81,7 +81,6 @@ mod mailbox;
 mod memory;
 mod messagepack;
 mod missed;
-
 mod position;
 mod positioned;
 mod presence;

@@ -1,7 +1,8 @@
 //! Tests of gaps on a primary of a Cluster that holds the groups of a process, but not its queue.
 
+use super::said::{Said, said};
 use seaway::{
-    Channels, Event, Group,
+    Channels, Group,
     channels::{Mailbox, redis::RedisConfig},
 };
 use seaway_tests::support::{
@@ -9,17 +10,6 @@ use seaway_tests::support::{
     wait::{DEADLINE, until},
 };
 use tokio::time::timeout;
-
-#[derive(Debug, Event)]
-enum Said {
-    Text { text: String },
-}
-
-fn said(text: &str) -> Said {
-    Said::Text {
-        text: text.to_owned(),
-    }
-}
 
 /// A process that has a member of a group in a Cluster, with queues.
 struct Process {
