@@ -3,7 +3,7 @@
 use super::deflate::{InflateError, MAX_RATIO, inflate};
 use crate::message::{Close, Message, Text};
 use bytes::Bytes;
-use std::io::Cursor;
+use std::{cell::Cell, io::Cursor, mem};
 use tungstenite::protocol::frame::{
     FrameHeader,
     coding::{Control as ControlCode, Data, OpCode},
@@ -37,12 +37,21 @@ const MAX_CONTROL: u64 = 125;
 /// The longest header of a frame.
 const MAX_HEADER: usize = 14;
 
+/// How much memory a thread keeps for the next reader that needs some, in bytes.
+const SPARE: usize = 4 * 1024;
+
+thread_local! {
+    /// The buffer of the last reader of this thread that became idle: most reads are parsed to the
+    /// end at once, so the next reader needs no allocation.
+    static SPARE_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// The frame and the message that are being received, and the bytes that were not parsed yet.
 ///
 /// A payload is unmasked and checked as it arrives: text that is not UTF-8 is rejected before its
 /// frame is complete. Nothing is allocated for a length that a header merely announces; an idle
 /// reader owns no memory. It never holds more than `max_message_size`, a control frame and the
-/// bytes fed last.
+/// bytes fed last, with room for `SPARE` bytes at least.
 pub(super) struct Reader {
     buffer: Vec<u8>,
     position: usize,
@@ -91,12 +100,15 @@ impl Reader {
 
     /// Appends received bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
+        if self.buffer.capacity() == 0 && bytes.len() <= SPARE {
+            self.buffer = SPARE_BUFFER.take();
+        }
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Returns how many frames were read since the last call.
     pub(super) fn take_frames(&mut self) -> u32 {
-        std::mem::take(&mut self.frames)
+        mem::take(&mut self.frames)
     }
 
     /// Reads one frame, or returns `None` until more bytes are fed.
@@ -226,10 +238,14 @@ impl Reader {
         }
     }
 
-    /// Discards the bytes that were read; an empty buffer is deallocated.
+    /// Discards the bytes that were read; the reader keeps no empty buffer.
     fn compact(&mut self) {
         if self.position == self.buffer.len() {
-            self.buffer = Vec::new();
+            let mut buffer = mem::take(&mut self.buffer);
+            if (1..=SPARE).contains(&buffer.capacity()) {
+                buffer.clear();
+                SPARE_BUFFER.set(buffer);
+            }
         } else {
             self.buffer.drain(..self.position);
             // Less than a header is left: it needs no room for a whole read.

@@ -3,8 +3,10 @@
 use crate::message::{Close, Message};
 use bytes::Bytes;
 use std::{
+    cell::Cell,
     collections::VecDeque,
     hash::{DefaultHasher, Hash, Hasher},
+    mem,
     time::Duration,
 };
 
@@ -88,10 +90,25 @@ pub(super) enum Offer {
     Close,
 }
 
-/// The queued messages, in order, and the close that follows them.
+/// The queued messages, in order.
+type Messages = VecDeque<(Importance, Outbound)>;
+
+thread_local! {
+    /// The memory of the last queue of this thread that became empty, for the next one that grows.
+    static SPARE: Cell<Messages> = const { Cell::new(Messages::new()) };
+}
+
+/// How many messages a queue without any has memory for, at most: most connections never have a
+/// second one at once.
+const IDLE: usize = 1;
+
+/// How many messages the memory is for that a thread keeps.
+const SPARE_MESSAGES: usize = 64;
+
+/// The queued messages, and the close that follows them.
 #[derive(Default)]
 pub(crate) struct SendQueue {
-    messages: VecDeque<(Importance, Outbound)>,
+    messages: Messages,
     bytes: usize,
     close: Option<Box<Close>>,
     /// Number of messages that were dropped or replaced.
@@ -123,10 +140,9 @@ impl SendQueue {
         importance: Importance,
         bounds: Bounds,
     ) -> Offer {
-        let message = match self.replace(message, importance, bounds) {
-            Ok(sent) => return Offer::Done(sent),
-            Err(message) => message,
-        };
+        if let Some(older) = self.replaceable(importance, bounds) {
+            return Offer::Done(self.replace(older, message));
+        }
         let was_full = self.is_full(bounds);
         if was_full {
             self.drop_while_full(bounds, |importance| importance == Importance::Volatile);
@@ -146,46 +162,34 @@ impl SendQueue {
                 }
             }
         }
-        let message = match was_full {
-            // The older message of its key may still be there, now that there is room.
-            true => match self.replace(message, importance, bounds) {
-                Ok(sent) => return Offer::Done(sent),
-                Err(message) => message,
-            },
-            false => message,
-        };
-        self.bytes += message.cost();
-        if self.messages.capacity() == 0 {
-            // Most connections never have a second one, and it would allocate four.
-            self.messages.reserve_exact(1);
+        // The older message of its key may still be there, now that there is room.
+        if was_full && let Some(older) = self.replaceable(importance, bounds) {
+            return Offer::Done(self.replace(older, message));
         }
+        self.bytes += message.cost();
+        self.grow();
         self.messages.push_back((importance, message));
         Offer::Done(Sent::Queued)
     }
 
-    /// Puts a message in the place of the older one of its key; returns the message if there is
-    /// none, or if the queue is full without it: the bound in bytes holds for replacements too.
-    fn replace(
-        &mut self,
-        message: Outbound,
-        importance: Importance,
-        bounds: Bounds,
-    ) -> Result<Sent, Outbound> {
+    /// Returns the place of the older message of a key; `None` if there is none, or if the queue is
+    /// full without it: the bound in bytes holds for replacements too.
+    fn replaceable(&self, importance: Importance, bounds: Bounds) -> Option<usize> {
         let Importance::Latest(_) = importance else {
-            return Err(message);
+            return None;
         };
-        let mut messages = self.messages.iter_mut();
-        let Some((_, older)) = messages.find(|(one, _)| *one == importance) else {
-            return Err(message);
-        };
-        let others = self.bytes - older.cost();
-        if others >= bounds.bytes {
-            return Err(message);
-        }
-        self.bytes = others + message.cost();
+        let mut messages = self.messages.iter();
+        let index = messages.position(|(one, _)| *one == importance)?;
+        let others = self.bytes - self.messages[index].1.cost();
+        (others < bounds.bytes).then_some(index)
+    }
+
+    fn replace(&mut self, index: usize, message: Outbound) -> Sent {
+        let older = &mut self.messages[index].1;
+        self.bytes = self.bytes - older.cost() + message.cost();
         *older = message;
         self.dropped += 1;
-        Ok(Sent::Replaced)
+        Sent::Replaced
     }
 
     /// Returns whether the next message has to wait. The message that exceeds the bound in bytes is
@@ -219,10 +223,24 @@ impl SendQueue {
         let (_, message) = self.messages.pop_front()?;
         self.bytes -= message.cost();
         // An idle connection must not keep the memory of its peak.
-        if self.messages.is_empty() && self.messages.capacity() > 4 {
-            self.messages = VecDeque::new();
+        if self.messages.is_empty() && self.messages.capacity() > IDLE {
+            let messages = mem::take(&mut self.messages);
+            if messages.capacity() <= SPARE_MESSAGES {
+                SPARE.set(messages);
+            }
         }
         Some(message)
+    }
+
+    /// Makes room for one more message.
+    fn grow(&mut self) {
+        if self.messages.capacity() == 0 {
+            self.messages.reserve_exact(IDLE);
+        } else if self.messages.len() == IDLE && self.messages.capacity() == IDLE {
+            let mut grown = SPARE.take();
+            grown.append(&mut self.messages);
+            self.messages = grown;
+        }
     }
 
     /// Sets the close that follows the queued messages.
