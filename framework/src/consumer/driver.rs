@@ -211,17 +211,20 @@ impl<H: Hooks> Driver<H> {
                 (handled, Trigger::Missed)
             }
         };
-        self.conclude(handled, trigger).await
+        match handled {
+            Handled::Done => Flow::Continue(()),
+            // Boxed: few hooks fail.
+            handled => Box::pin(self.conclude(handled, trigger)).await,
+        }
     }
 
-    /// Decides whether the connection continues after a hook.
+    /// Decides whether the connection continues after a hook that may have failed.
     async fn conclude(&mut self, mut handled: Handled, mut trigger: Trigger) -> Flow {
         if let Handled::Failed(error) | Handled::Panicked(error) = &handled {
             trigger = trigger.with_name(error.handled());
         }
         if let Handled::Failed(error) = handled {
-            // Boxed: few hooks fail.
-            handled = Box::pin(self.handle_error(error, trigger)).await;
+            handled = self.handle_error(error, trigger).await;
         }
         match handled {
             Handled::Done => Flow::Continue(()),
@@ -307,7 +310,7 @@ impl<H: Hooks> Driver<H> {
     fn poll_source(&mut self, source: Source, cx: &mut std::task::Context<'_>) -> Poll<Step> {
         match source {
             Source::Client => {
-                let message = ready!(self.state().socket.poll_receive(cx));
+                let message = ready!(self.state().socket.poll_message(cx));
                 Poll::Ready(message.map_or(Step::Over, Step::Message))
             }
             Source::Mailbox => {

@@ -175,7 +175,8 @@ impl Sender {
         }
         match self.queue_or_wait(self.compress(message), source)? {
             None => Ok(()),
-            Some((queued, limit)) => self.wait(queued, limit).await,
+            // Boxed: few sends wait, and every hook that sends holds this future.
+            Some((queued, limit)) => Box::pin(self.wait(queued, limit)).await,
         }
     }
 

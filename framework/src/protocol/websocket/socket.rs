@@ -212,6 +212,11 @@ impl Socket {
         if self.is_ending(cx) {
             return Poll::Ready(None);
         }
+        self.poll_message(cx)
+    }
+
+    /// The same, for a caller that has just checked that the connection is not ending.
+    pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         if let Some(ahead) = &mut self.ahead {
             let message = ahead.pop();
             if ahead.messages.is_empty() {
