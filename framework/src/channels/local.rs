@@ -5,6 +5,7 @@ use super::{
     backpressure::FullMailboxes,
     lost_part::{Everything, LostPart},
     mailbox::{DeliveryOutcome, MAILBOX_CAPACITY, Slot},
+    members::{MemberIndex, Membership},
     topics::{ReadFrom, Recovery, Windows},
 };
 use crate::{
@@ -14,20 +15,15 @@ use crate::{
     name::{ChannelName, GroupName},
 };
 use std::{
-    collections::HashMap,
     fmt,
-    hash::{BuildHasher, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 /// The mailboxes and memberships of this process, through which every channel layer delivers.
-///
-/// Two indexes, each in shards with their own locks: groups to members for sending, channels to
-/// groups for leaving. A send locks only the shard of its group, for reading.
 ///
 /// ```
 /// use seaway::{GroupName, Result, channels::{Envelope, LocalChannels, Membership}};
@@ -64,78 +60,14 @@ struct Registry {
     deliveries: AtomicU64,
     backpressure: FullMailboxes,
     metrics: metric::DeliveryMetrics,
-    memberships: metric::MembershipGauges,
-    windows: Windows,
-    hasher: RandomState,
-    groups: Vec<RwLock<HashMap<GroupName, Members>>>,
-    channels: Vec<Mutex<HashMap<ChannelName, Member>>>,
+    members: MemberIndex,
     /// Called when a group's last member in this process has left.
     emptied: Box<dyn Fn(&GroupName) + Send + Sync>,
     /// Called for each group that a channel was present in when it was closed.
     departed: OnceLock<Departed>,
-    /// Called when a group has more or fewer members than before.
-    counted: OnceLock<Counted>,
 }
 
 type Departed = Box<dyn Fn(&GroupName, &ChannelName) + Send + Sync>;
-
-type Counted = Box<dyn Fn(&GroupName) + Send + Sync>;
-
-type Members = HashMap<ChannelName, Arc<Slot>>;
-
-/// One channel of this process.
-struct Member {
-    slot: Arc<Slot>,
-    /// Boxed, since the map of all channels has more places than it has members.
-    groups: Option<Box<GroupsOfMember>>,
-}
-
-/// Lists without duplicates: most channels are in a few groups, for which a set would take twice the
-/// memory.
-#[derive(Default)]
-struct GroupsOfMember {
-    joined: Vec<GroupName>,
-    present_in: Vec<GroupName>,
-}
-
-impl Member {
-    fn groups(&self) -> Option<&GroupsOfMember> {
-        self.groups.as_deref()
-    }
-
-    /// Returns whether it is a member of a group of the part.
-    fn is_in(&self, part: &impl LostPart) -> bool {
-        let joined = self.groups().map_or(&[][..], |groups| &groups.joined);
-        joined.iter().any(|group| part.has_group(group))
-    }
-
-    fn leave(&mut self, group: &GroupName) {
-        if let Some(groups) = self.groups_mut()
-            && let Some(place) = groups.joined.iter().position(|one| one == group)
-        {
-            groups.joined.swap_remove(place);
-        }
-    }
-
-    fn groups_mut(&mut self) -> Option<&mut GroupsOfMember> {
-        self.groups.as_deref_mut()
-    }
-}
-
-/// The place of a channel that joins a group among its members in this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Membership {
-    /// The group's first member in this process: the backend has to subscribe to the group.
-    First,
-    /// The group has other members in this process.
-    Further,
-    /// The channel was already a member.
-    Already,
-}
-
-/// More shards than cores, so that two sends rarely contend for a lock.
-const SHARDS: usize = 64;
 
 impl Default for LocalChannels {
     fn default() -> Self {
@@ -157,14 +89,9 @@ impl LocalChannels {
             deliveries: AtomicU64::new(0),
             backpressure: FullMailboxes::default(),
             metrics: metric::DeliveryMetrics::new(),
-            memberships: metric::MembershipGauges::new(),
-            windows: Windows::default(),
-            hasher: RandomState::new(),
-            groups: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            channels: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            members: MemberIndex::new(),
             emptied: Box::new(emptied),
             departed: OnceLock::new(),
-            counted: OnceLock::new(),
         }))
     }
 
@@ -175,13 +102,8 @@ impl LocalChannels {
     pub fn open(&self, prefix: &str) -> Result<Mailbox> {
         let number = self.0.opened.fetch_add(1, Ordering::AcqRel);
         let name = ChannelName::new(format!("{prefix}!{number:x}"))?;
-        let slot = Arc::new(Slot::new(name.clone(), number, self.0.capacity));
-        let member = Member {
-            slot: slot.clone(),
-            groups: None,
-        };
-        self.0.channels(&name).insert(name, member);
-        self.0.memberships.opened();
+        let slot = Arc::new(Slot::new(name, number, self.0.capacity));
+        self.0.members.insert(slot.clone());
         let registry = self.0.clone();
         Ok(Mailbox::new(slot, move |gone| registry.unregister(gone)))
     }
@@ -189,9 +111,8 @@ impl LocalChannels {
     /// Delivers to one channel of this process; returns whether the channel exists and accepted the
     /// envelope.
     pub fn deliver(&self, channel: &ChannelName, envelope: Envelope) -> bool {
-        let slot = match self.0.channels(channel).get(channel) {
-            Some(member) => member.slot.clone(),
-            None => return false,
+        let Some(slot) = self.slot(channel) else {
+            return false;
         };
         let delivery = slot.deliver(envelope);
         self.0.deliveries.fetch_add(1, Ordering::Relaxed);
@@ -219,13 +140,11 @@ impl LocalChannels {
     ///
     /// A full mailbox drops the envelope and notifies its owner; the sender never waits.
     pub fn deliver_group(&self, group: &GroupName, envelope: &Envelope) {
-        let shard = self.0.read_groups(group);
-        let Some(members) = shard.get(group) else {
-            return;
-        };
-        envelope.record_group(group);
-        self.0.windows.record(group, envelope);
-        self.deliver_to(members.values(), envelope);
+        self.0.members.with_members(group, |members| {
+            envelope.record_group(group);
+            self.windows().record(group, envelope);
+            self.deliver_to(members, envelope);
+        });
     }
 
     /// Delivers an envelope to these channels, as [`deliver_group`](Self::deliver_group) does.
@@ -273,45 +192,27 @@ impl LocalChannels {
     /// members than before. Only the first call has an effect.
     #[cfg(feature = "redis")]
     pub(super) fn on_member_count(&self, counted: impl Fn(&GroupName) + Send + Sync + 'static) {
-        _ = self.0.counted.set(Box::new(counted));
+        self.0.members.on_count(counted);
     }
 
     /// Returns the slot of a channel of this process.
     pub(super) fn slot(&self, channel: &ChannelName) -> Option<Arc<Slot>> {
-        let channels = self.0.channels(channel);
-        channels.get(channel).map(|member| member.slot.clone())
+        self.0.members.slot(channel)
     }
 
     /// Records that a channel is present in a group; returns whether the channel is open.
     pub(super) fn attend(&self, group: &GroupName, channel: &ChannelName) -> bool {
-        let mut channels = self.0.channels(channel);
-        let Some(member) = channels.get_mut(channel) else {
-            return false;
-        };
-        let present_in = &mut member.groups.get_or_insert_default().present_in;
-        if !present_in.contains(group) {
-            present_in.push(group.clone());
-        }
-        true
+        self.0.members.attend(group, channel)
     }
 
     /// Records that a channel is not present in a group any more.
     pub(super) fn unattend(&self, group: &GroupName, channel: &ChannelName) {
-        if let Some(groups) = self
-            .0
-            .channels(channel)
-            .get_mut(channel)
-            .and_then(Member::groups_mut)
-        {
-            groups.present_in.retain(|one| one != group);
-        }
+        self.0.members.unattend(group, channel);
     }
 
     /// Returns the groups that a channel is present in.
     pub(super) fn attended(&self, channel: &ChannelName) -> Vec<GroupName> {
-        let channels = self.0.channels(channel);
-        let groups = channels.get(channel).and_then(Member::groups);
-        groups.map_or_else(Vec::new, |groups| groups.present_in.clone())
+        self.0.members.attended(channel)
     }
 
     /// Notifies the owner of every mailbox that it may have missed events while the transport was
@@ -331,34 +232,15 @@ impl LocalChannels {
     /// later ones had joined no group, and can have missed events for themselves at most. One that
     /// is in no group of the part, and whose own channel is not in it, has missed nothing.
     pub(super) fn interrupted_before(&self, opened: u64, gap: Duration, part: &impl LostPart) {
-        self.0.windows.remove_all(part);
-        for shard in &self.0.channels {
-            let slots: Vec<_> = {
-                let shard = shard.lock().expect(UNPOISONED);
-                let members = shard.values().filter(|member| {
-                    let is_early = member.slot.number() < opened;
-                    let has_channel = || part.has_channel(member.slot.name());
-                    (is_early && member.is_in(part))
-                        || ((is_early || part.misses_from_start()) && has_channel())
-                });
-                members.map(|member| member.slot.clone()).collect()
-            };
-            for slot in slots {
-                slot.miss(Missed::Interrupted { gap });
-            }
-        }
+        let notify = |slot: &Slot| slot.miss(Missed::Interrupted { gap });
+        self.0.members.interrupt(opened, part, notify);
     }
 
     /// Has the topics of the part read again after the connection to their store was lost, which
     /// has what was missed, or another epoch.
     #[cfg(feature = "redis")]
     pub(super) fn reread_topics(&self, part: &impl LostPart) {
-        self.0.windows.remove_all(part);
-        for shard in &self.0.channels {
-            let shard = shard.lock().expect(UNPOISONED);
-            let members = shard.values().filter(|member| member.is_in(part));
-            members.for_each(|member| member.slot.reread_topics());
-        }
+        self.0.members.reread_topics(part);
     }
 
     /// Notifies like [`interrupted_before`](Self::interrupted_before), but only the members of one
@@ -366,12 +248,12 @@ impl LocalChannels {
     /// need no further one.
     #[cfg(feature = "redis")]
     pub(super) fn interrupted_members(&self, group: &GroupName, opened: u64, gap: Duration) {
-        self.0.windows.remove(group);
-        let shard = self.0.read_groups(group);
-        let slots = shard.get(group).into_iter().flat_map(HashMap::values);
-        for slot in slots.filter(|slot| slot.number() < opened) {
-            slot.miss_until_now(gap);
-        }
+        self.windows().remove(group);
+        self.0.members.with_members(group, |slots| {
+            for slot in slots.filter(|slot| slot.number() < opened) {
+                slot.miss_until_now(gap);
+            }
+        });
     }
 
     /// Returns how many deliveries to mailboxes were made so far.
@@ -418,53 +300,18 @@ impl LocalChannels {
     /// [`ErrorKind::Layer`] if the channel is not of this process: consumers join groups
     /// themselves.
     pub fn join(&self, group: &GroupName, channel: &ChannelName) -> Result<Membership> {
-        let mut channels = self.0.channels(channel);
-        let Some(member) = channels.get_mut(channel) else {
-            return Err(not_open(channel));
-        };
-        let mut groups = self.0.write_groups(group);
-        let members = groups.entry(group.clone()).or_default();
-        let is_first = members.is_empty();
-        let before = members.insert(channel.clone(), member.slot.clone());
-        if before.is_none() {
-            let joined = &mut member.groups.get_or_insert_default().joined;
-            if joined.is_empty() {
-                // Most channels have no second one, and it would allocate four.
-                joined.reserve_exact(1);
-            }
-            joined.push(group.clone());
-            self.0.memberships.joined();
-            self.0.count(group);
-        }
-        if is_first {
-            // A reading that ended after the last member had left may have stored one.
-            self.0.windows.remove(group);
-        }
-        Ok(match before {
-            Some(_) => Membership::Already,
-            None if is_first => Membership::First,
-            None => Membership::Further,
-        })
+        let joined = self.0.members.join(group, channel);
+        joined.ok_or_else(|| not_open(channel))
     }
 
     /// Returns whether a channel of this process is a member of a group.
     pub(super) fn is_member(&self, group: &GroupName, channel: &ChannelName) -> bool {
-        let channels = self.0.channels(channel);
-        let groups = channels.get(channel).and_then(Member::groups);
-        groups.is_some_and(|groups| groups.joined.contains(group))
+        self.0.members.is_member(group, channel)
     }
 
     /// Removes a channel from a group, if it is a member.
     pub fn leave(&self, group: &GroupName, channel: &ChannelName) {
-        // Both at once, so that a join meanwhile finds the channel in both or in neither.
-        let (slot, is_emptied) = {
-            let mut channels = self.0.channels(channel);
-            let slot = channels.get_mut(channel).map(|member| {
-                member.leave(group);
-                member.slot.clone()
-            });
-            (slot, self.0.remove(group, channel))
-        };
+        let (slot, is_emptied) = self.0.members.leave(group, channel);
         if is_emptied {
             (self.0.emptied)(group);
         }
@@ -476,7 +323,7 @@ impl LocalChannels {
 
     /// Returns the last events of topics that have members here.
     pub(super) fn windows(&self) -> &Windows {
-        &self.0.windows
+        self.0.members.windows()
     }
 
     /// Resumes a topic that the channel is a member of: its owner receives what it has missed, and
@@ -491,34 +338,26 @@ impl LocalChannels {
         recovery: Recovery,
         read: ReadFrom,
     ) -> Result<()> {
-        let slot = match self.0.channels(channel).get(channel) {
-            Some(member) => member.slot.clone(),
-            None => return Err(not_open(channel)),
-        };
+        let slot = self.slot(channel).ok_or_else(|| not_open(channel))?;
         slot.resume(topic, recovery, read);
         Ok(())
     }
 
     /// Returns how many members the group has in this process.
     pub fn members(&self, group: &GroupName) -> usize {
-        self.0.read_groups(group).get(group).map_or(0, HashMap::len)
+        let members = self.0.members.with_members(group, |members| members.len());
+        members.unwrap_or(0)
     }
 
     /// Returns whether the group has members in this process.
     #[cfg(feature = "redis")]
     pub(super) fn has_members(&self, group: &GroupName) -> bool {
-        self.0.read_groups(group).contains_key(group)
+        self.members(group) > 0
     }
 
     /// Returns the groups that have members in this process: those that a backend subscribes to.
     pub fn groups(&self) -> Vec<GroupName> {
-        let shards = self.0.groups.iter();
-        shards
-            .flat_map(|shard| {
-                let shard = shard.read().expect(UNPOISONED);
-                shard.keys().cloned().collect::<Vec<_>>()
-            })
-            .collect()
+        self.0.members.groups()
     }
 
     /// Returns how many envelopes were dropped because a mailbox was full.
@@ -534,68 +373,15 @@ fn not_open(channel: &ChannelName) -> Error {
     Error::new(ErrorKind::Layer, message)
 }
 
-const UNPOISONED: &str = "no code panics while it holds this lock";
-
-/// Locks are taken in this order: channels, then groups.
 impl Registry {
-    fn channels(&self, name: &ChannelName) -> MutexGuard<'_, HashMap<ChannelName, Member>> {
-        let shard = self.hasher.hash_one(name) as usize % SHARDS;
-        self.channels[shard].lock().expect(UNPOISONED)
-    }
-
-    fn read_groups(&self, name: &GroupName) -> RwLockReadGuard<'_, HashMap<GroupName, Members>> {
-        let shard = self.hasher.hash_one(name) as usize % SHARDS;
-        self.groups[shard].read().expect(UNPOISONED)
-    }
-
-    fn write_groups(&self, name: &GroupName) -> RwLockWriteGuard<'_, HashMap<GroupName, Members>> {
-        let shard = self.hasher.hash_one(name) as usize % SHARDS;
-        self.groups[shard].write().expect(UNPOISONED)
-    }
-
     fn unregister(&self, channel: &ChannelName) {
         self.closed.fetch_add(1, Ordering::Relaxed);
-        self.memberships.closed();
-        let Some(member) = self.channels(channel).remove(channel) else {
-            return;
-        };
-        let Some(groups) = member.groups else {
-            return;
-        };
-        for group in &groups.joined {
-            if self.remove(group, channel) {
-                (self.emptied)(group);
-            }
-        }
+        let left = self.members.remove(channel);
+        left.emptied.iter().for_each(|group| (self.emptied)(group));
         if let Some(departed) = self.departed.get() {
-            groups
-                .present_in
-                .iter()
-                .for_each(|group| departed(group, channel));
-        }
-    }
-
-    /// Removes a channel from the members of a group; returns whether it was the last one.
-    fn remove(&self, group: &GroupName, channel: &ChannelName) -> bool {
-        let mut groups = self.write_groups(group);
-        let Some(members) = groups.get_mut(group) else {
-            return false;
-        };
-        if members.remove(channel).is_some() {
-            self.memberships.left();
-            self.count(group);
-        }
-        if !members.is_empty() {
-            return false;
-        }
-        groups.remove(group);
-        self.windows.remove(group);
-        true
-    }
-
-    fn count(&self, group: &GroupName) {
-        if let Some(counted) = self.counted.get() {
-            counted(group);
+            for group in &left.present_in {
+                departed(group, channel);
+            }
         }
     }
 

@@ -59,6 +59,7 @@
 //! | `catch_up.rs` | what a consumer has missed, by one query for all that ask |
 //! | `local_topics.rs` | topics inside this process |
 //! | `lost_part.rs` | the groups and channels that an interruption concerns |
+//! | `members.rs` | which channels are open, and which groups they are in |
 //! | `local.rs` | delivery inside this process, shared by every backend |
 //! | `backpressure.rs` | back-pressure: when a backend pauses reading because mailboxes are full |
 //! | `memory.rs` | the in-memory layer |
@@ -78,6 +79,7 @@ mod local_presence;
 mod local_topics;
 mod lost_part;
 mod mailbox;
+mod members;
 mod memory;
 mod messagepack;
 mod missed;
@@ -98,10 +100,11 @@ pub use self::{
     layer::{ChannelLayer, Channels},
     leave::Leave,
     listen::GroupEvents,
-    local::{LocalChannels, Membership},
+    local::LocalChannels,
     local_presence::{Left, LocalPresence, Meta, PRESENCE_GRACE, PresenceEvent, Present},
     local_topics::LocalTopics,
     mailbox::{MAILBOX_CAPACITY, Mailbox},
+    members::Membership,
     memory::InMemoryChannelLayer,
     missed::Missed,
     position::{Position, Positions},

@@ -57,7 +57,7 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
             &["envelope"],
             &["queues", "shared", "topics", "undecodable"],
             &["mailbox"],
-            &["backpressure"],
+            &["backpressure", "members"],
             &["local"],
             &["local_presence", "local_topics"],
             &["layer"],

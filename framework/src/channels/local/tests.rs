@@ -2,6 +2,7 @@
 
 use super::*;
 use futures_util::FutureExt;
+use std::sync::Mutex;
 
 fn group(name: &str) -> GroupName {
     GroupName::new(name).unwrap()
