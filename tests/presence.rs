@@ -492,21 +492,44 @@ async fn the_removal_of_a_process_reads_each_of_its_people_once() {
         (left == ":0\r\n").then_some(())
     })
     .await;
+    assert_eq!(calls(&redis, "hkeys").await, 0, "which reads all");
+    let scans = calls(&redis, "hscan").await;
+    assert!((1..=PEOPLE / 50).contains(&scans), "{scans}");
+    let reads = calls(&redis, "hget").await;
+    assert!(reads <= 3 * PEOPLE, "{reads}");
+}
+
+/// Returns how often a command was called.
+async fn calls(redis: &Redis, command: &str) -> usize {
     let stats = redis.does(&["INFO", "commandstats"]).await;
-    let calls = |command: &str| {
-        let line = stats.lines().find_map(|line| {
-            let line = line.strip_prefix("cmdstat_")?.strip_prefix(command)?;
-            line.strip_prefix(":calls=")?.split(',').next()
-        });
-        line.map_or(0, |calls| calls.parse::<usize>().unwrap())
-    };
-    assert_eq!(calls("hkeys"), 0, "which reads all");
-    assert!(
-        (1..=PEOPLE / 50).contains(&calls("hscan")),
-        "{}",
-        calls("hscan")
-    );
-    assert!(calls("hget") <= 3 * PEOPLE, "{}", calls("hget"));
+    let line = stats.lines().find_map(|line| {
+        let line = line.strip_prefix("cmdstat_")?.strip_prefix(command)?;
+        line.strip_prefix(":calls=")?.split(',').next()
+    });
+    line.map_or(0, |calls| calls.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_who_go_from_group_to_group_cost_a_few_scripts_for_each() {
+    const TABS: usize = 8;
+    const GROUPS: usize = 20;
+    let redis = Redis::new().await;
+    let server = Server::arena_with(&["--redis", &redis.url(), "--grace", "20"]).await;
+    let port = server.port();
+
+    join_all((0..TABS).map(async |tab| {
+        for group in 0..GROUPS {
+            let path = format!("/ws/presence/{tab}-{group}?key=ana");
+            let mut client = Client::connect(port, &path).await;
+            assert!(client.text().await.contains("ana"));
+            client.close().await;
+        }
+    }))
+    .await;
+
+    // Two that declare, one refused and one that takes the lease, for each; some come twice.
+    let scripts = calls(&redis, "evalsha").await;
+    assert!(scripts <= 8 * TABS * GROUPS, "{scripts}");
 }
 
 /// Is present with a meta that may be absent, which one that cannot be decoded is not.

@@ -305,7 +305,8 @@ impl StoreListener for Hub {
 
     fn lost_by_store(&self, concerns: &dyn Fn(&GroupName) -> bool) {
         for (name, group) in &*self.groups() {
-            if concerns(name) {
+            // A store that has lost who was here need not be told who is not.
+            if concerns(name) && group.has_connections() {
                 group.declare_all();
             }
         }

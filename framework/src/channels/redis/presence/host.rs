@@ -23,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Mutex, OnceCell},
     task::AbortHandle,
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 /// How much longer a list lasts than it has to: its people have to be removed first.
@@ -44,16 +44,21 @@ pub(super) struct PresenceHost {
     pub(super) sink: Sink,
     /// The link for subscriptions, opened with the first one.
     pub(super) subscriber: OnceCell<Link>,
-    pub(super) renewal_task: Mutex<RenewalTask>,
+    pub(super) lease: Mutex<Lease>,
 }
 
-/// The task that renews the lease, if this process has people on the host.
+/// The lease of this process, if it has people on the host.
 #[derive(Default)]
-pub(super) struct RenewalTask(pub(super) Option<AbortHandle>);
+pub(super) struct Lease {
+    /// The task that renews it.
+    pub(super) renewals: Option<AbortHandle>,
+    /// When it was taken last.
+    pub(super) taken_at: Option<Instant>,
+}
 
-impl Drop for RenewalTask {
+impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
+        if let Some(task) = &self.renewals {
             task.abort();
         }
     }

@@ -47,17 +47,19 @@ struct LeaseState {
 }
 
 impl PresenceHost {
-    /// Takes a lease, which is renewed for as long as this process has people on the host.
+    /// Takes a lease, which is renewed for as long as this process has people on the host, unless it
+    /// was taken since `refused_since`: when a declaration was sent that needs one.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if Redis refuses.
-    pub(super) async fn take_lease(self: &Arc<Self>) -> Result<()> {
-        let mut renewal_task = self.renewal_task.lock().await;
+    pub(super) async fn take_lease(self: &Arc<Self>, refused_since: Instant) -> Result<()> {
+        let mut held = self.lease.lock().await;
+        if held.taken_at.is_some_and(|at| at >= refused_since) {
+            return Ok(());
+        }
         let began = Instant::now();
-        let is_renewed = renewal_task
-            .0
-            .as_ref()
-            .is_some_and(|task| !task.is_finished());
+        let renewals = held.renewals.as_ref();
+        let is_renewed = renewals.is_some_and(|task| !task.is_finished());
         let most = if is_renewed { 0 } else { MOST_PROCESSES };
         let renewal = self.renew(most).await?;
         if !renewal.was_held {
@@ -66,8 +68,9 @@ impl PresenceHost {
         }
         if !is_renewed {
             let renewals = renew_until_released(Arc::downgrade(self), renewal, began);
-            renewal_task.0 = Some(tokio::spawn(renewals).abort_handle());
+            held.renewals = Some(tokio::spawn(renewals).abort_handle());
         }
+        held.taken_at = Some(began);
         Ok(())
     }
 
@@ -193,12 +196,12 @@ async fn renew_until_released(host: Weak<PresenceHost>, first: LeaseState, began
         let Some(host) = host.upgrade() else {
             return;
         };
-        let mut renewal_task = host.renewal_task.lock().await;
+        let mut held = host.lease.lock().await;
         // A removal that has begun is to end.
         if removing.is_empty() && !host.sink.is_connected(|group| host.has(group)) {
             let process = host.names.presence_process();
             if host.release(process, false).await.unwrap_or(false) {
-                renewal_task.0 = None;
+                held.renewals = None;
                 return;
             }
         }

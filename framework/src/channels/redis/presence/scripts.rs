@@ -179,7 +179,9 @@ if has_people then
   redis.call('PEXPIRE', groups, kept)
 else
   redis.call('SREM', groups, group)
-  if redis.call('EXISTS', groups) == 0 then redis.call('ZREM', processes, process) end
+  if mine < 0 and redis.call('EXISTS', groups) == 0 then
+    redis.call('ZREM', processes, process)
+  end
 end
 return reached"
     ))

@@ -18,7 +18,10 @@ use crate::{
 };
 use async_trait::async_trait;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::Instant,
+};
 
 /// The store of presence, on all hosts.
 pub(in crate::channels::redis) struct RedisPresence {
@@ -63,7 +66,7 @@ impl RedisPresence {
                 coding: coding.clone(),
                 sink: sink.clone(),
                 subscriber: OnceCell::new(),
-                renewal_task: Mutex::default(),
+                lease: Mutex::default(),
             })
         });
         Self {
@@ -125,9 +128,10 @@ impl PresenceStore for RedisPresence {
                 .arg(person.stamp)
                 .arg(&host.coding.seal_meta(&person.meta)?[..]);
         }
+        let sent = Instant::now();
         let stored = host.run::<Vec<redis::Value>>(&call).await?;
         if stored.is_empty() {
-            host.take_lease().await?;
+            host.take_lease(sent).await?;
             return Ok(Declared::ProcessUnknown);
         }
         let stored = redis::from_redis_value(redis::Value::Array(stored));
