@@ -176,6 +176,13 @@ impl ConnectError {
     }
 }
 
+/// Returns what has failed, without what to do about it.
+pub(super) fn without_remedy(reason: &str) -> &str {
+    reason
+        .split_once("; ")
+        .map_or(reason, |(failure, _)| failure)
+}
+
 /// Returns the server's own error message, or that of the client library.
 fn detail(error: &RedisError) -> String {
     error.detail().map_or_else(|| error_text(error), short_line)

@@ -1,7 +1,7 @@
 //! The task that replaces the connection of a link when it is lost.
 
 use super::{
-    connect_error::Cause,
+    connect_error::{Cause, without_remedy},
     dialer::Dialer,
     downtime::{Downtime, Reconnected},
     liveness::{self, Lost},
@@ -124,7 +124,12 @@ impl Supervisor {
                 sleep(ENDING_PAUSE).await;
                 continue;
             }
-            why = refusal.to_string().into();
+            let reason = refusal.to_string();
+            why = match refusal.cause {
+                // It has accepted connections before, so neither port nor TLS is wrong.
+                Cause::ClosedEarly => without_remedy(&reason).into(),
+                _ => reason.into(),
+            };
             if endpoint.is_log_due(purpose, &why) {
                 is_logged = true;
                 tracing::warn!(%redis, purpose, reason = %why, "lost the connection to Redis; reconnecting");
@@ -148,7 +153,8 @@ impl Supervisor {
         if is_stable || is_logged {
             let seconds = format_args!("{:.1}", down.as_secs_f32());
             let server = up.address.shown();
-            log_limited!(info, %redis, %server, purpose, %seconds, reason = %why, "reconnected to Redis");
+            let lost_because = without_remedy(&why);
+            log_limited!(info, %redis, %server, purpose, %seconds, lost_because, "reconnected to Redis");
         }
         up
     }
