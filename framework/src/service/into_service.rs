@@ -18,7 +18,7 @@ use crate::{
         without_upgrade,
     },
     rejection::Rejection,
-    rejection_log::{Peer, Rule},
+    rejection_log::{Peer, Rejected, Rule},
     routing::{PathRouter, ProtocolTypeRouter},
     scope::{Protocol, Scope},
 };
@@ -60,7 +60,10 @@ macro_rules! service {
 service! {
     /// The router as a tower service: under hyper, inside axum, behind tower-http.
     () ProtocolTypeRouter,
-    |router, request| respond(router.get(), router.get(), request)
+    |router, request| match router.get() {
+        Some(websocket) => respond(Some(websocket), router.get(), request),
+        None => respond_without_websockets(router.get(), request),
+    }
 }
 service! {
     /// The pages of a router as a tower service: `axum::Router::new().nest_service("/live",
@@ -102,6 +105,31 @@ fn respond(
 ) -> ResponseFuture {
     let is_head = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
     ResponseFuture::new(start(websocket, http, request), is_head)
+}
+
+/// Passes a request to the HTTP application, and logs a handshake that this does not accept: its
+/// own log is silent about it. An axum app may have WebSockets of its own.
+fn respond_without_websockets(
+    http: Option<&BoxApplication<Http>>,
+    request: Request<Body>,
+) -> ResponseFuture {
+    let (head, body) = request.into_parts();
+    if http.is_none() || matches!(request_kind(&head), RequestKind::Http) {
+        return respond(None, http, Request::from_parts(head, body));
+    }
+    let client = ConnectionHandle::of(&head.extensions).and_then(|handle| handle.client());
+    let peer = Peer::new(&head.uri, client);
+    let response = respond(None, http, Request::from_parts(head, body));
+    let source = ResponseSource::upgrade(async move {
+        let Ok(response) = response.await;
+        if response.status().is_client_error() {
+            let outcome = Rejected::Status(response.status());
+            let reason = "a WebSocket handshake, and no WebSocket application is set: call `websocket` of the ProtocolTypeRouter";
+            peer.log_rejection(Rule::Handshake, outcome, Some(reason));
+        }
+        response
+    });
+    ResponseFuture::new(source, false)
 }
 
 fn start(

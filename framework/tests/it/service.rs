@@ -97,6 +97,25 @@ async fn an_app_without_pages_responds_426_if_it_has_websockets() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_reaches_only_pages_is_logged_with_what_is_missing() {
+    let log = Log::listen();
+    let pages = Router::new().route("/ws", get(|| async { "a page" }));
+    let mut app = ProtocolTypeRouter::new().http(from_service(pages));
+    let mut handshake = async |path| {
+        let request = Request::get(path)
+            .header("upgrade", "websocket")
+            .body(axum::body::Body::empty());
+        app.call(request.unwrap()).await.unwrap().status().as_u16()
+    };
+
+    assert_eq!(handshake("/ws").await, 200);
+    assert_eq!(handshake("/ws/chat").await, 404);
+
+    let line = log.line("no WebSocket application is set");
+    assert!(line.contains("/ws/chat") && line.contains("404"), "{line}");
+}
+
+#[tokio::test]
 async fn a_router_and_a_single_consumer_mount_inside_an_axum_app_under_axums_own_server() {
     let seaway = ProtocolTypeRouter::new().websocket(PathRouter::new().route("/in/echo", echo()));
     let app = Router::new()
