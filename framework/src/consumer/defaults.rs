@@ -6,6 +6,7 @@ use crate::{
     error::{Error, ErrorKind, one_line},
     message::Close,
 };
+use serde_json::error::Category;
 use std::{
     any::{TypeId, type_name},
     collections::BTreeSet,
@@ -56,12 +57,15 @@ pub(super) fn malformed_reason(error: &Error) -> String {
 }
 
 /// Returns what the log is to say of an error of which the client does not learn all. Of an error of
-/// serde that is only the position: its text quotes the message, which may hold secrets.
+/// serde that is only the kind and position: its text quotes the message, which may hold secrets.
 pub(super) fn withheld_reason(error: &Error) -> Option<String> {
     if let Some(serde) = error.find_source::<serde_json::Error>() {
+        let kind = match serde.classify() {
+            Category::Data => "unexpected",
+            Category::Io | Category::Syntax | Category::Eof => "malformed",
+        };
         let (line, column) = (serde.line(), serde.column());
-        let is_withheld = error.kind() != ErrorKind::Codec;
-        return is_withheld.then(|| format!("unexpected JSON at line {line} column {column}"));
+        return Some(format!("{kind} JSON at line {line} column {column}"));
     }
     Some(format!("{error:#}")).filter(|full| *full != malformed_reason(error))
 }
@@ -137,13 +141,17 @@ mod tests {
         let query = std::io::Error::other("no such table: squares");
         let json = Json::<u32>::from_message(Message::text(r#""hunter2""#)).unwrap_err();
 
+        let unexpected = "unexpected JSON at line 1 column 9";
         for (error, expected) in [
-            (Error::from(json), None),
+            (Error::from(json), Some(unexpected)),
             (codec(), None),
-            (codec().with_source(secret()), None),
+            (codec().with_source(secret()), Some(unexpected)),
+            (Error::from(AnyError::from(secret())), Some(unexpected)),
             (
-                Error::from(AnyError::from(secret())),
-                Some("unexpected JSON at line 1 column 9"),
+                Json::<u32>::from_message(Message::text("hunter2"))
+                    .unwrap_err()
+                    .into(),
+                Some("malformed JSON at line 1 column 1"),
             ),
             (
                 codec().with_source(query),
