@@ -47,7 +47,8 @@ pub(super) fn decode(pickle: &[u8]) -> Result<Map<String, Value>, Refusal> {
         rest: pickle,
         stack: Vec::new(),
         memo: HashMap::new(),
-        budget: MAX_SESSION,
+        // Python stores each text in the memo as well.
+        budget: 2 * MAX_SESSION,
     };
     match machine.run()? {
         Value::Object(values) => Ok(values),
@@ -386,6 +387,17 @@ mod tests {
             let decoded = decode(&hex(pickle)).map(Value::Object);
             assert_eq!(decoded, Ok(expected), "{pickle}");
         }
+    }
+
+    #[test]
+    fn a_text_may_be_nearly_as_large_as_a_session() {
+        let text = "x".repeat(MAX_SESSION - 100);
+        let mut pickle = hex("80027d7100580100000061710158");
+        pickle.extend_from_slice(&u32::try_from(text.len()).unwrap().to_le_bytes());
+        pickle.extend_from_slice(text.as_bytes());
+        pickle.extend_from_slice(&hex("7102732e"));
+
+        assert_eq!(decode(&pickle).unwrap()["a"], Value::String(text));
     }
 
     #[test]

@@ -181,16 +181,22 @@ impl Engine for Rows {
 
 /// Decodes the values of a row.
 fn row(signed: &str, keys: &SecretKeys) -> Option<SessionData> {
-    let unsigned = keys.unsign(ROW_SALT, signed);
-    let data = unsigned.and_then(|unsigned| unsigned.decode());
-    if data.is_none() {
-        // No client can write there, so this is a mistake of the operator.
+    // No client can write there, so each of these is a mistake of the operator.
+    let Some(unsigned) = keys.unsign(ROW_SALT, signed) else {
         log_limited!(
             warn,
             "cannot read a Django session: it is not signed with this secret key (use the \
-             SECRET_KEY and SECRET_KEY_FALLBACKS of the site), or the site has another \
-             SESSION_SERIALIZER than JSON or a SessionStore of its own (use \
-             DjangoAuth::from_view)"
+             SECRET_KEY and SECRET_KEY_FALLBACKS of the site), or the site has a SessionStore of \
+             its own (use DjangoAuth::from_view)"
+        );
+        return None;
+    };
+    let data = unsigned.decode();
+    if data.is_none() {
+        log_limited!(
+            warn,
+            "cannot read a Django session: it is larger than 1 MiB, or the site has another \
+             SESSION_SERIALIZER than JSON (use DjangoAuth::from_view)"
         );
     }
     data

@@ -265,22 +265,37 @@ async fn a_signed_cookie_leads_to_its_user_until_it_is_too_old() {
 }
 
 #[tokio::test]
-async fn a_session_of_another_store_or_serializer_is_logged_with_both_causes() {
+async fn a_session_that_cannot_be_read_is_logged_with_the_cause() {
     let site = Site::new().await;
     let app = site.app().await;
-    let log = Log::listen();
-    let stored = site.signed(
-        "accounts.sessions.SessionStore",
-        &log_in(1, &site.hash("alice")),
-    );
-    site.store("ofanother", &stored, "2099-01-01 00:00:00")
-        .await;
+    let session = log_in(1, &site.hash("alice"));
+    let mut large = session.clone();
+    large["value"] = "x".repeat(1024 * 1024).into();
+    for (name, stored, cause) in [
+        (
+            "ofanother",
+            site.signed("accounts.sessions.SessionStore", &session),
+            "SECRET_KEY_FALLBACKS",
+        ),
+        (
+            "toolarge",
+            site.signed(ROW_SALT, &large),
+            "larger than 1 MiB",
+        ),
+        (
+            "pickled0",
+            site.signed(ROW_SALT, &json!(["pickled"])),
+            "SESSION_SERIALIZER",
+        ),
+    ] {
+        let log = Log::listen();
+        site.store(name, &stored, "2099-01-01 00:00:00").await;
 
-    assert_eq!(who_is(&app, "sessionid=ofanother").await.1, "nobody");
+        assert_eq!(who_is(&app, &format!("sessionid={name}")).await.1, "nobody");
 
-    let line = log.line("cannot read a Django session");
-    assert!(line.contains("SECRET_KEY_FALLBACKS"), "{line}");
-    assert!(line.contains("SESSION_SERIALIZER"), "{line}");
+        let line = log.line("cannot read a Django session");
+        assert!(line.contains(cause), "{line}");
+    }
 }
 
 fn without(session: &Value, key: &str) -> Value {
