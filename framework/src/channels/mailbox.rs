@@ -15,7 +15,7 @@ use std::{
     mem,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker, ready},
     time::Duration,
@@ -71,6 +71,9 @@ pub(super) struct Slot {
     number: u64,
     capacity: usize,
     queue: Mutex<MailboxQueue>,
+    /// Whether the queue may have a signal for the watcher: checked on every step of the driver, so
+    /// it needs no lock.
+    has_signal: AtomicBool,
     dropped: AtomicU64,
     /// The topics that its owner has resumed, if it has; boxed, since few have.
     merge: OnceLock<Box<Mutex<Merge>>>,
@@ -163,6 +166,11 @@ impl Mailbox {
         }
     }
 
+    /// Returns whether [`poll_signal`](Self::poll_signal) may have something.
+    pub(crate) fn has_signal(&self) -> bool {
+        self.slot.has_signal.load(Ordering::Acquire)
+    }
+
     /// Polls for signals that concern the connection and not its consumer, for a task that watches
     /// while another one reads.
     pub(crate) fn poll_signal(&self, cx: &mut Context<'_>) -> Poll<MailboxSignal> {
@@ -173,6 +181,7 @@ impl Mailbox {
         if mem::take(&mut queue.is_interrupted) {
             return Poll::Ready(MailboxSignal::Interrupted);
         }
+        self.slot.has_signal.store(false, Ordering::Release);
         store_waker(&mut queue.watcher, cx);
         Poll::Pending
     }
@@ -238,6 +247,7 @@ impl Slot {
             number,
             capacity,
             queue: Mutex::default(),
+            has_signal: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             merge: OnceLock::new(),
         }
@@ -335,6 +345,7 @@ impl Slot {
         let mut watcher = None;
         let delivery = if envelope.is_disconnect() {
             queue.end = Some(envelope);
+            self.has_signal.store(true, Ordering::Release);
             watcher = queue.watcher.take();
             DeliveryOutcome::Taken {
                 depth: queue.waiting.len(),
@@ -410,7 +421,10 @@ impl Slot {
             return;
         }
         queue.miss(missed);
-        queue.is_interrupted |= matches!(missed, Missed::Interrupted { .. });
+        if matches!(missed, Missed::Interrupted { .. }) {
+            queue.is_interrupted = true;
+            self.has_signal.store(true, Ordering::Release);
+        }
         let waiting = [queue.reader.take(), queue.watcher.take()];
         drop(queue);
         waiting.into_iter().flatten().for_each(Waker::wake);

@@ -15,6 +15,7 @@ use crate::{
     log_limit::log_limited,
     message::{Close, Message},
     protocol::Socket,
+    waker::yield_to_others,
 };
 use std::{
     future::{Future, poll_fn},
@@ -24,7 +25,7 @@ use std::{
     task::{Poll, ready},
 };
 use tokio::{
-    task::{coop::consume_budget, yield_now},
+    task::coop::consume_budget,
     time::{Sleep, sleep},
 };
 
@@ -33,9 +34,6 @@ pub(super) struct Driver<H: Hooks> {
     joined: Joined<AcceptedConnection, H>,
     /// The source of the last step: the other is polled first.
     last_source: Source,
-    /// How many more items of `last_source` are handled before the other, which was pending when
-    /// last polled, is polled again.
-    run: u8,
     ticks: Option<Box<Ticks>>,
     /// Whether the last step was a tick: then waiting messages and events are handled before the
     /// next tick, even if a timer is due.
@@ -57,6 +55,9 @@ struct ConnectionState {
     watch: Option<Box<ConditionWatch>>,
     /// Whether the connection was closed from outside; no more signals are polled then.
     is_revoked: bool,
+    /// How many more items of the last source are handled before the other source and what ends the
+    /// connection are polled again: they were pending since the task was polled last.
+    run: u8,
     /// Started once the client has left, the server stops or the connection is closed from outside;
     /// shared by all hooks that still run.
     grace: Option<Pin<Box<Sleep>>>,
@@ -113,7 +114,6 @@ impl<H: Hooks> Driver<H> {
         Self {
             joined,
             last_source: Source::Mailbox,
-            run: 0,
             ticks: Ticks::new(H::TICKS),
             ticked: false,
             is_costly: false,
@@ -150,11 +150,6 @@ impl<H: Hooks> Driver<H> {
         // largest hook.
         let mut flow = Box::pin(self.open()).await;
         while let ControlFlow::Continue(()) = flow {
-            // A client that never pauses must not starve the other connections of its thread.
-            match mem::take(&mut self.is_costly) {
-                true => yield_now().await,
-                false => consume_budget().await,
-            }
             let step = poll_fn(|cx| self.poll_step(cx)).await;
             flow = Box::pin(self.handle(step)).await;
         }
@@ -268,43 +263,57 @@ impl<H: Hooks> Driver<H> {
     }
 
     fn poll_step(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Step> {
+        let step = self.poll_turn(cx);
+        if step.is_pending() {
+            self.state().run = 0;
+        }
+        step
+    }
+
+    fn poll_turn(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Step> {
+        // A client that never pauses must not starve the other connections of its thread.
+        if mem::take(&mut self.is_costly) {
+            yield_to_others(cx);
+            return Poll::Pending;
+        }
+        ready!(pin!(consume_budget()).poll(cx));
         self.state().socket.flush_early(cx);
         // The end of the connection goes before everything that is queued.
-        if self.state().socket.is_ending(cx) {
-            return Poll::Ready(Step::Over);
-        }
-        if self.state().poll_revoked(cx) {
+        if self.state().is_over(cx) {
             return Poll::Ready(Step::Over);
         }
         let ticked = mem::take(&mut self.ticked);
         if !ticked && let Poll::Ready(step) = self.poll_ticks(cx) {
             return Poll::Ready(step);
         }
-        let first = match self.run {
-            0 => self.last_source.other(),
-            _ => self.last_source,
-        };
-        self.run = self.run.saturating_sub(1);
-        if let Poll::Ready(step) = self.poll_source(first, cx) {
-            self.last_source = first;
-            return Poll::Ready(step);
-        }
-        if let Poll::Ready(step) = self.poll_source(first.other(), cx) {
-            self.last_source = first.other();
-            self.run = RUN - 1;
+        if let Poll::Ready(step) = self.poll_sources(cx) {
             return Poll::Ready(step);
         }
         if ticked && let Poll::Ready(step) = self.poll_ticks(cx) {
             return Poll::Ready(step);
         }
         // Nothing is ready: write everything that the steps so far have queued, at once.
-        self.run = 0;
         self.state().socket.flush(cx);
         // The flush may have found that the client has left, or a close that another task queued.
-        if self.state().socket.is_ending(cx) {
+        if self.state().socket.has_ended() {
             return Poll::Ready(Step::Over);
         }
         Poll::Pending
+    }
+
+    fn poll_sources(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Step> {
+        if let Some(left) = self.state().run.checked_sub(1) {
+            self.state().run = left;
+            return self.poll_source(self.last_source, cx);
+        }
+        let first = self.last_source.other();
+        if let Poll::Ready(step) = self.poll_source(first, cx) {
+            self.last_source = first;
+            return Poll::Ready(step);
+        }
+        let step = ready!(self.poll_source(self.last_source, cx));
+        self.state().run = RUN - 1;
+        Poll::Ready(step)
     }
 
     fn poll_source(&mut self, source: Source, cx: &mut std::task::Context<'_>) -> Poll<Step> {
@@ -344,6 +353,7 @@ impl AcceptedConnection {
                 mailbox,
                 watch,
                 is_revoked: false,
+                run: 0,
                 grace: None,
             },
         }
@@ -380,6 +390,7 @@ impl ConnectionState {
                     Err(panic) => Handled::Panicked(panic),
                 });
             }
+            self.run = 0;
             let is_revoked = self.poll_revoked(cx);
             if self.socket.poll_ahead(cx).is_pending() && !is_revoked {
                 return Poll::Pending;
@@ -390,6 +401,14 @@ impl ConnectionState {
             Poll::Ready(Handled::GraceExpired)
         })
         .await
+    }
+
+    /// Returns whether the connection ends: nothing more is to be received.
+    fn is_over(&mut self, cx: &mut std::task::Context<'_>) -> bool {
+        if self.run > 0 && !self.mailbox.has_signal() {
+            return self.socket.has_ended();
+        }
+        self.socket.is_ending(cx) || self.poll_revoked(cx)
     }
 
     /// Returns whether the connection was closed from outside: by a lost condition, or by a

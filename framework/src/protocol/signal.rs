@@ -73,9 +73,14 @@ impl SignalWatch {
         })
     }
 
+    /// Returns whether the signal is set.
+    pub(crate) fn is_set(&self) -> bool {
+        self.signal.is_set.load(Ordering::Acquire)
+    }
+
     /// Returns whether the signal is set; if not, the polling task is woken once it is.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.signal.is_set.load(Ordering::Acquire) {
+        if self.is_set() {
             return true;
         }
         let registered = self.registered.as_ref();

@@ -288,8 +288,14 @@ impl Socket {
     /// Returns whether nothing more is to be received: this side has closed, the server stops, or
     /// the client has disconnected and all its messages were received.
     pub(crate) fn is_ending(&mut self, cx: &mut Context<'_>) -> bool {
-        let closed = self.sender.is_closing() || self.is_stopping(cx);
-        closed || (self.left.is_some() && self.ahead.is_none())
+        self.has_ended() || self.is_stopping(cx)
+    }
+
+    /// The same, without having the task woken once the server stops.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.sender.is_closing()
+            || self.stop.as_ref().is_some_and(SignalWatch::is_set)
+            || (self.left.is_some() && self.ahead.is_none())
     }
 
     /// Returns whether the client is known to have hung up, behind messages that were not read.
