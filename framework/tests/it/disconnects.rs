@@ -84,6 +84,58 @@ async fn disconnecting_a_group_precedes_queued_events_and_reaches_a_full_mailbox
     assert_eq!(channels.dropped(), 6);
 }
 
+/// A consumer that records its messages, and disconnects its group at one of them.
+struct Quitter {
+    recorder: Recorder,
+    room: Group<Noise>,
+}
+
+impl WebSocketConsumer for Quitter {
+    type Input = String;
+    type Event = Noise;
+
+    async fn connect(handshake: &mut Handshake<Noise>) -> Result<Self, Rejection> {
+        Ok(Self {
+            recorder: handshake.state::<Recorder>()?.clone(),
+            room: handshake.join("room").await?,
+        })
+    }
+
+    async fn receive(&mut self, _: &mut Context<Noise>, text: String) -> Result<()> {
+        if text == "quit" {
+            self.room.disconnect(4000).await?;
+        }
+        self.recorder.record(text);
+        Ok(())
+    }
+
+    async fn event(&mut self, _: &mut Context<Noise>, _: Shared<Noise>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_message_is_handled_after_a_disconnect_in_the_middle_of_a_burst() {
+    let recorder = Recorder::default();
+    let app = Quitter::application(&Channels::in_memory())
+        .with(Provide(recorder.clone()))
+        .boxed();
+    let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
+    let mut client = connect(server.address, "/").await;
+    for text in ["1", "2", "3", "quit", "4", "5"] {
+        client.feed(tungstenite::Message::text(text)).await.unwrap();
+    }
+
+    client.flush().await.unwrap();
+
+    let ended = timeout(PATIENCE, client.next()).await.unwrap();
+    assert!(matches!(
+        ended,
+        Some(Ok(tungstenite::Message::Close(Some(close)))) if close.code == CloseCode::from(4000)
+    ));
+    assert_eq!(recorder.entries(), ["1", "2", "3", "quit"]);
+}
+
 #[tokio::test]
 async fn python_can_disconnect_a_group_too() {
     let recorder = Recorder::default();
