@@ -21,31 +21,31 @@ export async function bundle() {
   return outputFiles[0].text;
 }
 
-/** Writes what is published besides the module: its types, and the licences. */
-export async function addRest() {
+/** Returns the texts of the declarations that the public ones refer to, and of no others. */
+export async function declarations(name = "index", found = new Map()) {
+  const file = `${name}.d.ts`;
+  if (found.has(file)) return found;
+  const text = await readFile(new URL(`build/${file}`, root), "utf8");
+  found.set(file, text);
+  for (const [, other] of text.matchAll(/from "\.\/([\w-]+)\.js"/g)) await declarations(other, found);
+  return found;
+}
+
+/** Copies the licences: a package contains no symbolic links. */
+export async function addLicences() {
+  for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) {
+    await copyFile(new URL(`../../${licence}`, root), new URL(licence, root));
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const dist = new URL("dist/", root);
   await mkdir(dist, { recursive: true });
   for (const name of await readdir(dist)) {
     // The types of a module that has another name now.
     if (name.endsWith(".d.ts")) await rm(new URL(name, dist));
   }
-  await copyTypes("index");
-  for (const licence of ["LICENSE-APACHE", "LICENSE-MIT"]) {
-    // A package contains no symbolic links.
-    await copyFile(new URL(`../../${licence}`, root), new URL(licence, root));
-  }
-}
-
-/** Copies the declarations that the public ones refer to, and no others. */
-async function copyTypes(name, done = new Set()) {
-  if (done.has(name)) return;
-  done.add(name);
-  const text = await readFile(new URL(`build/${name}.d.ts`, root), "utf8");
-  await writeFile(new URL(`dist/${name}.d.ts`, root), text);
-  for (const [, other] of text.matchAll(/from "\.\/([\w-]+)\.js"/g)) await copyTypes(other, done);
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await addRest();
-  await writeFile(new URL("dist/seaway.js", root), await bundle());
+  for (const [name, text] of await declarations()) await writeFile(new URL(name, dist), text);
+  await writeFile(new URL("seaway.js", dist), await bundle());
+  await addLicences();
 }

@@ -1,12 +1,12 @@
-// What is published: its files, its size, and that the module in the repository is up to date.
+// What is published: its files, its size, and that those in the repository are up to date.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { addRest, bundle } from "../../build.mjs";
+import { addLicences, bundle, declarations } from "../../build.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const read = (name) => readFileSync(`${root}/${name}`, "utf8");
@@ -20,8 +20,12 @@ test("a browser loads less than 5 KiB", () => {
   assert.ok(size < LIMIT, `${size} bytes`);
 });
 
-test("dist/seaway.js is what `npm run build` makes of the sources", async () => {
-  assert.ok(read("dist/seaway.js") === (await bundle()), "run `npm run build` in clients/js and commit dist/seaway.js");
+test("dist is what `npm run build` makes of the sources", async () => {
+  const expected = new Map([...(await declarations()), ["seaway.js", await bundle()]]);
+  const stored = readdirSync(`${root}/dist`);
+  const remedy = "run `npm run build` in clients/js and commit dist";
+  assert.deepEqual(stored.sort(), [...expected.keys()].sort(), remedy);
+  for (const [name, text] of expected) assert.ok(read(`dist/${name}`) === text, `${name}: ${remedy}`);
 });
 
 test("the module imports nothing, and exports what the types say", async () => {
@@ -41,7 +45,7 @@ test("the lock file records no addresses", () => {
 });
 
 test("the package contains the module, its types and the licences", async () => {
-  await addRest();
+  await addLicences();
   const flags = ["--dry-run", "--json", "--ignore-scripts", "--loglevel=error"];
   const output = execFileSync("npm", ["pack", ...flags], { cwd: root, encoding: "utf8" });
   // npm prints the package in a list, or by its name.
