@@ -69,13 +69,36 @@ impl Hook {
             && others.any(|hook| name == hook.name())
     }
 
-    /// Returns the hook that this name probably means: one letter differs, or it has the `on_` of
-    /// other frameworks.
-    pub(super) fn meant(name: &Ident, style: Style) -> Option<Self> {
-        let name = name.to_string();
+    /// Returns the hook that this method probably means: one letter of its name differs, or it has
+    /// the name that another framework gives to it; and it has the hook's parameters.
+    pub(super) fn meant(method: &Method, style: Style) -> Option<Self> {
+        let name = method.name.to_string();
         let bare = name.strip_prefix("on_").unwrap_or(&name);
-        let near = |hook: &&Self| strsim::osa_distance(bare, hook.name()) <= 1;
-        Self::all(style).iter().find(near).copied()
+        let means = |hook: &&Self| {
+            let is_near = strsim::osa_distance(bare, hook.name()) <= 1;
+            (is_near || hook.elsewhere().contains(&bare))
+                && hook.fits(method)
+                && hook.takes() == method.takes
+        };
+        Self::all(style).iter().find(means).copied()
+    }
+
+    /// Returns the names of the hook in other frameworks, without their `on_`.
+    fn elsewhere(self) -> &'static [&'static str] {
+        match self {
+            Hook::Connect => &["connected", "websocket_connect"],
+            Hook::Opened => &["open", "connected", "websocket_connect"],
+            Hook::Receive => &[
+                "message",
+                "handle_message",
+                "receive_bytes",
+                "receive_json",
+                "receive_text",
+                "websocket_receive",
+            ],
+            Hook::Disconnect => &["close", "closed", "disconnected", "websocket_disconnect"],
+            Hook::Event | Hook::Malformed | Hook::Missed | Hook::Failed | Hook::Handle => &[],
+        }
     }
 
     pub(super) fn name(self) -> &'static str {

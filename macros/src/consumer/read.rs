@@ -10,7 +10,8 @@ use super::{
     timers::Timer,
 };
 use crate::{errors::Errors, protocol::ConsumerProtocol, types};
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{Error, FnArg, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, Type};
 
 /// A consumer's methods.
@@ -48,12 +49,16 @@ pub(super) fn read(arguments: TokenStream, block: &mut ItemImpl, errors: &mut Er
         events: Vec::new(),
         timers: Vec::new(),
     };
+    let tokens = block.to_token_stream();
     for item in &mut block.items {
         match item {
-            ImplItem::Fn(method) => {
-                let role = role::role(method, style, errors);
-                consumer.add(role, method, errors);
-            }
+            ImplItem::Fn(method) => match role::role(method, style, errors) {
+                Role::Helper => {
+                    let method = Method::read(&method.sig, style);
+                    note_misspelt(&method, style, &tokens, errors);
+                }
+                role => consumer.add(role, method, errors),
+            },
             ImplItem::Const(constant)
                 if style.protocol() == ConsumerProtocol::Http
                     && CONSTANTS.iter().any(|name| constant.ident == name) =>
@@ -81,10 +86,6 @@ const CONSTANTS: &[&str] = &[
 impl Consumer {
     fn add(&mut self, role: Role, item: &mut ImplItemFn, errors: &mut Errors) {
         let method = Method::read(&item.sig, self.style);
-        if let Role::Helper = role {
-            note_misspelt(&method, self.style, errors);
-            return;
-        }
         if let Some(cfg) = item.attrs.iter().find(|a| a.path().is_ident("cfg")) {
             errors.add(
                 cfg,
@@ -150,7 +151,7 @@ impl Consumer {
 
 /// Reports a helper whose name is probably a misspelled hook, or one of another kind of consumer:
 /// it would never be called.
-fn note_misspelt(method: &Method, style: Style, errors: &mut Errors) {
+fn note_misspelt(method: &Method, style: Style, block: &TokenStream, errors: &mut Errors) {
     let name = &method.name;
     if Hook::is_elsewhere(name, style) {
         let kind = match style {
@@ -173,15 +174,41 @@ fn note_misspelt(method: &Method, style: Style, errors: &mut Errors) {
         errors.add(name, message);
         return;
     }
-    let meant = Hook::meant(name, style);
-    let meant = meant.filter(|hook| hook.fits(method) && hook.takes() == method.takes);
-    if let Some(hook) = meant {
+    // Hooks return nothing or a `Result`.
+    let returns = method.returns.as_ref();
+    if returns.is_some_and(|ty| !types::is_named(ty, "Result")) || is_called(name, block) {
+        return;
+    }
+    if let Some(hook) = Hook::meant(method, style) {
         let hook = hook.name();
         let message = format!(
             "`{name}` is not a hook, did you mean `{hook}`? A helper of this name belongs in an `impl` block without #[consumer]"
         );
         errors.add(name, message);
     }
+}
+
+/// Returns whether the block calls its own method of this name: `self.name(…)` or `Self::name`.
+fn is_called(name: &Ident, block: &TokenStream) -> bool {
+    let tokens: Vec<TokenTree> = block.clone().into_iter().collect();
+    let is =
+        |token: &TokenTree, word: &str| matches!(token, TokenTree::Ident(known) if known == word);
+    let is_sign = |token: &TokenTree, sign: char| matches!(token, TokenTree::Punct(known) if known.as_char() == sign);
+    let is_name = |token: &TokenTree| matches!(token, TokenTree::Ident(known) if known == name);
+    let is_here = tokens.windows(4).any(|four| match four {
+        [this, dot, called, TokenTree::Group(_)] if is(this, "self") => {
+            is_sign(dot, '.') && is_name(called)
+        }
+        [this, first, second, called] if is(this, "Self") => {
+            is_sign(first, ':') && is_sign(second, ':') && is_name(called)
+        }
+        _ => false,
+    });
+    is_here
+        || tokens.iter().any(|token| match token {
+            TokenTree::Group(group) => is_called(name, &group.stream()),
+            _ => false,
+        })
 }
 
 /// Removes the parameters' `#[serde(…)]`, which are now on the fields of the input.

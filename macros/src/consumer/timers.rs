@@ -4,7 +4,7 @@ use super::method::{Method, context};
 use crate::errors::at;
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{Attribute, Error, Expr, ExprLit, Lit, Result, Type};
+use syn::{Attribute, Error, Expr, ExprLit, Lit, Meta, Result, Type};
 
 /// A method that is called by a timer.
 pub(super) struct Timer {
@@ -23,12 +23,18 @@ impl Timer {
 
 /// Generates the `Duration` of an `#[every(…)]`.
 pub(super) fn period(attribute: &Attribute) -> Result<TokenStream> {
+    const UNITS: &str = "a period is in `millis`, `seconds` or `minutes`";
     let mut period = None;
+    let has_value = matches!(&attribute.meta, Meta::List(list) if !list.tokens.is_empty());
+    if !has_value || attribute.parse_args::<Lit>().is_ok() {
+        let message = format!("{UNITS}, as in #[every(seconds = 30)]");
+        return Err(Error::new_spanned(attribute, message));
+    }
     attribute.parse_nested_meta(|meta| {
         let unit = meta.path.get_ident().map(ToString::to_string);
         let unit = unit.unwrap_or_default();
         if !["millis", "seconds", "minutes"].contains(&unit.as_str()) {
-            return Err(meta.error("a period is in `millis`, `seconds` or `minutes`"));
+            return Err(meta.error(UNITS));
         }
         let amount: Expr = meta.value()?.parse()?;
         check_amount(&amount)?;
@@ -42,8 +48,7 @@ pub(super) fn period(attribute: &Attribute) -> Result<TokenStream> {
         }
         Ok(())
     })?;
-    period
-        .ok_or_else(|| Error::new_spanned(attribute, "set a period, as in #[every(seconds = 30)]"))
+    period.ok_or_else(|| Error::new_spanned(attribute, UNITS))
 }
 
 /// Returns an error if a literal is not a valid period.

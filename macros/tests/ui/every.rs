@@ -20,6 +20,18 @@ impl Chat {
     #[every(seconds = 1.5)]
     async fn oddly(&mut self) {}
 
+    #[every(5)]
+    async fn plainly(&mut self) {}
+
+    #[every("5s")]
+    async fn in_text(&mut self) {}
+
+    #[every(secs = 5)]
+    async fn briefly(&mut self) {}
+
+    #[every = 5]
+    async fn equally(&mut self) {}
+
     #[every(minutes = 1, seconds = 30)]
     async fn both(&mut self) {}
 
