@@ -117,7 +117,20 @@ fn name_of(attribute: &Attribute) -> String {
 fn name_or(attribute: &Attribute, name: &Ident) -> Result<LitStr> {
     if let Meta::Path(_) = attribute.meta {
         let plain = name.to_string();
-        return Ok(LitStr::new(plain.trim_start_matches("r#"), name.span()));
+        let plain = plain.trim_start_matches("r#");
+        // The underscore only says that nothing reads the field.
+        if plain.starts_with('_') {
+            let source = name_of(attribute);
+            let meant = match plain.trim_start_matches('_') {
+                "" => "name",
+                meant => meant,
+            };
+            let message = format!(
+                "`{plain}` begins with an underscore: name the parameter, as in #[{source}(\"{meant}\")]"
+            );
+            return Err(Error::new_spanned(attribute, message));
+        }
+        return Ok(LitStr::new(plain, name.span()));
     }
     text(attribute, "name")
 }

@@ -127,7 +127,7 @@ async fn an_invalid_group_name_is_rejected() {
 async fn a_misspelled_placeholder_is_logged_with_the_available_names() {
     #[derive(WebSocketConsumer)]
     struct Typo {
-        #[query]
+        #[query("name")]
         _name: String,
         #[group("chat.{rom}")]
         _members: Group<RoomEvent>,
@@ -139,7 +139,7 @@ async fn a_misspelled_placeholder_is_logged_with_the_available_names() {
     }
 
     let log = Log::listen();
-    assert_eq!(status(&stage::<Typo>(), "/ws/lobby?_name=ana").await, 500);
+    assert_eq!(status(&stage::<Typo>(), "/ws/lobby?name=ana").await, 500);
 
     let line = log.line("error=`Typo`");
     for part in ["\"chat.{rom}\"", "[\"_name\"]", "[\"room\"]"] {
