@@ -29,8 +29,9 @@ use std::future::Future;
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` has no `connect`",
-    label = "write `async fn connect`, or put #[derive(WebSocketConsumer)] on `{Self}`, or for an HTTP consumer #[derive(HttpConsumer)]"
+    message = "`{Self}` has no `connect` for a `{P}` connection",
+    label = "write `async fn connect`, or put #[derive(WebSocketConsumer)] on `{Self}`",
+    note = "an HTTP consumer has #[derive(HttpConsumer)], and on its `impl` block #[consumer] with a `handle`, or #[consumer(sse)] or #[consumer(sse, forward)] without one"
 )]
 pub trait FromHandshake<P: Protocol = WebSocket>: Sized + Send {
     /// The type of events in its groups.

@@ -9,7 +9,7 @@ use super::{
 use crate::{errors::at, protocol::ConsumerProtocol, types};
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Generics, Ident, LitStr};
+use syn::{Generics, Ident, LitStr, spanned::Spanned};
 
 pub(super) fn write(consumer: &HandshakeStruct, protocol: ConsumerProtocol) -> TokenStream {
     let marker = protocol.marker();
@@ -19,7 +19,7 @@ pub(super) fn write(consumer: &HandshakeStruct, protocol: ConsumerProtocol) -> T
     let event = event(consumer);
     let mut fields: Vec<_> = consumer.fields.iter().collect();
     fields.sort_by_key(|field| field.source.joins());
-    let lets = fields.iter().map(|field| fill(field, consumer));
+    let lets = fields.iter().map(|field| fill(field, consumer, &marker));
     let names = consumer.fields.iter().map(|field| &field.name);
     // Reads the fields that act by being there, so that the compiler does not call them unused.
     let acting = consumer.fields.iter().filter(|field| field.source.acts());
@@ -149,7 +149,7 @@ fn params(field: &Filled, consumer: &HandshakeStruct) -> Vec<String> {
 }
 
 /// Generates the `let` of one field.
-fn fill(field: &Filled, consumer: &HandshakeStruct) -> TokenStream {
+fn fill(field: &Filled, consumer: &HandshakeStruct, marker: &TokenStream) -> TokenStream {
     let Filled { name, ty, source } = field;
     let span = at(ty);
     let handshake = handshake(span);
@@ -199,7 +199,13 @@ fn fill(field: &Filled, consumer: &HandshakeStruct) -> TokenStream {
         FieldSource::Topic(topic) => resume(field, topic, consumer, span),
         FieldSource::Default(None) => quote_spanned!(span=> ::core::default::Default::default()),
         FieldSource::Default(Some(value)) => quote!(#value),
-        FieldSource::Extractor => quote_spanned!(span=> #handshake.extract::<#ty>().await?),
+        FieldSource::Extractor => {
+            // At the place of the type itself: the compiler reports an error once per place.
+            let extract = quote_spanned! {ty.span()=>
+                ::seaway::Handshake::<_, #marker>::extract::<#ty>(#handshake).await
+            };
+            quote_spanned!(span=> #extract?)
+        }
     };
     quote!(let #name: #ty = #value;)
 }
