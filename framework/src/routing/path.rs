@@ -10,6 +10,7 @@ use crate::{
     scope::{OpensOverHttp, Scope},
 };
 use http::StatusCode;
+use matchit::InsertError;
 use std::{fmt, future::Future, mem, sync::Arc};
 
 /// A router that selects an application by path, for HTTP or for WebSocket.
@@ -56,6 +57,9 @@ struct PathRoute<P: OpensOverHttp> {
 /// Name of the parameter that matches the rest of the path for a nested router. Routes should not
 /// use this name.
 const REST: &str = "__rest";
+
+/// What follows the prefix of a nested router.
+const BELOW: &str = "/{*__rest}";
 
 /// Length of the [`written`] path that outer routers have matched. The inner router matches the
 /// rest.
@@ -126,7 +130,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
         for path in [
             prefix.to_owned(),
             format!("{prefix}/"),
-            format!("{prefix}/{{*{REST}}}"),
+            format!("{prefix}{BELOW}"),
         ] {
             self.insert(&path, application.clone(), true);
         }
@@ -181,8 +185,10 @@ impl<P: OpensOverHttp> PathRouter<P> {
             application,
             is_nest,
         };
-        if let Err(error) = Arc::make_mut(&mut self.routes).insert(written, route) {
-            panic!("cannot route {path:?}: {error}");
+        let routes = Arc::make_mut(&mut self.routes);
+        if let Err(error) = routes.insert(written.as_str(), route) {
+            let path = path.strip_suffix(BELOW).unwrap_or(path);
+            panic!("cannot route {path:?}: {}", fault(&error, &written, routes));
         }
     }
 
@@ -252,6 +258,36 @@ fn mistake(path: &str) -> Option<&'static str> {
         }
         _ => None,
     })
+}
+
+/// Returns why `matchit` does not accept a route.
+fn fault<P: OpensOverHttp>(
+    error: &InsertError,
+    route: &str,
+    routes: &matchit::Router<PathRoute<P>>,
+) -> String {
+    match error {
+        InsertError::Conflict { with } => {
+            let prefix = with.strip_suffix(BELOW).unwrap_or(with);
+            let is_nest = routes.at(with).is_ok_and(|found| found.value.is_nest);
+            if is_nest {
+                let prefix = prefix.trim_end_matches('/');
+                format!("it conflicts with what is nested at {prefix:?}")
+            } else if with == route {
+                "the route is added twice".to_owned()
+            } else {
+                format!("it conflicts with the route {with:?}: both match the same paths")
+            }
+        }
+        InsertError::InvalidParamSegment => {
+            "a segment has at most one parameter, and nothing follows it".to_owned()
+        }
+        InsertError::InvalidParam => {
+            "a parameter is written {name}; write a literal { or } as {{ or }}".to_owned()
+        }
+        InsertError::InvalidCatchAll => "nothing follows a catch-all parameter".to_owned(),
+        error => error.to_string(),
+    }
 }
 
 impl<P: OpensOverHttp> Application<P> for PathRouter<P> {

@@ -196,11 +196,56 @@ async fn a_parameter_is_parsed_as_the_requested_type() {
 }
 
 #[test]
-#[should_panic(expected = "cannot route \"/a/{other}\"")]
-fn two_routes_for_one_path_panic_at_construction() {
-    _ = PathRouter::new()
-        .route("/a/{one}", page("one"))
-        .route("/a/{other}", page("other"));
+fn two_routes_for_one_path_panic_at_construction_with_the_reason() {
+    type Build = fn(PathRouter<Http>) -> PathRouter<Http>;
+    let nested = "it conflicts with what is nested at \"/a\"";
+    let cases: [(Build, &str, &str); 8] = [
+        (
+            |app| app.route("/ws", page("one")).route("/ws", page("two")),
+            "/ws",
+            "the route is added twice",
+        ),
+        (
+            |app| app.route("/a/{one}", page("")).route("/a/{two}", page("")),
+            "/a/{two}",
+            "it conflicts with the route \"/a/{one}\": both match the same paths",
+        ),
+        (
+            |app| app.nest("/a", page("")).nest("/a", page("")),
+            "/a",
+            nested,
+        ),
+        (
+            |app| app.nest("/a", page("")).route("/a/", page("")),
+            "/a/",
+            nested,
+        ),
+        (
+            |app| app.nest("/a", page("")).route("/a/{b}", page("")),
+            "/a/{b}",
+            nested,
+        ),
+        (
+            |app| app.route("/a/{b}", page("")).nest("/a", page("")),
+            "/a",
+            "it conflicts with the route \"/a/{b}\": both match the same paths",
+        ),
+        (
+            |app| app.route("/a", page("")).nest("/a", page("")),
+            "/a",
+            "the route is added twice",
+        ),
+        (
+            |app| app.route("/{a}-b", page("")),
+            "/{a}-b",
+            "a segment has at most one parameter, and nothing follows it",
+        ),
+    ];
+    for (build, path, reason) in cases {
+        let building = std::panic::catch_unwind(|| build(PathRouter::new()));
+        let panic = building.expect_err(path).downcast::<String>().unwrap();
+        assert_eq!(*panic, format!("cannot route {path:?}: {reason}"));
+    }
 }
 
 #[tokio::test]
