@@ -103,7 +103,7 @@ pub use self::service::{Proxy, proxy};
 #[cfg(feature = "server")]
 pub use self::server::{
     Accepted, Bind, Lifespan, LifespanFn, Listener, ProxyProtocol, Running, Serve, ServeWorkers,
-    TrustedProxies, bind_tcp, serve, serve_with, serve_workers,
+    ServedApp, TrustedProxies, bind_tcp, serve, serve_with, serve_workers,
 };
 
 #[cfg(feature = "tls")]

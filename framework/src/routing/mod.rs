@@ -6,5 +6,7 @@ mod protocol_type;
 mod written_path;
 
 pub use self::{
-    channel_name::ChannelNameRouter, path::PathRouter, protocol_type::ProtocolTypeRouter,
+    channel_name::ChannelNameRouter,
+    path::PathRouter,
+    protocol_type::{ProtocolTypeRouter, RouterMiddleware},
 };

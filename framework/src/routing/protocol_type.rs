@@ -110,12 +110,7 @@ impl ProtocolTypeRouter {
     /// # Panics
     /// If no HTTP or WebSocket application is set yet: the middleware would have no effect.
     #[track_caller]
-    pub fn with<M>(mut self, middleware: M) -> Self
-    where
-        M: Layer<BoxApplication<Http>> + Layer<BoxApplication<WebSocket>>,
-        <M as Layer<BoxApplication<Http>>>::Service: Application<Http>,
-        <M as Layer<BoxApplication<WebSocket>>>::Service: Application<WebSocket>,
-    {
+    pub fn with(mut self, middleware: impl RouterMiddleware) -> Self {
         assert!(
             self.get::<Http>().is_some() || self.get::<WebSocket>().is_some(),
             "there is no application to wrap in middleware yet: call `with` after `http` and `websocket`"
@@ -148,6 +143,30 @@ impl ProtocolTypeRouter {
         let (_, application) = known.find(|(known, _)| *known == key)?;
         application.downcast_ref()
     }
+}
+
+/// Middleware for HTTP and for WebSockets: a tower `Layer` whose services are applications of both.
+///
+/// Middleware of one protocol, such as [`AllowedOrigins`](crate::protocol::AllowedOrigins), is put
+/// around a consumer or a [`PathRouter`](crate::routing::PathRouter).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not middleware for HTTP and WebSockets",
+    label = "put it around the consumer or the `PathRouter`",
+    note = "a `ProtocolTypeRouter` takes middleware for both protocols; `AllowedOrigins` and `WebSocketConfig` are only for WebSockets: \
+            `.websocket(PathRouter::new().route(…).with(…))`",
+    note = "a layer of tower or tower-http is put around an `axum::Router`, or around the `ProtocolTypeRouter` as a tower service"
+)]
+pub trait RouterMiddleware:
+    Layer<BoxApplication<Http>, Service: Application<Http>>
+    + Layer<BoxApplication<WebSocket>, Service: Application<WebSocket>>
+{
+}
+
+#[diagnostic::do_not_recommend]
+impl<M> RouterMiddleware for M where
+    M: Layer<BoxApplication<Http>, Service: Application<Http>>
+        + Layer<BoxApplication<WebSocket>, Service: Application<WebSocket>>
+{
 }
 
 impl fmt::Debug for ProtocolTypeRouter {

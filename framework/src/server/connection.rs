@@ -44,8 +44,17 @@ use std::{
 };
 use tower_service::Service;
 
-/// The service that answers the requests of a server.
-pub(super) trait ServedApp:
+/// An application that [`serve`](crate::serve) accepts: a tower service for HTTP requests that
+/// cannot fail.
+///
+/// Routers and the applications of consumers are such services, and so is an `axum::Router`. Put
+/// any other application into a [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be served without a router",
+    label = "put it into one: `ProtocolTypeRouter::new().http(…)` or `.websocket(…)`",
+    note = "routers, the applications of consumers, and tower services whose error is `Infallible`, such as an `axum::Router`, are served as they are, without `from_service`"
+)]
+pub trait ServedApp:
     Service<
         Request<Body>,
         Response = Response<<Self as ServedApp>::Body>,
@@ -55,9 +64,11 @@ pub(super) trait ServedApp:
     + Send
     + 'static
 {
+    /// The body of its responses.
     type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, B> ServedApp for S
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,

@@ -74,6 +74,7 @@ mod workers;
 
 pub use self::{
     bind::Bind,
+    connection::ServedApp,
     lifespan::{Lifespan, LifespanFn},
     listener::{Accepted, Listener},
     proxy_protocol::ProxyProtocol,

@@ -15,17 +15,15 @@ use crate::{
     application::Application,
     catch_panic::{catch_panic, caught},
     channels::Channels,
-    error::{BoxError, Result},
+    error::Result,
     middleware::ProvideAll,
-    protocol::{Body, Http, WebSocket},
+    protocol::{Http, WebSocket},
     required_state::RequiredState,
     routing::{ChannelNameRouter, PathRouter, ProtocolTypeRouter},
 };
-use bytes::Bytes;
-use http::{Extensions, Request, Response};
+use http::Extensions;
 use std::{
     any::Any,
-    convert::Infallible,
     fmt,
     future::{Future, IntoFuture},
     pin::Pin,
@@ -33,7 +31,6 @@ use std::{
 };
 use tokio::sync::Semaphore;
 use tower_layer::Layer;
-use tower_service::Service;
 
 /// Serves an application: a [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), a
 /// [`PathRouter`](crate::routing::PathRouter), a consumer's application, an `axum::Router`, or any
@@ -64,7 +61,7 @@ use tower_service::Service;
 /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if a router needs a value that neither its
 /// middleware nor a start-up function provides ([`RequiredState`]), and the error of a start-up
 /// function that fails.
-pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
+pub fn serve<S: ServedApp>(on: impl Into<Bind>, app: S) -> Serve<S> {
     Serve::new(on.into(), AppSource::Built(app))
 }
 
@@ -96,7 +93,7 @@ pub fn serve<S>(on: impl Into<Bind>, app: S) -> Serve<S> {
 /// # Errors
 /// As [`serve`], and the error of the function; [`ErrorKind::Missing`](crate::ErrorKind::Missing)
 /// if no start-up function has returned its parameter. The shutdown functions run then.
-pub fn serve_with<Args, S>(
+pub fn serve_with<Args, S: ServedApp>(
     on: impl Into<Bind>,
     build: impl LifespanFn<Args, Output = crate::Result<S>>,
 ) -> Serve<S> {
@@ -535,13 +532,7 @@ async fn listeners(on: Vec<Bind>) -> Result<Vec<Box<dyn ErasedListener>>> {
     Ok(listeners)
 }
 
-impl<S, B> IntoFuture for Serve<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: http_body::Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
+impl<S: ServedApp> IntoFuture for Serve<S> {
     type Output = Result<()>;
     type IntoFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
