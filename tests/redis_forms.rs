@@ -151,8 +151,15 @@ fn text(envelope: Envelope) -> String {
 
 /// A Redis with a port for TLS beside the usual one.
 async fn with_tls(authority: &Authority, host: &str, options: &[&str]) -> (Redis, u16) {
+    with_certificate(authority, authority.certify(host), options).await
+}
+
+async fn with_certificate(
+    authority: &Authority,
+    (certificate, key): (String, String),
+    options: &[&str],
+) -> (Redis, u16) {
     let port = free_port();
-    let (certificate, key) = authority.certify(host);
     let (tls_port, authority) = (port.to_string(), authority.file());
     let tls = [
         &["--tls-port", &tls_port, "--tls-ca-cert-file", &authority][..],
@@ -216,6 +223,17 @@ async fn a_wrong_certificate_is_refused_with_the_reason() {
         let reason = refusal(&url).await;
         assert!(reason.contains(expected), "{url}: {reason}");
     }
+}
+
+#[tokio::test]
+async fn a_server_with_the_certificate_of_an_authority_is_refused_with_the_remedy() {
+    let authority = Authority::new();
+    let options = ["--tls-auth-clients", "no"];
+    let (_redis, port) = with_certificate(&authority, authority.own(), &options).await;
+
+    let file = authority.file();
+    let reason = refusal(&format!("rediss://localhost:{port}?ssl_ca_certs={file}")).await;
+    assert!(reason.contains("sign another certificate"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,6 +42,17 @@ impl Authority {
         self.path("authority.pem")
     }
 
+    /// Returns the file of its own certificate and that of its key, as a server must not use them.
+    ///
+    /// # Panics
+    /// If a file cannot be written.
+    #[must_use]
+    pub fn own(&self) -> (String, String) {
+        let key = self.path("authority.key");
+        fs::write(&key, self.issuer.key().serialize_pem()).expect("a file for the key");
+        (self.file(), key)
+    }
+
     /// Creates a certificate for a host; returns the file of the certificate and that of its key.
     ///
     /// # Panics

@@ -123,6 +123,12 @@ fn failed(host: &str, error: &io::Error) -> ConnectError {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "its TLS certificate has expired; renew it".to_owned()
             }
+            // `webpki` has no kind for it that rustls passes on.
+            why if format!("{why:?}").contains("CaUsedAsEndEntity") => {
+                "its TLS certificate is that of an authority, as `openssl req -x509` makes it; sign another \
+                                                certificate with it for the server"
+                    .to_owned()
+            }
             why => format!("its TLS certificate is not valid: {why}"),
         },
         Some(rustls::Error::InvalidMessage(_)) => {
