@@ -10,7 +10,7 @@ use seaway_tests::support::{
     Redis,
     wait::{DEADLINE, until},
 };
-use std::{fs, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 use tokio::time::timeout;
 
 #[derive(Event)]
@@ -41,6 +41,17 @@ fn rules(what: &str) -> Vec<String> {
     code.flat_map(str::split_whitespace)
         .map(str::to_owned)
         .collect()
+}
+
+/// Returns the rules of the guide's line for all rows that need no setting.
+fn rules_of_all() -> Vec<String> {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/deployment.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let (_, line) = guide
+        .split_once("ACL SETUSER seaway on >password ")
+        .expect("the guide has the line");
+    let line = line.lines().next().unwrap();
+    line.split_whitespace().map(str::to_owned).collect()
 }
 
 /// Makes a user that may do only this; returns its URL.
@@ -183,6 +194,34 @@ async fn a_restricted_user_may_do_what_topics_need() {
     nothing_was_refused(&redis).await;
 }
 
+#[test]
+fn the_line_for_everything_is_the_sum_of_the_rows() {
+    let rows = ["groups", "jobs", "presence", "topics", "sessions"].map(rules);
+    let mut sum: BTreeSet<String> = rows.concat().into_iter().collect();
+    // A part of `~asgi*`.
+    assert!(sum.remove("~asgi:presence*"));
+
+    assert_eq!(sum, rules_of_all().into_iter().collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_with_the_line_for_everything_may_do_everything() {
+    let redis = Redis::new().await;
+    let url = restricted(&redis, &[rules_of_all()]).await;
+    let url = url.as_str();
+
+    channel_layer::conforms(async || Channels::redis(url).await.unwrap()).await;
+    presence::conforms(async || {
+        let config = RedisConfig::new(url).presence_grace(Duration::from_secs(1));
+        Channels::redis(config).await.unwrap()
+    })
+    .await;
+    topics::conforms(async || Channels::redis(url).await.unwrap()).await;
+    session_is_stored(url).await;
+
+    nothing_was_refused(&redis).await;
+}
+
 /// Returns how many events the topic `lot.7` stores.
 async fn stored(redis: &Redis) -> String {
     redis.does(&["XLEN", "asgi:topic:lot.7"]).await
@@ -274,10 +313,18 @@ async fn the_error_of_a_user_who_may_not_read_a_topic_says_so() {
 
 #[tokio::test]
 async fn a_restricted_user_may_do_what_sessions_need() {
-    use seaway::session::{Record, SessionStore, time};
     let redis = Redis::new().await;
     let url = restricted(&redis, &[rules("sessions")]).await;
-    let store = RedisStore::connect(&url).await.unwrap();
+
+    session_is_stored(&url).await;
+
+    nothing_was_refused(&redis).await;
+}
+
+/// Stores, reads and deletes a session.
+async fn session_is_stored(url: &str) {
+    use seaway::session::{Record, SessionStore, time};
+    let store = RedisStore::connect(url).await.unwrap();
     let expiry_date = time::OffsetDateTime::now_utc() + time::Duration::HOUR;
     let mut record = Record {
         id: Default::default(),
@@ -289,6 +336,4 @@ async fn a_restricted_user_may_do_what_sessions_need() {
     store.save(&record).await.unwrap();
     assert!(store.load(&record.id).await.unwrap().is_some());
     store.delete(&record.id).await.unwrap();
-
-    nothing_was_refused(&redis).await;
 }
