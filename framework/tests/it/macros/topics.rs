@@ -3,8 +3,8 @@
 use super::stage;
 use http::Request;
 use seaway::{
-    ApplicationExt, Channels, Event, Group, HttpConsumer, Position, Result, Topic, TopicEvent,
-    WebSocketConsumer, consumer,
+    ApplicationExt, Channels, Context, Event, Group, HttpConsumer, Position, Result, Topic,
+    TopicEvent, WebSocketConsumer, consumer,
     routing::PathRouter,
     testing::{HttpCommunicator, WebSocketCommunicator},
 };
@@ -143,6 +143,50 @@ async fn a_topic_may_be_beside_a_group_of_other_events() {
 
     assert_eq!(ana.receive_json::<Value>().await["event"]["cents"], 5);
     assert_eq!(ana.receive_json::<Value>().await["type"], "hall.closing");
+}
+
+/// A consumer with a method for the events of its topic.
+#[derive(WebSocketConsumer)]
+#[consumer(event = DeskEvent)]
+struct Teller {
+    #[topic("lot.7")]
+    lot: Topic<LotEvent>,
+}
+
+#[consumer(event = DeskEvent)]
+impl Teller {
+    async fn receive(&mut self, cents: String) -> Result<()> {
+        let cents = cents.parse()?;
+        self.lot.send(&LotEvent::Placed { cents }).await?;
+        Ok(())
+    }
+
+    #[on(Lot)]
+    async fn lot(
+        &mut self,
+        ctx: &mut Context<DeskEvent>,
+        event: &TopicEvent<LotEvent>,
+    ) -> Result<()> {
+        if let TopicEvent::Event { event, .. } = event {
+            let LotEvent::Placed { cents } = event;
+            ctx.send(format!("{cents} cents")).await?;
+        }
+        Ok(())
+    }
+
+    #[on(Hall)]
+    fn hall(&mut self) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_on_method_may_take_the_events_of_an_included_topic() {
+    let app = stage::<Teller>();
+    let mut ana = WebSocketCommunicator::open(&app, Request::get("/ws/hall"));
+    assert_eq!(ana.status().await, 101);
+
+    ana.send("5").await;
+
+    assert_eq!(ana.receive_text().await, "5 cents");
 }
 
 /// A stream of a topic.
