@@ -184,6 +184,78 @@ async fn a_restart_of_redis_without_data_sends_no_presence_event() {
     }
 }
 
+/// Starts an arena whose lease outlasts a restart of Redis.
+async fn leased_arena(redis: &Redis) -> Server {
+    let times = ["--lease", "15", "--grace", "1"];
+    Server::arena_with(&[&["--redis", &redis.url()], &times[..]].concat()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leave_that_redis_has_lost_with_its_last_writes_is_stored_again() {
+    let mut redis = Redis::new().await;
+    let (one, other) = (leased_arena(&redis).await, leased_arena(&redis).await);
+    let ana = Roster::connect(one.port(), "lot", "ana").await;
+    let elsewhere = Roster::connect(other.port(), "lot", "ana").await;
+    let bo = Roster::connect(one.port(), "lot", "bo").await;
+    bo.sees("everyone", &[("ana", 2), ("bo", 1)]).await;
+    redis.does(&["SAVE"]).await;
+    drop(ana);
+    bo.sees("one of two", &[("ana", 1), ("bo", 1)]).await;
+
+    redis.stop();
+    redis.start().await;
+
+    drop(elsewhere);
+    bo.sees("nobody else", &[("bo", 1)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_of_a_group_that_a_process_has_left_do_not_come_back_with_older_data() {
+    let mut redis = Redis::new().await;
+    let (one, other) = (leased_arena(&redis).await, leased_arena(&redis).await);
+    let ana = Roster::connect(one.port(), "lot", "ana").await;
+    let _keeps_the_lease = Roster::connect(one.port(), "another", "cy").await;
+    let bo = Roster::connect(other.port(), "lot", "bo").await;
+    bo.sees("both", &[("ana", 1), ("bo", 1)]).await;
+    redis.does(&["SAVE"]).await;
+    drop(ana);
+    bo.sees("one", &[("bo", 1)]).await;
+
+    redis.stop();
+    redis.start().await;
+
+    until("a list without ana", DEADLINE, async || {
+        let listed = redis.ask(&["HEXISTS", "asgi:presence:lot", "kana"]).await?;
+        (listed == ":0\r\n").then_some(())
+    })
+    .await;
+    bo.sees("one again", &[("bo", 1)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_whose_connections_in_two_processes_close_at_once_leave() {
+    const PEOPLE: usize = 40;
+    let redis = Redis::new().await;
+    let (one, other) = (arena(&redis).await, arena(&redis).await);
+    let mut tabs = Vec::new();
+    for person in 0..PEOPLE {
+        for server in [&one, &other] {
+            let key = format!("p{person}");
+            tabs.push(Roster::connect(server.port(), "lot", &key).await);
+        }
+    }
+    let watched = redis.ask(&["HLEN", "asgi:presence:lot"]).await;
+    assert_eq!(watched.unwrap(), format!(":{}\r\n", PEOPLE + 3));
+
+    drop(tabs);
+
+    let soon = GRACE + Duration::from_secs(2);
+    until("nobody listed", soon, async || {
+        (redis.ask(&["EXISTS", "asgi:presence:lot"]).await? == ":0\r\n").then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_an_operator_deletes_in_redis_are_stored_again() {
     let redis = Redis::new().await;

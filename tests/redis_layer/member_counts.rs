@@ -53,6 +53,28 @@ async fn members_are_counted_over_all_processes_with_both_formats() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_emptied_before_redis_lost_its_last_writes_is_not_counted() {
+    let mut redis = Redis::new().await;
+    let connect = async || {
+        let config = RedisConfig::new(redis.url()).count_members();
+        Channels::redis(config).await.unwrap()
+    };
+    let (here, there) = (connect().await, connect().await);
+    let (left, _) = member(&here, "room").await;
+    let (_keeps_the_lease, _) = member(&here, "another").await;
+    let (_stays, _) = member(&there, "room").await;
+    counted(&there, 2).await;
+    redis.does(&["SAVE"]).await;
+    drop(left);
+    counted(&there, 1).await;
+
+    redis.stop();
+    redis.start().await;
+
+    counted(&there, 1).await;
+}
+
 #[tokio::test]
 async fn members_that_are_not_to_be_counted_are_an_error_that_says_how() {
     let redis = Redis::new().await;

@@ -52,6 +52,7 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 enum StoreOutcome {
     Subscribed(Result<u64>),
+    Compared(Result<Vec<PersonKey>>),
     Declared(DeclarationBatch, Result<Declared>),
     Read(Result<Snapshot>),
     Expired(Vec<PersonKey>, Result<Option<Version>>),
@@ -120,6 +121,11 @@ impl GroupPresence {
         state.unsubscribe(channel);
         drop(state);
         self.changed.notify_one();
+    }
+
+    /// Has the people of this process in the store compared with those that it has.
+    pub(super) fn compare(&self) {
+        self.state().must_compare = true;
     }
 
     /// Declares everyone again: the store has lost them.
@@ -235,6 +241,11 @@ impl GroupTask {
             }));
         };
         let mut state = self.group.state();
+        if state.must_compare {
+            return Some(Box::pin(async move {
+                StoreOutcome::Compared(store.own(&group.name).await)
+            }));
+        }
         if let Some(batch) = state.take_due(DECLARED_AT_ONCE) {
             return Some(Box::pin(async move {
                 let declared = store.declare(&group.name, &batch.declarations).await;
@@ -299,6 +310,11 @@ impl GroupTask {
         let now = Instant::now();
         let done = match outcome {
             StoreOutcome::Subscribed(outcome) => outcome.map(|number| self.subscribed(number)),
+            StoreOutcome::Compared(outcome) => outcome.map(|keys| {
+                let mut state = self.group.state();
+                state.must_compare = false;
+                state.own.found(keys);
+            }),
             StoreOutcome::Declared(batch, outcome) => self.group.state().declared(batch, outcome),
             StoreOutcome::Read(outcome) => outcome.map(|snapshot| {
                 let missing_grace = self.store.missing_grace();
@@ -325,7 +341,10 @@ impl GroupTask {
 
     fn subscribed(&mut self, subscription: u64) {
         // After a loss, the store may have been replaced by an older or empty one.
-        self.group.state().declare_all();
+        let mut state = self.group.state();
+        state.declare_all();
+        state.must_compare = true;
+        drop(state);
         self.subscription = Some(subscription);
         let (store, name) = (self.store.clone(), self.group.name.clone());
         self.lost = Box::pin(async move { store.lost(&name, subscription).await });

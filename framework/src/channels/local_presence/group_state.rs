@@ -30,6 +30,8 @@ pub(super) struct PresenceState {
     local: LocalChannels,
     pub(super) own: Own,
     pub(super) replica: Replica,
+    /// Whether the store is to be asked whom it has of this process, before anything is declared.
+    pub(super) must_compare: bool,
     /// Whether the list is to be read. Meanwhile changes are buffered.
     pub(super) is_stale: bool,
     buffered: Vec<Changes>,
@@ -53,6 +55,7 @@ impl PresenceState {
             local: local.clone(),
             own: Own::default(),
             replica: Replica::default(),
+            must_compare: false,
             is_stale: true,
             buffered: Vec::new(),
             subscribers: HashMap::new(),
@@ -126,7 +129,10 @@ impl PresenceState {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.own.is_empty() && self.subscribers.is_empty() && self.new_subscribers.is_empty()
+        !self.must_compare
+            && self.own.is_empty()
+            && self.subscribers.is_empty()
+            && self.new_subscribers.is_empty()
     }
 
     pub(super) fn is_reached(&self, version: Option<Version>) -> bool {
@@ -140,7 +146,7 @@ impl PresenceState {
         match self.replica.apply(changes, Instant::now()) {
             Applied::Next(differences) => {
                 self.add_differences(differences);
-                self.remove_unknown();
+                self.remove_gone();
             }
             Applied::Old => {}
             Applied::Gap => self.is_stale = true,
@@ -159,7 +165,7 @@ impl PresenceState {
         self.add_differences(differences);
         let Self { own, replica, .. } = self;
         // Nothing was stored since the list was read.
-        own.remove_unknown(|key| replica.people().contains_key(key), |_| true);
+        own.remove_gone(|key| replica.is_in_grace(key), |_| true);
         self.stored_by = None;
         self.is_stale = self.buffered.len() >= MOST_BUFFERED;
         for changes in mem::take(&mut self.buffered) {
@@ -188,7 +194,7 @@ impl PresenceState {
         };
         self.own.stored(batch, by);
         self.stored_by = by;
-        self.remove_unknown();
+        self.remove_gone();
         if !self.own.is_due() {
             self.settled
                 .drain(..)
@@ -197,7 +203,7 @@ impl PresenceState {
         Ok(())
     }
 
-    fn remove_unknown(&mut self) {
+    fn remove_gone(&mut self) {
         if self.is_stale {
             return;
         }
@@ -207,13 +213,14 @@ impl PresenceState {
             (Some(by), Some(reached)) => by.epoch == reached.epoch && by.number <= reached.number,
             (by, _) => by.is_none(),
         };
-        own.remove_unknown(|key| replica.people().contains_key(key), is_reached);
+        own.remove_gone(|key| replica.is_in_grace(key), is_reached);
     }
 
     /// Removes the people whom a store that has lost data did not get back in time.
     pub(super) fn expire_missing(&mut self, now: Instant) {
         let gone = self.replica.expire_missing(now);
         self.add_differences(gone);
+        self.remove_gone();
     }
 
     /// Adds differences to those that are to be sent.

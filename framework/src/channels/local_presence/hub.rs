@@ -312,6 +312,14 @@ impl StoreListener for Hub {
         }
     }
 
+    fn stored(self: Arc<Self>, group: &GroupName) {
+        // Any other is compared when it is subscribed to again.
+        let is_new = !self.groups().contains_key(group);
+        if is_new {
+            self.with_group(group, GroupPresence::compare);
+        }
+    }
+
     fn is_connected(&self, concerns: &dyn Fn(&GroupName) -> bool) -> bool {
         let groups = self.groups();
         let mut concerned = groups.iter().filter(|(name, _)| concerns(name));

@@ -105,6 +105,18 @@ impl Own {
         keys.iter().for_each(|key| self.declare(key));
     }
 
+    /// Declares those whom the store has of this process: of them, some may have left it.
+    pub(super) fn found(&mut self, keys: Vec<PersonKey>) {
+        for key in keys {
+            self.people.entry(key.clone()).or_insert_with(|| OwnPerson {
+                // Older than the meta that the store has.
+                stamp: 1,
+                ..OwnPerson::new(Bytes::new())
+            });
+            self.declare(&key);
+        }
+    }
+
     fn declare(&mut self, key: &PersonKey) {
         if let Some(person) = self.people.get_mut(key)
             && !mem::replace(&mut person.is_due, true)
@@ -214,31 +226,30 @@ impl Own {
                     person.stamp = stamp;
                 }
             }
-            // Somebody else is responsible for those who are connected elsewhere.
-            Some((count, ..)) if count == 0 || person.is_due => {}
-            None if person.is_due => {}
             // Another program has removed them.
-            None if person.count > 0 => self.declare(key),
-            _ => self.remove(key),
+            None if person.count > 0 && !person.is_due => self.declare(key),
+            // The list may be older than what was declared: `remove_gone` decides.
+            _ => {}
         }
     }
 
-    /// Forgets those without a connection whom the list does not have either, although it is as new
-    /// as what was stored: they connected and left before anything was stored.
-    pub(super) fn remove_unknown(
+    /// Forgets those without a connection who are not in their grace time, by a list that is as new
+    /// as what was stored: they have left, or another process is responsible for them, to which they
+    /// are connected.
+    pub(super) fn remove_gone(
         &mut self,
-        is_listed: impl Fn(&PersonKey) -> bool,
+        is_in_grace: impl Fn(&PersonKey) -> bool,
         is_reached: impl Fn(Option<Version>) -> bool,
     ) {
         if self.gone.is_empty() {
             return;
         }
-        let unknown = self.gone.iter().filter(|key| {
+        let over = self.gone.iter().filter(|key| {
             let gone_by = self.people.get(*key).and_then(|person| person.gone_by);
-            gone_by.is_some_and(&is_reached) && !is_listed(key)
+            gone_by.is_some_and(&is_reached) && !is_in_grace(key)
         });
-        let unknown: Vec<PersonKey> = unknown.cloned().collect();
-        unknown.iter().for_each(|key| self.remove(key));
+        let over: Vec<PersonKey> = over.cloned().collect();
+        over.iter().for_each(|key| self.remove(key));
     }
 
     fn remove(&mut self, key: &PersonKey) {
@@ -339,7 +350,41 @@ mod tests {
         own.declare_all();
         assert_eq!(declared(&mut own), [("ana".to_owned(), 0, "a".into())]);
         own.seen(&"ana".into(), None);
+        own.remove_gone(|_| false, |_| true);
         assert!(own.is_empty());
+    }
+
+    #[test]
+    fn a_key_whose_end_is_being_stored_is_kept_although_an_older_list_has_it_connected() {
+        let by = Version {
+            epoch: 1,
+            number: 9,
+        };
+        let mut own = Own::default();
+        enter(&mut own, "p!1", "ana", "a");
+        declared(&mut own);
+        own.leave(&channel("p!1"));
+        let batch = own.take_due(1);
+        own.seen(&"ana".into(), Some((1, 5, Some(&"a".into()))));
+        own.stored(batch, Some(by));
+        own.remove_gone(|_| true, |version| version == Some(by));
+        assert!(own.has(&"ana".into()), "this process removes them");
+
+        own.remove_gone(|_| false, |version| version == Some(by));
+        assert!(own.is_empty(), "connected elsewhere");
+    }
+
+    #[test]
+    fn a_key_that_the_store_has_and_nobody_here_is_declared_gone_with_an_old_meta() {
+        let mut own = Own::default();
+        enter(&mut own, "p!1", "ana", "a");
+        declared(&mut own);
+
+        own.found(vec!["ana".into(), "ben".into()]);
+
+        let batch = own.take_due(2).declarations;
+        let declared = batch.iter().map(|one| (&*one.key, one.count, one.stamp));
+        assert_eq!(declared.collect::<Vec<_>>(), [("ana", 1, 1), ("ben", 0, 1)]);
     }
 
     #[test]
@@ -354,10 +399,10 @@ mod tests {
         let batch = own.take_due(1);
         own.stored(batch, Some(by));
 
-        own.remove_unknown(|_| false, |version| version != Some(by));
-        own.remove_unknown(|_| true, |version| version == Some(by));
+        own.remove_gone(|_| false, |version| version != Some(by));
+        own.remove_gone(|_| true, |version| version == Some(by));
         assert!(!own.is_empty());
-        own.remove_unknown(|_| false, |version| version == Some(by));
+        own.remove_gone(|_| false, |version| version == Some(by));
         assert!(own.is_empty());
     }
 

@@ -204,6 +204,11 @@ impl Replica {
         self.version
     }
 
+    /// Returns whether a person has no connections, and is still listed.
+    pub(super) fn is_in_grace(&self, key: &PersonKey) -> bool {
+        self.people.get(key).is_some_and(|person| person.count == 0)
+    }
+
     pub(super) fn people(&self) -> &HashMap<PersonKey, Person> {
         &self.people
     }

@@ -103,6 +103,10 @@ pub(crate) trait PresenceStore: Send + Sync + 'static {
     /// Ends the subscription.
     async fn unsubscribe(&self, group: &GroupName);
 
+    /// Returns the people of whom the store has connections of this process. A store that has lost
+    /// its last writes may have some that have ended.
+    async fn own(&self, group: &GroupName) -> Result<Vec<PersonKey>>;
+
     /// Returns the whole list.
     async fn read(&self, group: &GroupName) -> Result<Snapshot>;
 
@@ -135,6 +139,9 @@ pub(crate) trait StoreListener: Send + Sync {
     /// Has this process declare all its people again, in the groups that `concerns` selects.
     fn lost_by_store(&self, concerns: &dyn Fn(&GroupName) -> bool);
 
+    /// Has this process compare a group, in which the store has people of it, with its own.
+    fn stored(self: Arc<Self>, group: &GroupName);
+
     /// Returns whether a connection of this process is present in one of these groups.
     fn is_connected(&self, concerns: &dyn Fn(&GroupName) -> bool) -> bool;
 }
@@ -158,6 +165,13 @@ impl Sink {
     pub(crate) fn lost_by_store(&self, concerns: impl Fn(&GroupName) -> bool) {
         if let Some(receiver) = self.0.upgrade() {
             receiver.lost_by_store(&concerns);
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn stored(&self, group: &GroupName) {
+        if let Some(receiver) = self.0.upgrade() {
+            receiver.stored(group);
         }
     }
 

@@ -180,6 +180,10 @@ impl StoreListener for OwnCounts {
             .for_each(|group| self.changed.add(group));
     }
 
+    fn stored(self: Arc<Self>, group: &GroupName) {
+        self.changed.add(group.clone());
+    }
+
     fn is_connected(&self, concerns: &dyn Fn(&GroupName) -> bool) -> bool {
         self.local.groups().iter().any(concerns)
     }

@@ -44,6 +44,8 @@ struct LeaseState {
     /// When the lease of another process ends.
     next: Duration,
     ended: Vec<String>,
+    /// The number of the connection to Redis.
+    connection: u64,
 }
 
 impl PresenceHost {
@@ -87,12 +89,39 @@ impl PresenceHost {
             .arg(millis(kept.saturating_add(lease)))
             .arg(millis(CLAIM))
             .arg(most);
-        let (was_held, next, ended) = self.run::<(i64, i64, Vec<String>)>(&call).await?;
+        let ((was_held, next, ended), up) = self.run_on::<(i64, i64, Vec<String>)>(&call).await?;
         Ok(LeaseState {
             was_held: was_held == 1,
             next: Duration::from_millis(u64::try_from(next).unwrap_or(0)),
             ended,
+            connection: up.generation,
         })
+    }
+
+    /// Has this process compare the groups in which Redis has people of it: after a fail-over or a
+    /// restart, Redis may have lost that some of them have left.
+    async fn compare(&self) -> Result<()> {
+        let (groups, _) = self.groups_of(self.names.presence_process()).await?;
+        groups.iter().for_each(|group| self.sink.stored(group));
+        Ok(())
+    }
+
+    /// Returns the groups in which a process has people, and names of other programs among them.
+    async fn groups_of(&self, process: &str) -> Result<(Vec<GroupName>, Vec<Vec<u8>>)> {
+        let mut members = redis::pipe();
+        members
+            .cmd("SMEMBERS")
+            .arg(self.names.presence_groups(process));
+        let (members,) = self.run::<(Vec<Vec<u8>>,)>(&members).await?;
+        let (mut groups, mut unknown) = (Vec::new(), Vec::new());
+        for member in members {
+            let name = str::from_utf8(&member).ok();
+            match name.and_then(|name| GroupName::new(name).ok()) {
+                Some(group) => groups.push(group),
+                None => unknown.push(member),
+            }
+        }
+        Ok((groups, unknown))
     }
 
     /// Gives back the lease of a process that has no people; returns whether it is gone.
@@ -107,22 +136,11 @@ impl PresenceHost {
     }
 
     async fn remove(&self, process: &str) -> Result<usize> {
-        let mut members = redis::pipe();
-        members
-            .cmd("SMEMBERS")
-            .arg(self.names.presence_groups(process));
-        let (members,) = self.run::<(Vec<Vec<u8>>,)>(&members).await?;
-        let group = |member: &[u8]| GroupName::new(str::from_utf8(member).ok()?).ok();
-        let (mut groups, mut unknown) = (Vec::new(), redis::pipe());
-        for member in members {
-            match group(&member) {
-                Some(group) => groups.push(group),
-                // Another program has added it.
-                None => {
-                    let key = self.names.presence_groups(process);
-                    unknown.cmd("SREM").arg(key).arg(member).ignore();
-                }
-            }
+        let (groups, others) = self.groups_of(process).await?;
+        let mut unknown = redis::pipe();
+        for member in others {
+            let key = self.names.presence_groups(process);
+            unknown.cmd("SREM").arg(key).arg(member).ignore();
         }
         if !unknown.is_empty() {
             self.run::<()>(&unknown).await?;
@@ -181,6 +199,7 @@ async fn remove_all(host: Weak<PresenceHost>, ended: Vec<String>) {
 /// whose lease has ended.
 async fn renew_until_released(host: Weak<PresenceHost>, first: LeaseState, began: Instant) {
     let (mut renewal, mut began) = (first, began);
+    let mut compared = None;
     // Beside the renewals: it may take longer than the lease.
     let mut removing = JoinSet::new();
     loop {
@@ -189,6 +208,9 @@ async fn renew_until_released(host: Weak<PresenceHost>, first: LeaseState, began
         };
         if !renewal.ended.is_empty() {
             removing.spawn(remove_all(host.clone(), renewal.ended));
+        }
+        if compared != Some(renewal.connection) && present.compare().await.is_ok() {
+            compared = Some(renewal.connection);
         }
         let pause = renewal.next.min(present.times.lease / RENEWALS);
         drop(present);
@@ -224,6 +246,7 @@ async fn renew_until_released(host: Weak<PresenceHost>, first: LeaseState, began
                     was_held: true,
                     next: host.times.lease,
                     ended: Vec::new(),
+                    connection: renewal.connection,
                 }
             }
         };

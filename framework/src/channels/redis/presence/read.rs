@@ -12,6 +12,9 @@ use std::{collections::HashMap, str};
 /// More than the bytes of a person: a key, and an encrypted meta of 16 KiB.
 const LARGEST_PERSON: usize = 32 * 1024;
 
+/// The number of entries that are read at once of those that say who is connected where.
+const COUNTS_AT_ONCE: usize = 1000;
+
 /// One part of a list.
 struct ListPart {
     /// That of the list before this part was read.
@@ -53,6 +56,34 @@ impl PresenceHost {
             people: people.into_iter().collect(),
             run: first.up.run_id,
         })
+    }
+
+    /// Returns the people of whom Redis has connections of this process.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if Redis refuses.
+    pub(super) async fn own(&self, group: &GroupName) -> Result<Vec<PersonKey>> {
+        let process = self.names.presence_process();
+        let key = self.names.presence_of(group);
+        let mut number = redis::pipe();
+        number.cmd("HEXISTS").arg(&key).arg(format!("#{process}"));
+        let (has_own,) = self.run::<(bool,)>(&number).await?;
+        let (mut own, mut next) = (Vec::new(), has_own.then_some(0));
+        while let Some(from) = next {
+            let mut part = redis::pipe();
+            part.cmd("HSCAN")
+                .arg(&key)
+                .arg(from)
+                .arg("COUNT")
+                .arg(COUNTS_AT_ONCE);
+            let ((from, fields),) = self.run::<((u64, Vec<(Vec<u8>, Vec<u8>)>),)>(&part).await?;
+            own.extend(fields.iter().filter_map(|(field, _)| {
+                let key = field.strip_prefix(process.as_bytes())?;
+                Some(PersonKey::from(str::from_utf8(key).ok()?))
+            }));
+            next = (from != 0).then_some(from);
+        }
+        Ok(own)
     }
 
     async fn read_part(&self, group: &GroupName, from: u64) -> Result<ListPart> {

@@ -100,6 +100,10 @@ impl PresenceStore for RedisPresence {
         self.host(group).unsubscribe(group).await;
     }
 
+    async fn own(&self, group: &GroupName) -> Result<Vec<PersonKey>> {
+        self.host(group).own(group).await
+    }
+
     async fn read(&self, group: &GroupName) -> Result<Snapshot> {
         self.host(group).read(group).await
     }
