@@ -261,7 +261,12 @@ impl DjangoView {
                 ),
             }))
         })?;
-        Ok(answer.user)
+        match answer.user {
+            Some(user) if user.id.is_empty() => Err(failed(
+                "the id of its user is empty, as would be that of any other",
+            )),
+            user => Ok(user),
+        }
     }
 
     fn request(&self, cookie: &HeaderValue, path: &str) -> Request<Empty<Bytes>> {
