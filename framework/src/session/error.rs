@@ -31,11 +31,13 @@ pub(super) fn too_late_for_new_id() -> Error {
 
 /// Converts an error of a session store.
 pub(super) fn failed(error: session_store::Error) -> Error {
-    Error::new(
-        ErrorKind::Session,
-        "the session store failed; check that it runs and can be reached, and retry later",
-    )
-    .with_source(error)
+    let message = match error {
+        session_store::Error::Decode(_) => {
+            "the session store has a session that cannot be decoded; remove it from the store"
+        }
+        _ => "the session store failed; check that it runs and can be reached, and retry later",
+    };
+    Error::new(ErrorKind::Session, message).with_source(error)
 }
 
 /// Converts an error of serde for a value.
