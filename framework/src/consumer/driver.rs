@@ -56,7 +56,7 @@ struct ConnectionState {
     /// Whether the connection was closed from outside; no more signals are polled then.
     is_revoked: bool,
     /// How many more items of the last source are handled before the other source and what ends the
-    /// connection are polled again: they were pending since the task was polled last.
+    /// connection are polled again: they were pending, and the task has not slept since.
     run: u8,
     /// Started once the client has left, the server stops or the connection is closed from outside;
     /// shared by all hooks that still run.

@@ -51,7 +51,7 @@ thread_local! {
 /// A payload is unmasked and checked as it arrives: text that is not UTF-8 is rejected before its
 /// frame is complete. Nothing is allocated for a length that a header merely announces; an idle
 /// reader owns no memory. It never holds more than `max_message_size`, a control frame and the
-/// bytes fed last, with room for `SPARE` bytes at least.
+/// bytes fed last, whose buffer may have a capacity of `SPARE` bytes if they are fewer.
 pub(super) struct Reader {
     buffer: Vec<u8>,
     position: usize,
@@ -101,7 +101,7 @@ impl Reader {
     /// Appends received bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         if self.buffer.capacity() == 0 && bytes.len() <= SPARE {
-            self.buffer = SPARE_BUFFER.take();
+            self.buffer = SPARE_BUFFER.try_with(Cell::take).unwrap_or_default();
         }
         self.buffer.extend_from_slice(bytes);
     }
@@ -244,7 +244,8 @@ impl Reader {
             let mut buffer = mem::take(&mut self.buffer);
             if (1..=SPARE).contains(&buffer.capacity()) {
                 buffer.clear();
-                SPARE_BUFFER.set(buffer);
+                // At the end of a thread there may be no place for it any more.
+                _ = SPARE_BUFFER.try_with(|spare| spare.set(buffer));
             }
         } else {
             self.buffer.drain(..self.position);

@@ -98,11 +98,11 @@ thread_local! {
     static SPARE: Cell<Messages> = const { Cell::new(Messages::new()) };
 }
 
-/// How many messages a queue without any has memory for, at most: most connections never have a
-/// second one at once.
+/// The capacity that an empty queue keeps, in messages: most connections never have a second one at
+/// once.
 const IDLE: usize = 1;
 
-/// How many messages the memory is for that a thread keeps.
+/// The largest capacity that a thread keeps, in messages.
 const SPARE_MESSAGES: usize = 64;
 
 /// The queued messages, and the close that follows them.
@@ -226,7 +226,8 @@ impl SendQueue {
         if self.messages.is_empty() && self.messages.capacity() > IDLE {
             let messages = mem::take(&mut self.messages);
             if messages.capacity() <= SPARE_MESSAGES {
-                SPARE.set(messages);
+                // At the end of a thread there may be no place for it any more.
+                _ = SPARE.try_with(|spare| spare.set(messages));
             }
         }
         Some(message)
@@ -237,7 +238,7 @@ impl SendQueue {
         if self.messages.capacity() == 0 {
             self.messages.reserve_exact(IDLE);
         } else if self.messages.len() == IDLE && self.messages.capacity() == IDLE {
-            let mut grown = SPARE.take();
+            let mut grown = SPARE.try_with(Cell::take).unwrap_or_default();
             grown.append(&mut self.messages);
             self.messages = grown;
         }
@@ -486,6 +487,29 @@ mod tests {
         queue.count_dropped();
         assert_eq!(queue.dropped(), 1);
         assert_eq!(drain(queue), ["3"]);
+    }
+
+    #[test]
+    fn the_memory_of_a_short_queue_is_that_of_the_next_one() {
+        let fill = |queue: &mut SendQueue, messages: usize| {
+            for _ in 0..messages {
+                let bounds = Bounds {
+                    messages: usize::MAX,
+                    ..bounds(WAIT)
+                };
+                let message = Outbound::Plain(Message::text("x"));
+                _ = queue.offer(message, Importance::Normal, bounds);
+            }
+        };
+        let (mut first, mut second) = (SendQueue::default(), SendQueue::default());
+        fill(&mut first, 20);
+        while first.pop().is_some() {}
+        assert_eq!(first.messages.capacity(), 0);
+
+        fill(&mut second, 2);
+
+        let capacity = second.messages.capacity();
+        assert!((20..=SPARE_MESSAGES).contains(&capacity), "{capacity}");
     }
 
     #[test]

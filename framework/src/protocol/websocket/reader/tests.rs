@@ -106,6 +106,21 @@ fn a_message_may_come_byte_by_byte_and_in_fragments() {
 }
 
 #[test]
+fn the_memory_of_a_short_read_is_that_of_the_next_one() {
+    let (mut first, mut second) = (Reader::new(1000, false), Reader::new(1000, false));
+    first.feed(&frame(0x81, b"one"));
+    let memory = first.buffer.as_ptr();
+    assert!(matches!(first.next(), Ok(Some(Incoming::Message(_)))));
+    assert_eq!(first.next(), Ok(None));
+    assert_eq!(first.buffer.capacity(), 0);
+
+    second.feed(&frame(0x81, b"two"));
+
+    assert_eq!(second.buffer.as_ptr(), memory);
+    assert!(matches!(second.next(), Ok(Some(Incoming::Message(_)))));
+}
+
+#[test]
 fn many_messages_in_one_read_come_out_in_order() {
     let mut reader = Reader::new(1000, false);
     for number in 0..100u8 {
