@@ -599,7 +599,8 @@ async fn people_who_go_from_group_to_group_cost_a_few_scripts_for_each() {
     }))
     .await;
 
-    // Two that declare, one refused and one that takes the lease, for each; some come twice.
+    // For each of the connections one declaration at its begin and one at its end, an attempt that
+    // is refused, and a lease: twice as many are allowed.
     let scripts = calls(&redis, "evalsha").await;
     assert!(scripts <= 8 * TABS * GROUPS, "{scripts}");
 }

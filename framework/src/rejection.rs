@@ -43,6 +43,10 @@ impl fmt::Display for Reason {
     }
 }
 
+/// The extension of a response whose rejection is in the log.
+#[derive(Clone, Copy)]
+pub(crate) struct Logged;
+
 impl Rejection {
     /// Creates a rejection with this status and plain text.
     pub fn new(status: StatusCode, body: impl Into<Cow<'static, str>>) -> Self {
@@ -88,7 +92,9 @@ impl Rejection {
     /// Logs the rejection, and converts it to the response that this client gets.
     pub(crate) fn into_logged_response(self, peer: &Peer) -> http::Response<Cow<'static, str>> {
         self.log(peer);
-        self.respond()
+        let mut response = self.respond();
+        response.extensions_mut().insert(Logged);
+        response
     }
 
     /// Logs the rejection. Without a reason of its own, the text of a framework rule is logged as

@@ -17,7 +17,7 @@ use crate::{
         Body, ConnectionHandle, Exchange, Http, RequestKind, WebSocket, request_kind,
         without_upgrade,
     },
-    rejection::Rejection,
+    rejection::{Logged, Rejection},
     rejection_log::{Peer, Rejected, Rule},
     routing::{PathRouter, ProtocolTypeRouter},
     scope::{Protocol, Scope},
@@ -107,8 +107,8 @@ fn respond(
     ResponseFuture::new(start(websocket, http, request), is_head)
 }
 
-/// Passes a request to the HTTP application, and logs a handshake that this does not accept: its
-/// own log is silent about it. An axum app may have WebSockets of its own.
+/// Passes a request to the HTTP application, and logs a handshake for which this has no route and
+/// no log line: an axum app may have WebSockets of its own.
 fn respond_without_websockets(
     http: Option<&BoxApplication<Http>>,
     request: Request<Body>,
@@ -122,7 +122,11 @@ fn respond_without_websockets(
     let response = respond(None, http, Request::from_parts(head, body));
     let source = ResponseSource::upgrade(async move {
         let Ok(response) = response.await;
-        if response.status().is_client_error() {
+        let has_no_route = matches!(
+            response.status(),
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::UPGRADE_REQUIRED
+        );
+        if has_no_route && response.extensions().get::<Logged>().is_none() {
             let outcome = Rejected::Status(response.status());
             let reason = "a WebSocket handshake, and no WebSocket application is set: call `websocket` of the ProtocolTypeRouter";
             peer.log_rejection(Rule::Handshake, outcome, Some(reason));

@@ -9,9 +9,9 @@ use http::Request;
 use http_body_util::BodyExt;
 use seaway::{
     ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result,
-    Session, from_service,
+    Scope, Session, application_fn, from_service,
     middleware::Provide,
-    protocol::{Body, Http, WebSocket},
+    protocol::{Body, Exchange, Http, WebSocket},
     routing::{PathRouter, ProtocolTypeRouter},
 };
 use tower::{Service, ServiceExt};
@@ -113,6 +113,17 @@ async fn a_handshake_that_reaches_only_pages_is_logged_with_what_is_missing() {
 
     let line = log.line("no WebSocket application is set");
     assert!(line.contains("/ws/chat") && line.contains("404"), "{line}");
+    log.clear();
+    let pages = PathRouter::new().route("/", application_fn(no_page));
+    app = ProtocolTypeRouter::new().http(pages);
+    let request = Request::get("/ws").header("upgrade", "websocket");
+    let request = request.body(axum::body::Body::empty()).unwrap();
+    assert_eq!(app.call(request).await.unwrap().status().as_u16(), 404);
+    assert!(log.line("rejected a client").contains("path"));
+}
+
+async fn no_page(_: Scope<Http>, exchange: Exchange) -> Result<()> {
+    Ok(exchange.respond(http::Response::new(Body::empty())).await?)
 }
 
 #[tokio::test]

@@ -188,7 +188,8 @@ fn note_misspelt(method: &Method, style: Style, block: &TokenStream, errors: &mu
     }
 }
 
-/// Returns whether the block calls its own method of this name: `self.name(…)` or `Self::name`.
+/// Returns whether the block calls a method of this name: `self.name(…)`, `Self::name` or
+/// `Chat::name`.
 fn is_called(name: &Ident, block: &TokenStream) -> bool {
     let tokens: Vec<TokenTree> = block.clone().into_iter().collect();
     let is =
@@ -196,10 +197,11 @@ fn is_called(name: &Ident, block: &TokenStream) -> bool {
     let is_sign = |token: &TokenTree, sign: char| matches!(token, TokenTree::Punct(known) if known.as_char() == sign);
     let is_name = |token: &TokenTree| matches!(token, TokenTree::Ident(known) if known == name);
     let is_here = tokens.windows(4).any(|four| match four {
-        [this, dot, called, TokenTree::Group(_)] if is(this, "self") => {
+        // With arguments, or with types: `self.name::<T>(…)`.
+        [this, dot, called, TokenTree::Group(_) | TokenTree::Punct(_)] if is(this, "self") => {
             is_sign(dot, '.') && is_name(called)
         }
-        [this, first, second, called] if is(this, "Self") => {
+        [TokenTree::Ident(_), first, second, called] => {
             is_sign(first, ':') && is_sign(second, ':') && is_name(called)
         }
         _ => false,

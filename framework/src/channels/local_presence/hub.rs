@@ -305,7 +305,7 @@ impl StoreListener for Hub {
 
     fn lost_by_store(&self, concerns: &dyn Fn(&GroupName) -> bool) {
         for (name, group) in &*self.groups() {
-            // A store that has lost who was here need not be told who is not.
+            // A group without a connection declares those who left when it reads the new list.
             if concerns(name) && group.has_connections() {
                 group.declare_all();
             }

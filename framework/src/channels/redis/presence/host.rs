@@ -52,7 +52,7 @@ pub(super) struct PresenceHost {
 pub(super) struct Lease {
     /// The task that renews it.
     pub(super) renewals: Option<AbortHandle>,
-    /// When it was taken last.
+    /// When it was taken last; renewals do not count.
     pub(super) taken_at: Option<Instant>,
 }
 
