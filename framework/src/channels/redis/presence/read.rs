@@ -66,9 +66,9 @@ impl PresenceHost {
         let process = self.names.presence_process();
         let key = self.names.presence_of(group);
         let mut number = redis::pipe();
-        number.cmd("HEXISTS").arg(&key).arg(format!("#{process}"));
-        let (has_own,) = self.run::<(bool,)>(&number).await?;
-        let (mut own, mut next) = (Vec::new(), has_own.then_some(0));
+        number.cmd("HGET").arg(&key).arg(format!("#{process}"));
+        let (number,) = self.run::<(Option<Vec<u8>>,)>(&number).await?;
+        let (mut own, mut next) = (Vec::new(), number.map(|_| 0));
         while let Some(from) = next {
             let mut part = redis::pipe();
             part.cmd("HSCAN")
