@@ -105,7 +105,7 @@ impl Own {
         keys.iter().for_each(|key| self.declare(key));
     }
 
-    /// Declares those whom the store has of this process: of them, some may have left it.
+    /// Declares those whom the store has connected to this process. Some may have left.
     pub(super) fn found(&mut self, keys: Vec<PersonKey>) {
         for key in keys {
             self.people.entry(key.clone()).or_insert_with(|| OwnPerson {
