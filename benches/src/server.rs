@@ -195,7 +195,10 @@ impl Server {
         let mut processes = Vec::new();
         for _ in 0..count {
             let mut command = contestant.program.command(redis.as_ref())?;
-            let mut process = Process::start(&mut command)?;
+            let mut process = match contestant.program {
+                Program::Built(_) | Program::Arena(..) => Process::start_with_socket(&mut command)?,
+                Program::Channels(_) => Process::start(&mut command)?,
+            };
             process
                 .answers(async |port| Requests::open(port, "/healthz").await?.exchange().await)
                 .await?;

@@ -5,7 +5,7 @@
 //!
 //! `peer-fastwebsockets --port P` serves `/`, `/healthz` and `/ws/echo` on 127.0.0.1.
 
-use std::{convert::Infallible, net::Ipv4Addr};
+use std::convert::Infallible;
 
 use bytes::Bytes;
 use fastwebsockets::{FragmentCollector, OpCode, WebSocketError, upgrade};
@@ -16,13 +16,12 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let port = port_argument().expect("usage: peer-fastwebsockets --port P");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let listener = seaway_benches::listen().await?;
     println!(
         "peer-fastwebsockets listens on http://{}",
         listener.local_addr()?
@@ -85,10 +84,4 @@ fn status(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
     response
-}
-
-fn port_argument() -> Option<u16> {
-    let mut arguments = std::env::args().skip(1);
-    arguments.find(|argument| argument == "--port")?;
-    arguments.next()?.parse().ok()
 }

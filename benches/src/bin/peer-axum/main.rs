@@ -11,7 +11,7 @@
 
 mod rooms;
 
-use std::{convert::Infallible, env, io, net::Ipv4Addr, sync::Arc};
+use std::{convert::Infallible, io, sync::Arc};
 
 use axum::{
     Router,
@@ -29,19 +29,17 @@ use axum::{
     serve::ListenerExt,
 };
 use futures_util::{SinkExt, Stream, StreamExt, stream};
-use tokio::{net::TcpListener, sync::broadcast};
+use tokio::sync::broadcast;
 
 use crate::rooms::{Room, Rooms};
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    let port = argument("--port").and_then(|port| port.parse().ok());
-    let port: u16 = port.expect("usage: peer-axum --port P [--redis URL]");
-    let rooms = match argument("--redis") {
+    let rooms = match seaway_benches::argument("--redis") {
         Some(url) => Rooms::over_redis(&url).await.map_err(io::Error::other)?,
         None => Rooms::in_memory(),
     };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let listener = seaway_benches::listen().await?;
     println!("peer-axum listens on http://{}", listener.local_addr()?);
 
     let app = Router::new()
@@ -132,10 +130,4 @@ async fn next(texts: &mut broadcast::Receiver<Utf8Bytes>) -> Option<Utf8Bytes> {
             Err(broadcast::error::RecvError::Closed) => return None,
         }
     }
-}
-
-fn argument(name: &str) -> Option<String> {
-    let mut arguments = env::args().skip(1);
-    arguments.find(|argument| argument == name)?;
-    arguments.next()
 }

@@ -12,18 +12,17 @@ mod room;
 mod socket;
 mod stream;
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::sync::Arc;
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::room::Rooms;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let port = port_argument().expect("usage: peer-bare --port P");
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let listener = seaway_benches::listen().await?;
     println!("peer-bare listens on http://{}", listener.local_addr()?);
 
     let rooms = Arc::new(Rooms::default());
@@ -41,10 +40,4 @@ async fn serve(stream: TcpStream, rooms: Arc<Rooms>) {
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     // A client that leaves is no error, and no response can be sent on a broken connection.
     let _ = connection.with_upgrades().await;
-}
-
-fn port_argument() -> Option<u16> {
-    let mut arguments = std::env::args().skip(1);
-    arguments.find(|argument| argument == "--port")?;
-    arguments.next()?.parse().ok()
 }
