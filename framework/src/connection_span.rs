@@ -1,6 +1,6 @@
 //! The tracing span of a connection, which all its log lines show.
 
-use http::{HeaderMap, HeaderValue, Uri, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, uri::PathAndQuery};
 use std::{
     fmt,
     future::Future,
@@ -10,7 +10,7 @@ use std::{
 use tracing::{Span, error_span, field};
 
 /// The header with the id that a proxy or middleware gave to a request.
-const REQUEST_ID: &str = "x-request-id";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The maximum length of a logged path and of a logged request id, in bytes.
 pub(crate) const MAX_PATH: usize = 200;

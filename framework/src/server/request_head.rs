@@ -134,26 +134,38 @@ fn split_port(value: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// Whether a byte may stand in a name by itself: the `unreserved` and `sub-delims` of RFC 3986.
+const STANDS_IN_A_NAME: [bool; 256] = {
+    let mut stands = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        stands[byte as usize] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b'~')
+            || matches!(
+                byte,
+                b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+            );
+        byte += 1;
+    }
+    stands
+};
+
 fn is_name(name: &[u8]) -> bool {
     if let Some(address) = name.strip_prefix(b"[") {
         let address = address.strip_suffix(b"]").map(str::from_utf8);
         return matches!(address, Some(Ok(text)) if text.parse::<Ipv6Addr>().is_ok());
     }
     let mut rest = name;
-    while let [byte, tail @ ..] = rest {
-        rest = match (byte, tail) {
-            (b'%', [one, two, tail @ ..]) if one.is_ascii_hexdigit() && two.is_ascii_hexdigit() => {
+    loop {
+        rest = match rest {
+            [] => return true,
+            [byte, tail @ ..] if STANDS_IN_A_NAME[usize::from(*byte)] => tail,
+            [b'%', one, two, tail @ ..] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit() => {
                 tail
             }
-            (b'-' | b'.' | b'_' | b'~', _) => tail,
-            (b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=', _) => {
-                tail
-            }
-            (byte, _) if byte.is_ascii_alphanumeric() => tail,
             _ => return false,
         };
     }
-    true
 }
 
 fn is_same_host(target: &Authority, host: &HeaderValue, scheme: Option<&str>) -> bool {
