@@ -100,6 +100,11 @@ pub fn messages() -> Vec<Shape<Replies>> {
             echoes(""),
         ),
         (
+            "more empty fragments than a message may have",
+            [frame(FIRST_TEXT, ""), frame(NEXT, "").repeat(128 * 1024)].concat(),
+            ends(1009),
+        ),
+        (
             "as many fragments of one byte as the limit has",
             in_bytes(MAX_MESSAGE),
             echoes("x".repeat(MAX_MESSAGE)),

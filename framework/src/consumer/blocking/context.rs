@@ -9,7 +9,7 @@ use crate::{
     consumer::{Context, NoEvent},
     error::Result,
     message::Close,
-    protocol::{SendSource, Sent},
+    protocol::Sent,
 };
 use std::{
     fmt,
@@ -38,14 +38,17 @@ impl<E: Event> BlockingContext<E> {
     /// Sends a message to the client.
     ///
     /// Blocks this thread while at least
-    /// [`send_buffer`](crate::protocol::WebSocketConfig::send_buffer) bytes are queued for it.
+    /// [`send_buffer`](crate::protocol::WebSocketConfig::send_buffer) bytes are queued for it. If the
+    /// client makes no room within the time of
+    /// [`SlowClient::Wait`](crate::protocol::SlowClient::Wait), the connection is closed with 1013,
+    /// even if it reads a little: this thread may be one of a pool that all connections share.
     ///
     /// # Errors
     /// As [`Context::send`].
     pub fn send(&self, message: impl IntoMessage) -> Result<()> {
         let message = message.into_message()?;
         // The connection's task sleeps while this hook runs, and has to be woken.
-        block_on(self.0.sender.queue(message, SendSource::Anyone))
+        block_on(self.0.sender.queue_blocking(message))
     }
 
     /// Sends a message that may be dropped; see [`Context::send_volatile`].

@@ -16,6 +16,7 @@ use std::{
 ///
 /// let limits = WebSocketConfig::new()
 ///     .max_message_size(64 * 1024)
+///     .max_fragments(1024)
 ///     .send_buffer(256 * 1024)
 ///     .connect_timeout(Duration::from_secs(5))
 ///     .close_timeout(Duration::from_secs(2))
@@ -30,6 +31,7 @@ use std::{
 #[must_use = "a middleware has no effect until it wraps an application"]
 pub struct WebSocketConfig {
     pub(crate) max_message_size: usize,
+    pub(crate) max_fragments: u32,
     pub(crate) send_buffer: usize,
     pub(crate) send_messages: usize,
     pub(crate) slow_client: SlowClient,
@@ -89,6 +91,7 @@ impl Default for WebSocketConfig {
     fn default() -> Self {
         Self {
             max_message_size: 1024 * 1024,
+            max_fragments: 128 * 1024,
             send_buffer: 64 * 1024,
             send_messages: 1024,
             slow_client: SlowClient::Wait(Duration::from_secs(60)),
@@ -133,6 +136,23 @@ impl WebSocketConfig {
             "max_message_size must be above zero; use 1 if clients only send empty messages"
         );
         self.max_message_size = bytes;
+        self
+    }
+
+    /// Sets the largest number of frames in which a client may send one message (default: 131,072).
+    ///
+    /// The connection is closed with 1009 at the next frame. Without this bound a client could send
+    /// empty fragments for ever, which `max_message_size` does not count.
+    ///
+    /// # Panics
+    /// If it is zero.
+    #[track_caller]
+    pub fn max_fragments(mut self, count: u32) -> Self {
+        assert!(
+            count > 0,
+            "max_fragments must be above zero; use 1 if each message must be one frame"
+        );
+        self.max_fragments = count;
         self
     }
 
@@ -302,8 +322,9 @@ mod tests {
     #[test]
     fn a_bound_of_zero_panics_at_its_setter() {
         type Set = fn(WebSocketConfig) -> WebSocketConfig;
-        let setters: [(&str, Set); 4] = [
+        let setters: [(&str, Set); 5] = [
             ("max_message_size", |config| config.max_message_size(0)),
+            ("max_fragments", |config| config.max_fragments(0)),
             ("send_buffer", |config| config.send_buffer(0)),
             ("send_messages", |config| config.send_messages(0)),
             ("heartbeat", |config| {

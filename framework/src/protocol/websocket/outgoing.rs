@@ -180,6 +180,24 @@ impl Sender {
         }
     }
 
+    /// Queues a message for code that blocks its thread meanwhile.
+    ///
+    /// The client must make room within the limit of the policy: a thread that one reading a byte
+    /// now and then could hold for ever may be one of a pool that all connections share.
+    pub(crate) async fn queue_blocking(&self, message: Message) -> Result<()> {
+        let queueing = self.queue(message, SendSource::Anyone);
+        let SlowClient::Wait(limit) = self.0.config.slow_client else {
+            return queueing.await;
+        };
+        match timeout(limit, queueing).await {
+            Ok(queued) => queued,
+            Err(_) => {
+                self.close_slow();
+                Err(Error::closed())
+            }
+        }
+    }
+
     pub(crate) fn try_queue(
         &self,
         message: Message,

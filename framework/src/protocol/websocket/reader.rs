@@ -59,6 +59,7 @@ pub(super) struct Reader {
     frame: Option<Box<Frame>>,
     message: Option<Fragments>,
     max_message_size: usize,
+    max_fragments: u32,
     /// How many frames were read since the last call of `take_frames`.
     frames: u32,
     /// Whether permessage-deflate was negotiated (RFC 7692).
@@ -83,16 +84,19 @@ struct Fragments {
     data: Vec<u8>,
     /// How much of `data` is known to be UTF-8.
     valid: usize,
+    /// The number of frames so far.
+    frames: u32,
 }
 
 impl Reader {
-    pub(super) fn new(max_message_size: usize, inflates: bool) -> Self {
+    pub(super) fn new(max_message_size: usize, max_fragments: u32, inflates: bool) -> Self {
         Self {
             buffer: Vec::new(),
             position: 0,
             frame: None,
             message: None,
             max_message_size,
+            max_fragments,
             frames: 0,
             inflates,
         }
@@ -150,13 +154,18 @@ impl Reader {
         let mask = header.mask.expect("an unmasked frame was rejected");
         self.position += header_size;
         self.frames = self.frames.saturating_add(1);
-        if let OpCode::Data(data @ (Data::Text | Data::Binary)) = header.opcode {
-            self.message = Some(Fragments {
-                is_text: matches!(data, Data::Text),
-                is_compressed: header.rsv1,
-                data: Vec::new(),
-                valid: 0,
-            });
+        match (header.opcode, &mut self.message) {
+            (OpCode::Data(data @ (Data::Text | Data::Binary)), message) => {
+                *message = Some(Fragments {
+                    is_text: matches!(data, Data::Text),
+                    is_compressed: header.rsv1,
+                    data: Vec::new(),
+                    valid: 0,
+                    frames: 1,
+                });
+            }
+            (OpCode::Data(_), Some(message)) => message.frames += 1,
+            _ => {}
         }
         Ok(Some(Frame {
             opcode: header.opcode,
@@ -225,6 +234,11 @@ impl Reader {
             OpCode::Control(_) => usize::MAX,
             OpCode::Data(data) => match (data, &self.message) {
                 (Data::Continue, None) => return Err(protocol("a continuation without a message")),
+                (Data::Continue, Some(begun)) if begun.frames >= self.max_fragments => {
+                    let limit = self.max_fragments;
+                    let reason = format!("the message has more than {limit} fragments");
+                    return Err(Close::new(Close::TOO_LARGE, reason));
+                }
                 (Data::Continue, Some(begun)) => {
                     self.max_message_size.saturating_sub(begun.data.len())
                 }

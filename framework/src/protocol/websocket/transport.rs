@@ -76,7 +76,8 @@ impl ByteTransport {
         deflate: Option<Deflate>,
         peer: Peer,
     ) -> Self {
-        let mut reader = Reader::new(config.max_message_size, deflate.is_some());
+        let (size, fragments) = (config.max_message_size, config.max_fragments);
+        let mut reader = Reader::new(size, fragments, deflate.is_some());
         reader.feed(early);
         Self {
             io,

@@ -72,6 +72,37 @@ async fn a_client_that_reads_slowly_is_not_closed_and_one_that_stops_is() {
     assert!((LIMIT..=2 * LIMIT).contains(&elapsed), "{elapsed:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_send_that_blocks_a_thread_waits_for_a_client_that_reads_slowly_no_longer_than_the_limit()
+{
+    let sender = sender();
+    sender.send("0").await.unwrap();
+    let others = (1..100).map(|number| sender.queue(number.to_string().into(), SendSource::Anyone));
+    let mut others: Vec<_> = others.map(Box::pin).collect();
+    for other in &mut others {
+        assert!(poll(other.as_mut()).is_pending());
+    }
+    let blocking = tokio::spawn({
+        let sender = sender.clone();
+        async move {
+            let start = Instant::now();
+            let sent = sender.queue_blocking("last".into()).await;
+            (sent, start.elapsed())
+        }
+    });
+
+    while !blocking.is_finished() {
+        tokio::time::sleep(LIMIT / 2).await;
+        take(&sender);
+        sender.record_progress();
+    }
+
+    let (sent, elapsed) = blocking.await.unwrap();
+    assert!(sent.unwrap_err().is_closed());
+    assert_eq!(elapsed, LIMIT);
+    assert_eq!(sender.closing().unwrap().code, Close::TRY_AGAIN);
+}
+
 #[tokio::test]
 async fn sends_that_wait_get_room_before_newer_ones_and_in_order() {
     let sender = sender();

@@ -8,6 +8,9 @@ use proptest::{
     sample::{Index, select},
 };
 
+/// More frames than any message of these tests has.
+const FRAGMENTS: u32 = 1_000_000;
+
 /// Returns a masked client frame.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
@@ -26,7 +29,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Returns the first message or control frame.
 fn read(bytes: &[u8]) -> Result<Option<Incoming>, Close> {
-    let mut reader = Reader::new(1000, false);
+    let mut reader = Reader::new(1000, FRAGMENTS, false);
     reader.feed(bytes);
     loop {
         match reader.next()? {
@@ -54,7 +57,7 @@ fn the_rfcs_own_masked_hello_is_read() {
 
 #[test]
 fn each_frame_is_counted_once() {
-    let mut reader = Reader::new(1000, false);
+    let mut reader = Reader::new(1000, FRAGMENTS, false);
     reader.feed(&[frame(0x01, b"a"), frame(0x89, b""), frame(0x80, b"b")].concat());
 
     while reader.next().unwrap().is_some() {}
@@ -64,7 +67,7 @@ fn each_frame_is_counted_once() {
 
 #[test]
 fn the_start_of_a_header_does_not_keep_the_memory_of_a_whole_read() {
-    let mut reader = Reader::new(100_000, false);
+    let mut reader = Reader::new(100_000, FRAGMENTS, false);
     reader.feed(&[frame(0x82, &[7; 60_000]), vec![0x82]].concat());
 
     assert!(reader.next().unwrap().is_some());
@@ -85,7 +88,7 @@ fn a_message_may_come_byte_by_byte_and_in_fragments() {
         frame(0x80, "caf\u{e9}".as_bytes().split_at(4).1),
     ]
     .concat();
-    let mut reader = Reader::new(1000, false);
+    let mut reader = Reader::new(1000, FRAGMENTS, false);
     let mut messages = Vec::new();
 
     for byte in bytes {
@@ -107,7 +110,10 @@ fn a_message_may_come_byte_by_byte_and_in_fragments() {
 
 #[test]
 fn the_memory_of_a_short_read_is_that_of_the_next_one() {
-    let (mut first, mut second) = (Reader::new(1000, false), Reader::new(1000, false));
+    let (mut first, mut second) = (
+        Reader::new(1000, FRAGMENTS, false),
+        Reader::new(1000, FRAGMENTS, false),
+    );
     first.feed(&frame(0x81, b"one"));
     let memory = first.buffer.as_ptr();
     assert!(matches!(first.next(), Ok(Some(Incoming::Message(_)))));
@@ -122,7 +128,7 @@ fn the_memory_of_a_short_read_is_that_of_the_next_one() {
 
 #[test]
 fn many_messages_in_one_read_come_out_in_order() {
-    let mut reader = Reader::new(1000, false);
+    let mut reader = Reader::new(1000, FRAGMENTS, false);
     for number in 0..100u8 {
         reader.feed(&frame(0x82, &vec![number; number as usize * 5]));
     }
@@ -178,7 +184,7 @@ fn announced(first: u8, length: u64) -> Vec<u8> {
 
 #[test]
 fn text_that_is_not_utf_8_is_rejected_before_its_frame_is_complete() {
-    let mut reader = Reader::new(1000, false);
+    let mut reader = Reader::new(1000, FRAGMENTS, false);
     let bytes = frame(0x81, b"caf\xc3\xa9 \xc3\xff and more");
 
     for byte in &bytes[..6 + 6] {
@@ -201,7 +207,7 @@ fn a_message_over_the_limit_is_rejected_at_its_header() {
         (Some(1), LIMIT, Some(1009)),
         (Some(64), u64::MAX >> 1, Some(1009)),
     ] {
-        let mut reader = Reader::new(LIMIT as usize, false);
+        let mut reader = Reader::new(LIMIT as usize, FRAGMENTS, false);
         if let Some(size) = begun {
             reader.feed(&frame(0x02, &vec![0; size]));
             assert_eq!(reader.next(), Ok(Some(Incoming::Fragment)));
@@ -216,11 +222,32 @@ fn a_message_over_the_limit_is_rejected_at_its_header() {
 }
 
 #[test]
+fn a_message_of_more_frames_than_the_limit_is_too_large_even_if_they_are_empty() {
+    for (continued, expected) in [(2, None), (3, Some(1009))] {
+        let mut reader = Reader::new(1000, 3, false);
+        // Control frames between them do not count, nor do those of an earlier message.
+        reader.feed(&[frame(0x01, b""), frame(0x80, b""), frame(0x01, b"")].concat());
+        for _ in 0..continued {
+            reader.feed(&[frame(0x89, b""), frame(0x00, b"")].concat());
+        }
+
+        let read = loop {
+            match reader.next() {
+                Ok(Some(_)) => {}
+                Ok(None) => break None,
+                Err(close) => break Some(close.code),
+            }
+        };
+        assert_eq!(read, expected, "{continued} after the first");
+    }
+}
+
+#[test]
 fn a_length_whose_top_bit_is_set_breaks_the_protocol() {
     // With the 64 bytes of the first fragment this announced size adds up to 0, with 1 byte the
     // next one does.
     for (begun, announces) in [(64, 64u64.wrapping_neg()), (1, u64::MAX), (0, 1 << 63)] {
-        let mut reader = Reader::new(1000, false);
+        let mut reader = Reader::new(1000, FRAGMENTS, false);
         reader.feed(&frame(0x02, &vec![0; begun]));
         assert_eq!(reader.next(), Ok(Some(Incoming::Fragment)));
 
@@ -248,7 +275,7 @@ fn a_length_is_written_in_as_few_bytes_as_it_needs() {
         (announced(0x82, 65_535), Some(1002)),
         (announced(0x82, 65_536), None),
     ] {
-        let mut reader = Reader::new(100_000, false);
+        let mut reader = Reader::new(100_000, FRAGMENTS, false);
 
         reader.feed(&bytes);
 
@@ -275,7 +302,7 @@ fn read_all(reads: &[&[u8]], inflates: bool) -> (Vec<Incoming>, Option<Close>) {
     /// The longest frame that may come between the fragments of a message at the limit, or the
     /// longest header.
     const ASIDE: usize = 14 + MAX_CONTROL as usize;
-    let mut reader = Reader::new(LIMIT, inflates);
+    let mut reader = Reader::new(LIMIT, FRAGMENTS, inflates);
     let mut messages = Vec::new();
     let mut largest_read = 0;
     for read in reads {
