@@ -174,7 +174,8 @@ impl Writer {
         }
         if let Some(sender) = sender {
             match sender.drain(cx, |queue| frames(queue, output)) {
-                Frames::Batch => {}
+                // More are queued: they come before a close frame.
+                Frames::Batch => return Bytes::new(),
                 // Nothing may come between the header of a frame and its payload.
                 Frames::Payload(payload) => return payload,
                 Frames::All(close) => {
@@ -447,6 +448,25 @@ mod tests {
         write(&mut writer, &sender, &mut io).await;
 
         assert_eq!(io.received.len(), BATCH + 3);
+    }
+
+    #[tokio::test]
+    async fn a_close_frame_follows_all_batches_that_are_queued() {
+        let config = WebSocketConfig::new().send_buffer(10 * BATCH);
+        let sender = Sender::new(config.into(), None);
+        let (mut writer, mut io) = (Writer::default(), Narrow::new(usize::MAX / 2));
+        let payload = vec![7; 1000];
+        let count = 3 * BATCH / payload.len();
+        for _ in 0..count {
+            sender.send(Message::from(payload.clone())).await.unwrap();
+        }
+        writer.reply_close(&Close::NORMAL.into());
+
+        write(&mut writer, &sender, &mut io).await;
+
+        let close = [0x88, 2, 0x03, 0xe8];
+        assert_eq!(io.received.len(), count * (4 + payload.len()) + close.len());
+        assert!(io.received.ends_with(&close));
     }
 
     #[tokio::test]
