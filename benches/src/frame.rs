@@ -12,6 +12,7 @@ pub(crate) const PONG: u8 = 10;
 /// The longest payload whose length takes one byte.
 const SHORT: usize = 125;
 const FINAL: u8 = 0x80;
+const COMPRESSED: u8 = 0x40;
 const MASKED: u8 = 0x80;
 
 /// The masking key of all frames: the server must unmask with any key, and there is no proxy to
@@ -23,6 +24,8 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub(crate) struct Frame<'a> {
     /// Its opcode.
     pub(crate) opcode: u8,
+    /// Whether it is a compressed message.
+    pub(crate) is_compressed: bool,
     /// Its payload.
     pub(crate) payload: &'a [u8],
     /// Its length in bytes, including the header.
@@ -53,12 +56,12 @@ pub(crate) fn write(out: &mut Vec<u8>, opcode: u8, payload: &[&[u8]]) {
 ///
 /// # Errors
 ///
-/// If the frame is fragmented, compressed or masked: no server here needs to send one.
+/// If the frame is fragmented or masked: no server here needs to send one.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Frame<'_>>, &'static str> {
     let [first, second, rest @ ..] = bytes else {
         return Ok(None);
     };
-    if first & 0xf0 != FINAL || second & MASKED != 0 {
+    if first & 0xf0 & !COMPRESSED != FINAL || second & MASKED != 0 {
         return Err("the server sent a frame of an unexpected form");
     }
     let (header, payload_length) = match (second & 0x7f, rest) {
@@ -74,6 +77,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Frame<'_>>, &'static str> {
     let frame = bytes.get(header..length);
     Ok(frame.map(|payload| Frame {
         opcode: first & 0x0f,
+        is_compressed: first & COMPRESSED != 0,
         payload,
         length,
     }))
@@ -106,6 +110,7 @@ mod tests {
             parse(&bytes),
             Ok(Some(Frame {
                 opcode: TEXT,
+                is_compressed: false,
                 payload: b"hi",
                 length: 4
             }))

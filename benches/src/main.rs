@@ -121,7 +121,7 @@ async fn rounds(options: &Options) -> Outcome {
     for round in 1..=options.effort.rounds {
         for shape in &options.shapes {
             for contestant in &options.contestants {
-                if shape.is_of_rooms() && !contestant.has_rooms {
+                if !shape.suits(contestant.loads) {
                     continue;
                 }
                 let place = format!("round {round}, {}, {}", shape.key, contestant.name);

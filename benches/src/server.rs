@@ -18,32 +18,47 @@ const CHANNELS_APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/channels");
 pub(crate) struct Contestant {
     /// Its name in the report.
     pub(crate) name: &'static str,
-    /// Whether it serves the routes of rooms.
-    pub(crate) has_rooms: bool,
+    /// The loads that it can take.
+    pub(crate) loads: Loads,
     program: Program,
 }
 
+/// The loads that a server can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loads {
+    All,
+    /// It has no routes of rooms.
+    WithoutRooms,
+    /// It compresses messages, and is measured with those that are worth it.
+    Compressible,
+}
+
 /// The servers in memory; Seaway is first, and is compared with the others.
-pub(crate) const IN_MEMORY: [Contestant; 4] = [
+pub(crate) const IN_MEMORY: [Contestant; 5] = [
     Contestant {
         name: "arena",
-        has_rooms: true,
+        loads: Loads::All,
         program: Program::Built("arena"),
     },
     Contestant {
         name: "bare",
-        has_rooms: true,
+        loads: Loads::All,
         program: Program::Built("peer-bare"),
     },
     Contestant {
         name: "axum",
-        has_rooms: true,
+        loads: Loads::All,
         program: Program::Built("peer-axum"),
     },
     Contestant {
         name: "fastws",
-        has_rooms: false,
+        loads: Loads::WithoutRooms,
         program: Program::Built("peer-fastwebsockets"),
+    },
+    Contestant {
+        name: "deflate",
+        loads: Loads::Compressible,
+        program: Program::Arena(&["--deflate"], RedisForm::One),
     },
 ];
 
@@ -52,37 +67,37 @@ pub(crate) const IN_MEMORY: [Contestant; 4] = [
 pub(crate) const OVER_REDIS: [Contestant; 7] = [
     Contestant {
         name: "arena",
-        has_rooms: true,
+        loads: Loads::All,
         program: Program::Built("arena"),
     },
     Contestant {
         name: "queue",
-        has_rooms: true,
+        loads: Loads::All,
         program: Program::Arena(&["--layer", "queue"], RedisForm::One),
     },
     Contestant {
         name: "cluster",
-        has_rooms: true,
+        loads: Loads::All,
         program: Program::Arena(&[], RedisForm::Cluster),
     },
     Contestant {
         name: "queue-cluster",
-        has_rooms: true,
+        loads: Loads::All,
         program: Program::Arena(&["--layer", "queue"], RedisForm::Cluster),
     },
     Contestant {
         name: "axum",
-        has_rooms: true,
+        loads: Loads::All,
         program: Program::Built("peer-axum"),
     },
     Contestant {
         name: "pubsub",
-        has_rooms: true,
+        loads: Loads::All,
         program: Program::Channels("channels_redis.pubsub.RedisPubSubChannelLayer"),
     },
     Contestant {
         name: "core",
-        has_rooms: true,
+        loads: Loads::All,
         program: Program::Channels("channels_redis.core.RedisChannelLayer"),
     },
 ];
@@ -177,6 +192,8 @@ fn built(name: &str) -> Result<PathBuf> {
 pub(crate) struct Server {
     processes: Vec<Process>,
     redis: Option<Redis>,
+    /// Whether its clients offer permessage-deflate.
+    pub(crate) compresses: bool,
 }
 
 impl Server {
@@ -193,6 +210,7 @@ impl Server {
             }
         };
         let mut processes = Vec::new();
+        let compresses = contestant.loads == Loads::Compressible;
         for _ in 0..count {
             let mut command = contestant.program.command(redis.as_ref())?;
             let mut process = match contestant.program {
@@ -204,7 +222,11 @@ impl Server {
                 .await?;
             processes.push(process);
         }
-        Ok(Self { processes, redis })
+        Ok(Self {
+            processes,
+            redis,
+            compresses,
+        })
     }
 
     /// Returns the number of its processes.

@@ -2,12 +2,14 @@
 //! once.
 
 use std::{
-    io::{Error, ErrorKind, Result},
+    borrow::Cow,
+    io::{Error, ErrorKind, Read, Result},
     net::Ipv4Addr,
     sync::Arc,
 };
 
 use bytes::{Buf, BytesMut};
+use flate2::read::DeflateDecoder;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -20,6 +22,9 @@ use crate::{
 
 /// The maximum size of one read beside the padding of a text, in bytes.
 const READ_BYTES: usize = 8 * 1024;
+
+/// The maximum size of an inflated text, in bytes.
+const MAX_TEXT: u64 = 1024 * 1024;
 
 /// The close code 1000.
 const NORMAL_CLOSURE: u16 = 1000;
@@ -36,6 +41,28 @@ pub(crate) struct Socket {
 impl Socket {
     /// Opens a WebSocket at this path.
     pub(crate) async fn open(port: u16, path: &str) -> Result<Self> {
+        Self::handshake(port, path, "")
+            .await
+            .map(|(socket, _)| socket)
+    }
+
+    /// Opens a WebSocket whose messages the server may compress (RFC 7692).
+    ///
+    /// # Errors
+    ///
+    /// If the server does not accept the extension, too.
+    pub(crate) async fn open_compressed(port: u16, path: &str) -> Result<Self> {
+        let offer = "sec-websocket-extensions: permessage-deflate; server_no_context_takeover\r\n";
+        let (socket, head) = Self::handshake(port, path, offer).await?;
+        let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        match head.contains("sec-websocket-extensions: permessage-deflate") {
+            true => Ok(socket),
+            false => Err(Error::other("the server does not compress messages")),
+        }
+    }
+
+    /// Opens a WebSocket with these header lines; returns the head of the response, too.
+    async fn handshake(port: u16, path: &str, lines: &str) -> Result<(Self, BytesMut)> {
         let stream = connect(port).await?;
         let mut socket = Self {
             stream,
@@ -48,7 +75,7 @@ impl Socket {
         // response.
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{lines}\r\n"
         );
         socket.stream.write_all(request.as_bytes()).await?;
         let head = loop {
@@ -68,7 +95,7 @@ impl Socket {
                 "the handshake at {path} was answered with {status}"
             )));
         }
-        Ok(socket)
+        Ok((socket, head))
     }
 
     /// Sends and expects this padding in every text.
@@ -111,10 +138,14 @@ impl Socket {
                 return Ok(None);
             };
             let text = match frame.opcode {
-                TEXT => Some(
-                    Label::decode(frame.payload, &self.padding)
-                        .ok_or_else(|| Error::other("a text came back changed"))?,
-                ),
+                TEXT => {
+                    let text = match frame.is_compressed {
+                        true => Cow::from(inflate(frame.payload)?),
+                        false => Cow::from(frame.payload),
+                    };
+                    let label = Label::decode(&text, &self.padding);
+                    Some(label.ok_or_else(|| Error::other("a text came back changed"))?)
+                }
                 PING => {
                     frame::write(&mut self.queued, PONG, &[frame.payload]);
                     None
@@ -164,6 +195,16 @@ impl Socket {
             )),
         }
     }
+}
+
+/// Inflates the payload of a message (RFC 7692, 7.2.2).
+fn inflate(payload: &[u8]) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let whole = Read::chain(payload, &[0x00, 0x00, 0xff, 0xff][..]);
+    DeflateDecoder::new(whole)
+        .take(MAX_TEXT)
+        .read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Connects to a server on this machine.

@@ -12,13 +12,21 @@ mod rooms;
 use std::{io::Result, time::Duration};
 
 use self::crowd::Transport;
-use crate::{course::Pace, figures::Sample, label::LENGTH, server::Server};
+use crate::{
+    course::Pace,
+    figures::Sample,
+    label::LENGTH,
+    server::{Loads, Server},
+};
 
 /// The number of connections that are opened concurrently.
 const OPENERS: u32 = 50;
 
 /// The time for a server to settle before its memory is read.
 const REST: Duration = Duration::from_millis(300);
+
+/// The load that is also put on a server that compresses messages.
+const COMPRESSIBLE: &str = "room-1000-1k";
 
 /// A load.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +113,7 @@ pub(crate) const OVER_REDIS: [Shape; 6] = [
 ];
 
 /// The loads in memory, in the order of the report.
-pub(crate) const IN_MEMORY: [Shape; 14] = [
+pub(crate) const IN_MEMORY: [Shape; 15] = [
     Shape {
         key: "echo-1",
         title: "echo: 32 connections, 1 message in flight on each",
@@ -155,6 +163,17 @@ pub(crate) const IN_MEMORY: [Shape; 14] = [
             members: 200,
             senders: 8,
             bytes: 64 * 1024,
+        },
+    },
+    Shape {
+        key: COMPRESSIBLE,
+        title: "one room of 1,000, 8 of them sending 1 KiB",
+        unit: "delivery",
+        load: Load::Rooms {
+            rooms: 1,
+            members: 1000,
+            senders: 8,
+            bytes: 1024,
         },
     },
     Shape {
@@ -258,9 +277,13 @@ enum Load {
 }
 
 impl Shape {
-    /// Returns whether its clients are in rooms.
-    pub(crate) fn is_of_rooms(&self) -> bool {
-        matches!(self.load, Load::Rooms { .. } | Load::Crowd { .. })
+    /// Returns whether a server that takes these loads can take this one.
+    pub(crate) fn suits(&self, loads: Loads) -> bool {
+        match loads {
+            Loads::All => true,
+            Loads::WithoutRooms => !matches!(self.load, Load::Rooms { .. } | Load::Crowd { .. }),
+            Loads::Compressible => self.key == COMPRESSIBLE,
+        }
     }
 
     /// Runs the load on a server.

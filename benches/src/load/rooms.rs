@@ -39,7 +39,11 @@ pub(crate) async fn run(server: &Server, pace: Pace, size: Size) -> Result<Sampl
         let path = format!("/ws/room/{room}");
         for member in 0..size.members {
             // Servers respond once the client has joined, so it misses nothing from here on.
-            let socket = Socket::open(server.port(member), &path).await?;
+            let port = server.port(member);
+            let socket = match server.compresses {
+                true => Socket::open_compressed(port, &path).await?,
+                false => Socket::open(port, &path).await?,
+            };
             sockets.push((member, socket.padded(padding.clone())));
         }
     }

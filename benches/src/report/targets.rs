@@ -17,12 +17,14 @@ enum Limit {
     Times(f64, &'static str),
     /// At most this fraction (one in n) of another server's figure in the same run.
     OneIn(f64, &'static str),
+    /// The figure of this server, another arena, is at most this multiple.
+    CostsTimes(f64, &'static str),
     /// At most this value.
     AtMost(f64, &'static str),
 }
 
 /// The targets in memory.
-pub(crate) const IN_MEMORY: [Target; 7] = [
+pub(crate) const IN_MEMORY: [Target; 8] = [
     cpu(
         "CPU per echo, 1 under way",
         "echo-1",
@@ -42,6 +44,11 @@ pub(crate) const IN_MEMORY: [Target; 7] = [
         "CPU per delivery, 50 rooms of 10",
         "rooms-50x10",
         Limit::Times(1.2, "bare"),
+    ),
+    cpu(
+        "CPU per delivery, compressed or not, one room of 1,000",
+        "room-1000-1k",
+        Limit::CostsTimes(2.0, "deflate"),
     ),
     cpu(
         "CPU per handshake",
@@ -149,6 +156,11 @@ impl Target {
                 let value = other(name)? / arena;
                 let found = format!("1/{value:.0} x {name} (at most 1/{limit:.0})");
                 (value >= limit, found)
+            }
+            Limit::CostsTimes(limit, name) => {
+                let value = other(name)? / arena;
+                let found = format!("{name} costs {value:.2} x (at most {limit:?})");
+                (is_within(value, limit), found)
             }
             Limit::AtMost(limit, unit) => {
                 let found = format!("{arena:.2} {unit} (at most {limit:?})");
