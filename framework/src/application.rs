@@ -21,8 +21,8 @@ use tower_layer::Layer;
 /// struct Hello;
 /// impl Application<WebSocket> for Hello {
 ///     async fn call(&self, _: Scope<WebSocket>, upgrade: Upgrade) -> Result<()> {
-///         let socket = upgrade.accept().await?;
-///         socket.sender().send("hello").await?;
+///         let mut socket = upgrade.accept().await?;
+///         socket.send("hello").await?;
 ///         socket.close(1000).await;
 ///         Ok(())
 ///     }
@@ -181,9 +181,8 @@ impl<P: Protocol, A: Application<P>> ErasedApplication<P> for A {
 ///
 /// let echo = application_fn(|_: Scope<WebSocket>, upgrade: Upgrade| async move {
 ///     let mut socket = upgrade.accept().await?;
-///     let sender = socket.sender();
 ///     while let Some(message) = socket.receive().await {
-///         sender.send(message).await?;
+///         socket.send(message).await?;
 ///     }
 ///     socket.close(1000).await;
 ///     Ok(())

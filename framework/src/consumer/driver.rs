@@ -273,10 +273,14 @@ impl<H: Hooks> Driver<H> {
     fn poll_turn(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Step> {
         // A client that never pauses must not starve the other connections of its thread.
         if mem::take(&mut self.is_costly) {
+            self.state().socket.serve_busy(cx);
             yield_to_others(cx);
             return Poll::Pending;
         }
-        ready!(pin!(consume_budget()).poll(cx));
+        if pin!(consume_budget()).poll(cx).is_pending() {
+            self.state().socket.serve_busy(cx);
+            return Poll::Pending;
+        }
         self.state().socket.flush_early(cx);
         // The end of the connection goes before everything that is queued.
         if self.state().is_over(cx) {

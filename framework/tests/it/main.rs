@@ -20,6 +20,7 @@ mod django_view;
 mod errors;
 mod failing_consumers;
 #[cfg(feature = "sessions")]
+mod floods;
 mod foreign_cookies;
 #[cfg(feature = "axum")]
 mod forwarded;

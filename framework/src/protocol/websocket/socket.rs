@@ -4,9 +4,11 @@ use super::{
     super::{connection_handle::ConnectionHandle, signal::SignalWatch},
     config::WebSocketConfig,
     extension::Deflate,
-    outgoing::Sender,
+    outgoing::{SendSource, Sender},
 };
 use crate::{
+    codec::IntoMessage,
+    error::Result,
     message::{Close, Message},
     metric,
     waker::yield_to_others,
@@ -15,12 +17,15 @@ use std::{
     collections::VecDeque,
     fmt,
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    task::coop::{consume_budget, unconstrained},
+    time::{Sleep, sleep},
+};
 
 /// The transport of the messages: bytes on the server, memory in the test communicators.
 pub(crate) trait Transport: Send {
@@ -42,6 +47,14 @@ pub(crate) trait Transport: Send {
     /// `HANG_UP_CHECK`.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Close>>;
 
+    /// Polls the timers of the connection while messages arrive without a pause; otherwise
+    /// `poll_receive` and `poll_stalled` do. An error is the close of a connection whose time is
+    /// over.
+    fn poll_timers(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
+        _ = cx;
+        Ok(())
+    }
+
     /// Ends the connection once both sides have sent a close frame.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
@@ -53,8 +66,8 @@ pub(crate) trait Transport: Send {
 
 /// An open WebSocket.
 ///
-/// While [`receive`](Socket::receive) is awaited, it also responds to pings and writes queued
-/// messages. A consumer's driver does this for you; only an [`Application`](crate::Application) of
+/// While [`receive`](Socket::receive) or [`send`](Socket::send) is awaited, it also responds to
+/// pings and writes queued messages. A consumer's driver does this for you; only an [`Application`](crate::Application) of
 /// your own uses a `Socket` directly.
 ///
 /// ```
@@ -62,12 +75,11 @@ pub(crate) trait Transport: Send {
 ///
 /// /// Echoes each message, until the client sends "stop".
 /// async fn echo(mut socket: Socket) -> Result<Close> {
-///     let sender = socket.sender();
 ///     while let Some(message) = socket.receive().await {
 ///         if message.payload() == b"stop" {
 ///             break;
 ///         }
-///         sender.send(message).await?;
+///         socket.send(message).await?;
 ///     }
 ///     Ok(socket.close(1000).await)
 /// }
@@ -132,7 +144,11 @@ impl Socket {
         self.transport.explain(failure);
     }
 
-    /// Returns a sender of this connection, for this task or others.
+    /// Returns a sender of this connection, for other tasks.
+    ///
+    /// In the task that owns the socket, use [`send`](Socket::send): nothing else writes what is
+    /// queued there, so a [`Sender::send`] that waits for room would wait until the limit of
+    /// [`slow_client`](super::WebSocketConfig::slow_client).
     pub fn sender(&self) -> Sender {
         self.sender.clone()
     }
@@ -145,17 +161,47 @@ impl Socket {
     /// # Cancel safety
     /// Safe: if another `select!` branch wins, nothing that was received is lost.
     pub async fn receive(&mut self) -> Option<Message> {
-        poll_fn(|cx| match self.poll_receive(cx) {
-            Poll::Ready(message) => Poll::Ready(message),
-            Poll::Pending => {
-                self.flush(cx);
-                // The flush may have detected a disconnect, or another task may have queued a close
-                // meanwhile.
-                if self.is_ending(cx) {
-                    return Poll::Ready(None);
-                }
-                Poll::Pending
+        poll_fn(|cx| {
+            if pin!(consume_budget()).poll(cx).is_pending() {
+                self.serve_busy(cx);
+                return Poll::Pending;
             }
+            if let Poll::Ready(message) = self.poll_receive(cx) {
+                return Poll::Ready(message);
+            }
+            self.flush(cx);
+            // The flush may have detected a disconnect, or another task may have queued a close
+            // meanwhile.
+            match self.is_ending(cx) {
+                true => Poll::Ready(None),
+                false => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Sends a message, and writes it at once if the client accepts it.
+    ///
+    /// The bounds and policies are those of [`Sender::send`]. While this waits for room, it
+    /// responds to pings, and reads ahead up to 64 messages or 64 KiB.
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    ///
+    /// # Cancel safety
+    /// Safe: the message is queued whole or not at all.
+    pub async fn send(&mut self, message: impl IntoMessage) -> Result<()> {
+        let message = message.into_message()?;
+        let sender = self.sender.clone();
+        let mut sending = pin!(sender.queue(message, SendSource::Handler));
+        poll_fn(|cx| {
+            if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
+                self.flush(cx);
+                return Poll::Ready(sent);
+            }
+            // At the end of the connection the send fails.
+            _ = self.poll_ahead(cx);
+            Poll::Pending
         })
         .await
     }
@@ -276,6 +322,23 @@ impl Socket {
         if let Poll::Ready(Err(close)) = self.transport.poll_flush(&self.sender, cx) {
             self.leave(close);
         }
+    }
+
+    /// Writes queued messages as far as possible, and ends a connection whose time is over: for a
+    /// client that never pauses, and so never leaves time for it.
+    pub(crate) fn serve_busy(&mut self, cx: &mut Context<'_>) {
+        // A task that has used up its budget finds no socket and no timer ready.
+        let serving = unconstrained(poll_fn(|cx| {
+            self.flush(cx);
+            if self.left.is_none()
+                && let Err(close) = self.transport.poll_timers(cx)
+            {
+                self.flush(cx);
+                self.leave(close);
+            }
+            Poll::Ready(())
+        }));
+        _ = pin!(serving).poll(cx);
     }
 
     /// Writes queued messages if they fill much of the queue, though more are about to be queued.

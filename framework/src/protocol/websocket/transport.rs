@@ -295,6 +295,10 @@ impl Transport for ByteTransport {
         self.poll_idle(false, cx).map_ok(|_| ())
     }
 
+    fn poll_timers(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
+        ByteTransport::poll_timers(self, true, cx)
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if ready!(self.writer.poll_write(&mut self.io, None, cx)).is_err() {
             return Poll::Ready(());

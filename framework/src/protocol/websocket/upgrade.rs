@@ -32,7 +32,7 @@ use tokio::sync::oneshot;
 ///         return Ok(upgrade.reject(Rejection::from_status(StatusCode::FORBIDDEN)).await?);
 ///     }
 ///     let socket = upgrade.accept().await?;
-///     socket.sender().send("welcome").await?;
+///     socket.send("welcome").await?;
 ///     socket.close(1000).await;
 ///     Ok(())
 /// }
