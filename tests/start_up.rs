@@ -110,6 +110,29 @@ async fn every_example_listens_before_it_prints_its_address() {
 }
 
 #[tokio::test]
+async fn the_variable_port_selects_the_port_of_every_example() {
+    for example in EXAMPLES {
+        let started = StartLine::of(example, program(example).env("PORT", "0")).await;
+
+        let answer = raw::get(started.port(), "/healthz").await;
+
+        assert_ne!(started.port(), 8000, "{example}");
+        assert!(answer.is_some(), "{example}: {}", started.line());
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_variable_is_an_error_of_the_command_line() {
+    for example in EXAMPLES {
+        let ended = run(example, program(example).env("PORT", "http")).await;
+
+        assert_eq!(ended.code, Some(2), "{example}: {}", ended.complaint);
+        let first = ended.complaint.lines().next().unwrap_or_default();
+        assert!(first.contains("PORT http"), "{example}: {first}");
+    }
+}
+
+#[tokio::test]
 async fn the_chat_prints_its_data_folder_and_its_redis_without_the_password() {
     let redis = Redis::with_password("secret").await;
     let here = format!("127.0.0.1:{}", redis.port());

@@ -88,15 +88,21 @@ const PROGRAM: Program = Program {
             "--retry-after S",
             "asks WebSocket clients to reconnect after up to this time when the server stops",
         ),
-        ("--max-connections N", "clients at once (65536)"),
-        ("--per-address N", "clients at once from one address"),
+        (
+            "--max-connections N",
+            "maximum number of open connections (65536)",
+        ),
+        (
+            "--per-address N",
+            "maximum number of open connections from one address",
+        ),
         (
             "--tls-cert F",
             "serve TLS with this PEM file of the certificate chain",
         ),
         ("--tls-key F", "and with the private key in this PEM file"),
         (
-            "--unix PATH",
+            "-u, --unix PATH",
             "listen on a Unix socket instead of an address",
         ),
         (
@@ -109,7 +115,7 @@ const PROGRAM: Program = Program {
         ),
         (
             "--proxy-protocol",
-            "they send the PROXY protocol instead of that header",
+            "trusted proxies send the PROXY protocol instead of forwarded headers",
         ),
         (
             "REDIS_URL",

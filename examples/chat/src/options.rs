@@ -22,7 +22,7 @@ const PROGRAM: Program = Program {
         ),
         ("--tls-key F", "and with the private key in this PEM file"),
         (
-            "--unix PATH",
+            "-u, --unix PATH",
             "listen on a Unix socket instead of an address",
         ),
         (
@@ -35,7 +35,7 @@ const PROGRAM: Program = Program {
         ),
         (
             "--proxy-protocol",
-            "they send the PROXY protocol instead of that header",
+            "trusted proxies send the PROXY protocol instead of forwarded headers",
         ),
         (
             "--monitor PORT",

@@ -1,4 +1,5 @@
-//! The command line: `--host`, `--port`, `--help`, and the options of each program.
+//! The command line: `--host`, `--port`, `--help`, and the options of each program; `HOST` and
+//! `PORT` in the environment.
 
 use crate::Address;
 use lexopt::{Arg, Parser, ValueExt};
@@ -27,16 +28,27 @@ pub struct Program {
 }
 
 /// The options of all programs.
-const COMMON: [(&str, &str); 3] = [
-    ("--host H", "the address to listen on (127.0.0.1)"),
-    ("--port N", "the port to listen on (8000; 0: any free port)"),
-    ("--help", "print this text"),
+const OPTIONS: [(&str, &str); 3] = [
+    ("-b, --host H", "the address to listen on (127.0.0.1)"),
+    (
+        "-p, --port N",
+        "the port to listen on (8000; 0: any free port)",
+    ),
+    ("-h, --help", "print this text"),
+];
+
+/// The environment variables of all programs.
+const VARIABLES: [(&str, &str); 2] = [
+    ("HOST", "the address to listen on, unless --host names one"),
+    ("PORT", "the port to listen on, unless --port names one"),
 ];
 
 /// One of the program's own options.
 #[derive(Debug)]
 pub struct Flag<'a> {
     name: &'a str,
+    /// The name on the command line, for error messages.
+    typed: &'a str,
     parser: &'a mut Parser,
 }
 
@@ -52,7 +64,7 @@ impl Program {
     /// false for an unknown one.
     pub fn start_with(&self, own: impl FnMut(&mut Flag<'_>) -> Result<bool, Mistake>) -> Address {
         crate::log();
-        match read(env::args_os().skip(1), own) {
+        match read(env::args_os().skip(1), |name| env::var_os(name), own) {
             Ok(Some(address)) => address,
             Ok(None) => {
                 // A reader such as `head` may have left.
@@ -72,7 +84,7 @@ impl Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, about, .. } = self;
         writeln!(f, "usage: {name} [OPTIONS]\n\n{about}\n")?;
-        let settings = COMMON.iter().chain(self.settings);
+        let settings = OPTIONS.iter().chain(self.settings).chain(&VARIABLES);
         let width = settings.clone().map(|(name, _)| name.len()).max();
         let width = width.unwrap_or_default();
         let lines: Vec<_> = settings
@@ -83,7 +95,7 @@ impl Display for Program {
 }
 
 impl Flag<'_> {
-    /// Returns the option's name, with its dashes.
+    /// Returns the option's name, with its dashes: the long one that `--help` lists.
     pub fn name(&self) -> &str {
         self.name
     }
@@ -93,38 +105,77 @@ impl Flag<'_> {
     /// # Errors
     /// If the value is missing, or cannot be parsed as `T`.
     pub fn value<T: FromStr<Err: Display>>(&mut self) -> Result<T, Mistake> {
-        let value = self.parser.value()?.string()?;
-        let made = value.parse();
-        made.map_err(|error: T::Err| format!("{} {value}: {error}", self.name).into())
+        let value = self.parser.value()?;
+        parse(self.typed, value)
     }
 }
 
-/// Returns the address that these arguments select; `None` if they ask for help.
+/// Parses the value of an option or environment variable.
+fn parse<T: FromStr<Err: Display>>(name: &str, value: OsString) -> Result<T, Mistake> {
+    let value = value.string()?;
+    let made = value.parse();
+    made.map_err(|error: T::Err| format!("{name} {value}: {error}").into())
+}
+
+/// Returns the name by which programs know an option: daphne and uvicorn have other names for some.
+fn long_name(typed: &str) -> &str {
+    match typed {
+        "-b" | "--bind" => "--host",
+        "-p" => "--port",
+        "-h" => "--help",
+        "-u" | "--uds" | "--unix-socket" => "--unix",
+        other => other,
+    }
+}
+
+/// Returns the address that these arguments select, or else these environment variables; `None` if
+/// the arguments ask for help.
 fn read(
     words: impl IntoIterator<Item = OsString>,
+    variable: impl Fn(&str) -> Option<OsString>,
     mut own: impl FnMut(&mut Flag<'_>) -> Result<bool, Mistake>,
 ) -> Result<Option<Address>, Mistake> {
-    let mut address = Address::default();
+    let (mut host, mut port) = (None, None);
     let mut parser = Parser::from_args(words);
     while let Some(word) = parser.next()? {
-        let name = match word {
-            Arg::Short('h') => return Ok(None),
+        let typed = match word {
+            Arg::Short(letter) => format!("-{letter}"),
             Arg::Long(name) => format!("--{name}"),
             word => return Err(word.unexpected()),
         };
+        let name = long_name(&typed);
         let mut flag = Flag {
-            name: &name,
+            name,
+            typed: &typed,
             parser: &mut parser,
         };
-        match name.as_str() {
+        match name {
             "--help" => return Ok(None),
-            "--host" => address.host = flag.value()?,
-            "--port" => address.port = flag.value()?,
+            "--host" => host = Some(flag.value()?),
+            "--port" => port = Some(flag.value()?),
             _ if own(&mut flag)? => {}
-            _ => return Err(Mistake::UnexpectedOption(name)),
+            _ => return Err(Mistake::UnexpectedOption(typed)),
         }
     }
-    Ok(Some(address))
+    let default = Address::default();
+    Ok(Some(Address {
+        host: or_variable(host, "HOST", &variable)?.unwrap_or(default.host),
+        port: or_variable(port, "PORT", &variable)?.unwrap_or(default.port),
+    }))
+}
+
+/// Returns the option's value, or else that of the environment variable. An empty variable counts
+/// as unset.
+fn or_variable<T: FromStr<Err: Display>>(
+    option: Option<T>,
+    name: &str,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Option<T>, Mistake> {
+    if option.is_some() {
+        return Ok(option);
+    }
+    let value = variable(name).filter(|value| !value.is_empty());
+    value.map(|value| parse(name, value)).transpose()
 }
 
 #[cfg(test)]
@@ -132,13 +183,28 @@ mod tests {
     use super::*;
 
     fn asked(line: &str) -> Result<Option<Address>, String> {
+        asked_in(line, &[])
+    }
+
+    /// Reads this command line with these environment variables.
+    fn asked_in(line: &str, variables: &[(&str, &str)]) -> Result<Option<Address>, String> {
         let words = line.split_whitespace().map(OsString::from);
         let own = |flag: &mut Flag<'_>| match flag.name() {
             "--quiet" => Ok(true),
             "--rounds" => flag.value::<u8>().map(|_| true),
+            "--unix" => flag.value::<u8>().map(|_| true),
             _ => Ok(false),
         };
-        read(words, own).map_err(|mistake| mistake.to_string())
+        let variable = |name: &str| {
+            let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
+            Some(OsString::from(value))
+        };
+        read(words, variable, own).map_err(|mistake| mistake.to_string())
+    }
+
+    fn address(host: &str, port: u16) -> Result<Option<Address>, String> {
+        let host = host.to_owned();
+        Ok(Some(Address { host, port }))
     }
 
     #[test]
@@ -149,10 +215,40 @@ mod tests {
             ("--port=0", "127.0.0.1", 0),
             ("--host ::1 --quiet --port 1", "::1", 1),
             ("--rounds=3 --host=localhost", "localhost", 8000),
+            ("-p 8001 -b ::1", "::1", 8001),
+            ("-p8001 -b=::1", "::1", 8001),
+            ("--bind 0.0.0.0", "0.0.0.0", 8000),
         ] {
-            let host = host.to_owned();
-            assert_eq!(asked(line), Ok(Some(Address { host, port })), "{line}");
+            assert_eq!(asked(line), address(host, port), "{line}");
         }
+    }
+
+    #[test]
+    fn a_program_gets_the_long_name_of_its_option() {
+        for line in ["-u 1", "--uds 1", "--unix-socket=1", "--unix 1"] {
+            assert_eq!(asked(line), address("127.0.0.1", 8000), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_environment_selects_the_address_that_no_option_names() {
+        let both: &[_] = &[("HOST", "::"), ("PORT", "80")];
+        for (line, variables, host, port) in [
+            ("", both, "::", 80),
+            ("--port 81", both, "::", 81),
+            ("-b ::1", both, "::1", 80),
+            ("", &[("PORT", "80")], "127.0.0.1", 80),
+            ("", &[("PORT", ""), ("HOST", "")], "127.0.0.1", 8000),
+            ("-p 81", &[("PORT", "http")], "127.0.0.1", 81),
+        ] {
+            let asked = asked_in(line, variables);
+            assert_eq!(asked, address(host, port), "{line} {variables:?}");
+        }
+        let mistake = asked_in("", &[("PORT", "65536")]).expect_err("no such port");
+        assert!(
+            mistake.contains("PORT 65536: number too large"),
+            "{mistake}"
+        );
     }
 
     #[test]
@@ -172,7 +268,9 @@ mod tests {
             ("--rounds 300", "--rounds 300"),
             ("--quiet=yes", "--quiet"),
             ("127.0.0.1:8000", "127.0.0.1:8000"),
-            ("-p 1", "-p"),
+            ("-p x", "-p x: invalid digit"),
+            ("-u x", "-u x: invalid digit"),
+            ("-q", "-q"),
         ] {
             let mistake = asked(line).expect_err(line);
             assert!(mistake.contains(part), "{line}: {mistake}");
@@ -190,10 +288,12 @@ mod tests {
         let help = program.to_string();
 
         let expected = "usage: echo [OPTIONS]\n\nEchoes messages.\n\n  \
-             --host H  the address to listen on (127.0.0.1)\n  \
-             --port N  the port to listen on (8000; 0: any free port)\n  \
-             --help    print this text\n  \
-             --quiet   prints nothing";
+             -b, --host H  the address to listen on (127.0.0.1)\n  \
+             -p, --port N  the port to listen on (8000; 0: any free port)\n  \
+             -h, --help    print this text\n  \
+             --quiet       prints nothing\n  \
+             HOST          the address to listen on, unless --host names one\n  \
+             PORT          the port to listen on, unless --port names one";
         assert_eq!(help, expected);
     }
 }
