@@ -44,6 +44,11 @@ impl<E: Event> Context<E> {
     /// a client that reads slowly; events for this consumer then queue in its mailbox, up to [its
     /// bound](crate::channels::MAILBOX_CAPACITY).
     ///
+    /// With [`SlowClient::DropOldest`](crate::protocol::SlowClient::DropOldest) and `DropNewest` it
+    /// does not wait, and a drop is not an error: `send` returns `Ok`, and
+    /// [`Sender::dropped`] counts the message. [`send_volatile`](Context::send_volatile)
+    /// and [`send_latest`](Context::send_latest) return what happened to theirs.
+    ///
     /// # Errors
     /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if the client has left or the connection is
     /// closing: return it (`?`), it is not logged. [`ErrorKind::Codec`](crate::ErrorKind::Codec) if

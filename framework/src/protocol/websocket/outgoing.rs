@@ -112,6 +112,10 @@ impl Sender {
     /// [`slow_client`](super::WebSocketConfig::slow_client) applies: by default `send` waits for
     /// room. Before any other policy applies, `send` lets other tasks run once.
     ///
+    /// With `SlowClient::DropOldest` and `DropNewest` a drop is not an error: `send` returns `Ok`,
+    /// and [`dropped`](Sender::dropped) counts the message. [`send_volatile`](Sender::send_volatile)
+    /// and [`send_latest`](Sender::send_latest) return what happened to theirs.
+    ///
     /// # Errors
     /// [`ErrorKind::Closed`] if the connection is closed or closing, which the policy may cause.
     /// [`ErrorKind::Codec`] if the message cannot be encoded.
