@@ -288,7 +288,7 @@ impl Fragments {
     fn complete(self, max_message_size: usize) -> Result<Message, Close> {
         let data = match self.is_compressed {
             true => inflate(&self.data, max_message_size).map_err(|error| match error {
-                InflateError::Invalid => Close::new(Close::INVALID, "data that does not inflate"),
+                InflateError::Invalid => Close::new(Close::INVALID, "invalid deflate data"),
                 InflateError::TooLarge => too_large(max_message_size),
                 InflateError::Ratio => {
                     let reason = format!("the message inflates to over {MAX_RATIO} times its size");
