@@ -228,10 +228,11 @@ fn dropped(reason: &'static str) -> Counter {
     counter!("seaway_events_dropped_total", "reason" => reason)
 }
 
-/// Counts messages to a client that reads slowly, which were dropped at the bounds of its queue or
-/// with its connection.
+/// Counts messages to a client that were dropped at the bounds of its queue or with its connection.
 pub(crate) fn unsent(reason: &'static str, count: u64) {
-    counter!("seaway_websocket_messages_dropped_total", "reason" => reason).increment(count);
+    if count > 0 {
+        counter!("seaway_websocket_messages_dropped_total", "reason" => reason).increment(count);
+    }
 }
 
 /// Counts a notice to a receiver that it may have missed events.
@@ -314,6 +315,17 @@ impl OpenSocket {
 impl Drop for OpenSocket {
     fn drop(&mut self) {
         Self::gauge().decrement(1.0);
+    }
+}
+
+/// An open stream of server-sent events.
+pub(crate) struct OpenEventStream(
+    #[expect(dead_code, reason = "it counts until it is dropped")] OpenUnit,
+);
+
+impl OpenEventStream {
+    pub(crate) fn new() -> Self {
+        Self(OpenUnit::new(gauge!("seaway_event_streams_open")))
     }
 }
 

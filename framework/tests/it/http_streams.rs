@@ -1,6 +1,7 @@
 //! Tests of streamed responses: events, chunks, backpressure.
 
 use crate::{
+    metrics::Counters,
     support::eventually,
     test_consumer::{TestState, asking},
 };
@@ -37,6 +38,21 @@ async fn events_reach_a_stream_with_name_id_and_lines() {
         ["connect", "disconnect ClientLeft"]
     );
     assert_eq!(state.members(), 0);
+}
+
+#[tokio::test]
+async fn open_event_streams_are_gauged() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let state = TestState::new();
+    let mut client = state.open("events");
+    assert_eq!(client.status().await, 200);
+    let open = || counters.gauge("seaway_event_streams_open");
+
+    assert_eq!(open(), 1.0);
+    client.drop_connection().await.unwrap();
+
+    assert_eq!(open(), 0.0);
 }
 
 #[tokio::test]

@@ -1,7 +1,11 @@
 //! Tests of clients that read slowly or not at all: each policy, over real connections.
 
-use crate::support::{
-    Client, PATIENCE, Recorder, Server, connect, connect_with_little_room, eventually, next_text,
+use crate::{
+    metrics::Counters,
+    support::{
+        Client, PATIENCE, Recorder, Server, connect, connect_with_little_room, eventually,
+        next_text,
+    },
 };
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
@@ -157,6 +161,25 @@ impl Room {
     }
 }
 
+/// Returns the counters of dropped messages, by reason, that are not 0.
+fn drops(counters: &Counters) -> Vec<(&'static str, u64)> {
+    let reasons = [
+        "oldest",
+        "newest",
+        "volatile",
+        "replaced",
+        "closed",
+        "disconnected",
+    ];
+    let count = |reason| {
+        counters.get(&format!(
+            "seaway_websocket_messages_dropped_total reason={reason}"
+        ))
+    };
+    let counts = reasons.map(|reason| (reason, count(reason)));
+    counts.into_iter().filter(|(_, count)| *count > 0).collect()
+}
+
 fn number_of(text: &str) -> u32 {
     let value: serde_json::Value = serde_json::from_str(text).unwrap();
     value["number"].as_u64().unwrap() as u32
@@ -164,12 +187,15 @@ fn number_of(text: &str) -> u32 {
 
 #[tokio::test]
 async fn the_oldest_messages_of_a_client_that_does_not_read_are_dropped() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
     let config = WebSocketConfig::new().slow_client(SlowClient::DropOldest);
     let mut room = Room::open(config).await;
 
     room.send_events().await;
 
     let dropped = room.dropped().await;
+    assert_eq!(drops(&counters), [("oldest", dropped)]);
     let last = |numbers: &[u32]| numbers.last() == Some(&(EVENTS - 1));
     let numbers = room.read_stalled(last).await;
     assert_eq!(numbers.len() as u64 + dropped, u64::from(EVENTS));
@@ -178,12 +204,16 @@ async fn the_oldest_messages_of_a_client_that_does_not_read_are_dropped() {
 
 #[tokio::test]
 async fn the_newest_messages_for_a_client_that_does_not_read_are_dropped() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
     let config = WebSocketConfig::new().slow_client(SlowClient::DropNewest);
     let mut room = Room::open(config).await;
 
     room.send_events().await;
 
-    let kept = (u64::from(EVENTS) - room.dropped().await) as usize;
+    let dropped = room.dropped().await;
+    assert_eq!(drops(&counters), [("newest", dropped)]);
+    let kept = (u64::from(EVENTS) - dropped) as usize;
     let numbers = room.read_stalled(|numbers| numbers.len() == kept).await;
     assert!(kept < EVENTS as usize);
     assert_eq!(numbers, (0..kept as u32).collect::<Vec<_>>());
@@ -195,6 +225,8 @@ async fn a_client_that_does_not_read_is_closed() {
         SlowClient::Close,
         SlowClient::Wait(Duration::from_millis(50)),
     ] {
+        let counters = Counters::default();
+        let _counting = metrics::set_default_local_recorder(&counters);
         let config = WebSocketConfig::new()
             .slow_client(policy)
             .close_timeout(Duration::from_millis(100));
@@ -206,11 +238,16 @@ async fn a_client_that_does_not_read_is_closed() {
         assert_eq!(closed, ["1013 the client reads too slowly"], "{policy:?}");
         let sender = room.senders.lock().unwrap()[0].clone();
         assert!(sender.send("too late").await.is_err());
+        let drops = drops(&counters);
+        assert!(matches!(drops[..], [("closed", 1..)]), "{drops:?}");
+        assert_eq!(sender.dropped(), 0, "none at the bounds");
     }
 }
 
 #[tokio::test]
 async fn only_the_newest_of_a_key_waits_and_volatile_messages_give_way() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
     let config = WebSocketConfig::new().send_messages(2);
     let room = Room::open(config).await;
     let sender = room.senders.lock().unwrap()[0].clone();
@@ -231,6 +268,29 @@ async fn only_the_newest_of_a_key_waits_and_volatile_messages_give_way() {
     assert_eq!(sender.send_volatile("cursor").unwrap(), Sent::Queued);
 
     assert_eq!(sender.dropped() - before, 2);
+    let drops = drops(&counters);
+    let [("volatile", volatile), ("replaced", replaced)] = drops[..] else {
+        panic!("{drops:?}");
+    };
+    assert_eq!(volatile + replaced, sender.dropped());
+}
+
+#[tokio::test]
+async fn messages_that_are_queued_when_their_client_leaves_are_counted() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let room = Room::open(WebSocketConfig::new().send_messages(2)).await;
+    let sender = room.senders.lock().unwrap()[0].clone();
+    let filler = "x".repeat(20_000);
+    while sender.send_latest("filler", filler.clone()).unwrap() == Sent::Queued {
+        tokio::task::yield_now().await;
+    }
+
+    drop(room.stalled);
+    room.recorder.wait_for(1).await;
+
+    assert_eq!(drops(&counters), [("replaced", 1), ("disconnected", 1)]);
+    assert_eq!(sender.dropped(), 1, "at the bounds");
 }
 
 /// Sends its client as many messages as it asks for.

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    metric,
     protocol::{PipeEnd, PipeSender},
 };
 use bytes::Bytes;
@@ -34,11 +35,15 @@ use std::{fmt, sync::Arc, time::Duration};
 /// event that it received.
 pub struct Sse {
     pipe: Arc<PipeSender>,
+    _counted: metric::OpenEventStream,
 }
 
 impl Sse {
     pub(super) fn new(pipe: Arc<PipeSender>) -> Self {
-        Self { pipe }
+        Self {
+            pipe,
+            _counted: metric::OpenEventStream::new(),
+        }
     }
 
     /// Sends an event: text, [`Json`](crate::Json), or an [`SseEvent`] with name and id.

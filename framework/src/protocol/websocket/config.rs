@@ -192,9 +192,10 @@ impl WebSocketConfig {
     /// Sets what happens when the queue of a client that reads slowly is full (default: the sender
     /// waits, and the connection is closed with 1013 once the client has accepted nothing for 60 s).
     ///
-    /// Each message that is dropped counts in
-    /// [`Sender::dropped`](super::Sender::dropped) and in the metric
-    /// `seaway_websocket_messages_dropped_total`.
+    /// Each message that is dropped at the bounds counts in
+    /// [`Sender::dropped`](super::Sender::dropped), and in the metric
+    /// `seaway_websocket_messages_dropped_total` by reason; one that is dropped with its connection
+    /// counts in the metric only.
     ///
     /// ```
     /// use seaway::protocol::{SlowClient, WebSocketConfig};

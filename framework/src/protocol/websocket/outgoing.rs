@@ -3,7 +3,7 @@
 use super::{
     config::WebSocketConfig,
     extension::Deflate,
-    send_queue::{Bounds, Importance, Offer, Outbound, SendQueue, Sent, SlowClient},
+    send_queue::{Bounds, DropReason, Importance, Offer, Outbound, SendQueue, Sent, SlowClient},
     waiting_sends::WaitingSends,
 };
 use crate::{
@@ -211,8 +211,8 @@ impl Sender {
         match self.offer(self.compress(message), importance, source)? {
             Offered::Done(sent) => Ok(sent),
             Offered::Full(mut outgoing, ..) => {
-                outgoing.queue.count_dropped();
-                metric::unsent("dropped", 1);
+                outgoing.queue.count_dropped(DropReason::Newest);
+                metric::unsent(DropReason::Newest.name(), 1);
                 Ok(Sent::Dropped)
             }
         }
@@ -246,11 +246,14 @@ impl Sender {
             is_awaited: !outgoing.waiting.is_empty(),
             ..self.0.bounds()
         };
-        let dropped = outgoing.queue.dropped();
+        let before = outgoing.queue.drops();
         let offer = outgoing.queue.offer(message, importance, bounds);
-        let dropped = outgoing.queue.dropped() - dropped;
-        if dropped > 0 {
-            metric::unsent("dropped", dropped);
+        let after = outgoing.queue.drops();
+        if after != before {
+            for reason in DropReason::ALL {
+                let dropped = after[reason as usize] - before[reason as usize];
+                metric::unsent(reason.name(), dropped);
+            }
         }
         if outgoing.queue.is_half_full(self.0.bounds()) {
             self.0.is_filling.store(true, Ordering::Relaxed);
@@ -306,7 +309,8 @@ impl Sender {
         if outgoing.is_closed() {
             return;
         }
-        metric::unsent("closed", outgoing.queue.clear());
+        let unsent = outgoing.queue.clear();
+        metric::unsent("closed", unsent);
         let close = Close::new(Close::TRY_AGAIN, "the client reads too slowly");
         self.set_close(outgoing, close);
     }
@@ -380,8 +384,9 @@ impl Sender {
     pub(crate) fn end(&self) {
         let mut outgoing = self.outgoing();
         outgoing.over = true;
-        outgoing.queue.clear();
+        let unsent = outgoing.queue.clear();
         notify_all(outgoing);
+        metric::unsent("disconnected", unsent);
     }
 
     /// Calls `take` with the queue, for a transport, and stores the task to wake when a message is

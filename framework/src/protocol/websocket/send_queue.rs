@@ -90,6 +90,36 @@ pub(super) enum Offer {
     Close,
 }
 
+/// Why a message was dropped at the bounds of the queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum DropReason {
+    /// It was the oldest, under [`SlowClient::DropOldest`].
+    Oldest,
+    /// It was the message that was to be sent, and its sender does not wait.
+    Newest,
+    /// It was volatile.
+    Volatile,
+    /// A newer message of its key took its place.
+    Replaced,
+}
+
+impl DropReason {
+    pub(super) const ALL: [Self; 4] = [Self::Oldest, Self::Newest, Self::Volatile, Self::Replaced];
+
+    /// Returns its name in the metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Oldest => "oldest",
+            Self::Newest => "newest",
+            Self::Volatile => "volatile",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// How many messages were dropped at the bounds, by [`DropReason`].
+pub(super) type Drops = [u64; DropReason::ALL.len()];
+
 /// The queued messages, in order.
 type Messages = VecDeque<(Importance, Outbound)>;
 
@@ -111,8 +141,8 @@ pub(crate) struct SendQueue {
     messages: Messages,
     bytes: usize,
     close: Option<Box<Close>>,
-    /// Number of messages that were dropped or replaced.
-    dropped: u64,
+    /// `None` if none was dropped, as for most clients.
+    drops: Option<Box<Drops>>,
 }
 
 /// The cost of a queued message besides its payload, in bytes, so that a flood of empty ones is
@@ -145,19 +175,22 @@ impl SendQueue {
         }
         let was_full = self.is_full(bounds);
         if was_full {
-            self.drop_while_full(bounds, |importance| importance == Importance::Volatile);
+            let is_volatile = |importance| importance == Importance::Volatile;
+            self.drop_while_full(bounds, DropReason::Volatile, is_volatile);
         }
         if self.is_full(bounds) {
             if importance == Importance::Volatile {
-                self.dropped += 1;
+                self.count_dropped(DropReason::Volatile);
                 return Offer::Done(Sent::Dropped);
             }
             match bounds.policy {
                 SlowClient::Wait(limit) => return Offer::Full(message, limit),
                 SlowClient::Close => return Offer::Close,
-                SlowClient::DropOldest => self.drop_while_full(bounds, |_| true),
+                SlowClient::DropOldest => {
+                    self.drop_while_full(bounds, DropReason::Oldest, |_| true);
+                }
                 SlowClient::DropNewest => {
-                    self.dropped += 1;
+                    self.count_dropped(DropReason::Newest);
                     return Offer::Done(Sent::Dropped);
                 }
             }
@@ -188,7 +221,7 @@ impl SendQueue {
         let older = &mut self.messages[index].1;
         self.bytes = self.bytes - older.cost() + message.cost();
         *older = message;
-        self.dropped += 1;
+        self.count_dropped(DropReason::Replaced);
         Sent::Replaced
     }
 
@@ -204,7 +237,12 @@ impl SendQueue {
     }
 
     /// Drops the oldest messages of these kinds until there is room for one more.
-    fn drop_while_full(&mut self, bounds: Bounds, is_dropped: impl Fn(Importance) -> bool) {
+    fn drop_while_full(
+        &mut self,
+        bounds: Bounds,
+        reason: DropReason,
+        is_dropped: impl Fn(Importance) -> bool,
+    ) {
         let mut index = 0;
         while index < self.messages.len() && self.is_full(bounds) {
             if !is_dropped(self.messages[index].0) {
@@ -213,7 +251,7 @@ impl SendQueue {
             }
             if let Some((_, message)) = self.messages.remove(index) {
                 self.bytes -= message.cost();
-                self.dropped += 1;
+                self.count_dropped(reason);
             }
         }
     }
@@ -262,14 +300,19 @@ impl SendQueue {
         count
     }
 
-    /// Counts a message that was not queued because its sender does not wait.
-    pub(super) fn count_dropped(&mut self) {
-        self.dropped += 1;
+    /// Counts a message that was dropped at the bounds, here or by its sender.
+    pub(super) fn count_dropped(&mut self, reason: DropReason) {
+        self.drops.get_or_insert_default()[reason as usize] += 1;
     }
 
     /// Returns how many messages were dropped or replaced at the bounds.
+    pub(super) fn drops(&self) -> Drops {
+        self.drops.as_deref().copied().unwrap_or_default()
+    }
+
+    /// The same, of all reasons together.
     pub(super) fn dropped(&self) -> u64 {
-        self.dropped
+        self.drops().iter().sum()
     }
 }
 
@@ -317,11 +360,21 @@ mod tests {
 
     #[test]
     fn each_policy_decides_about_the_third_message_of_two() {
-        for (policy, expected, left) in [
-            (WAIT, None, ["1", "2"]),
-            (SlowClient::Close, None, ["1", "2"]),
-            (SlowClient::DropOldest, Some(Sent::Queued), ["2", "3"]),
-            (SlowClient::DropNewest, Some(Sent::Dropped), ["1", "2"]),
+        for (policy, expected, left, drops) in [
+            (WAIT, None, ["1", "2"], [0; 4]),
+            (SlowClient::Close, None, ["1", "2"], [0; 4]),
+            (
+                SlowClient::DropOldest,
+                Some(Sent::Queued),
+                ["2", "3"],
+                [1, 0, 0, 0],
+            ),
+            (
+                SlowClient::DropNewest,
+                Some(Sent::Dropped),
+                ["1", "2"],
+                [0, 1, 0, 0],
+            ),
         ] {
             let mut queue = SendQueue::default();
             for text in ["1", "2"] {
@@ -332,7 +385,7 @@ mod tests {
             let sent = offer(&mut queue, "3", Importance::Normal, policy);
 
             assert_eq!(sent, expected, "{policy:?}");
-            assert_eq!(queue.dropped(), u64::from(expected.is_some()), "{policy:?}");
+            assert_eq!(queue.drops(), drops, "{policy:?}");
             assert_eq!(drain(queue), left, "{policy:?}");
         }
     }
@@ -375,7 +428,7 @@ mod tests {
 
             assert_eq!(third, Some(Sent::Queued), "{policy:?}");
             assert_eq!(fourth, Some(Sent::Dropped), "{policy:?}");
-            assert_eq!(queue.dropped(), 2);
+            assert_eq!(queue.drops(), [0, 0, 2, 0]);
             assert_eq!(drain(queue), ["1", "2"], "{policy:?}");
         }
     }
@@ -484,7 +537,7 @@ mod tests {
         assert_eq!(queue.bytes, 0);
         let sent = offer(&mut queue, "3", Importance::Normal, SlowClient::Close);
         assert_eq!(sent, Some(Sent::Queued));
-        queue.count_dropped();
+        queue.count_dropped(DropReason::Newest);
         assert_eq!(queue.dropped(), 1);
         assert_eq!(drain(queue), ["3"]);
     }
@@ -558,7 +611,7 @@ mod tests {
         let sent = offer("price 10", Importance::Latest(7));
 
         assert_eq!(sent, Some(Sent::Replaced));
-        assert_eq!(queue.dropped(), 2);
+        assert_eq!(queue.drops(), [0, 0, 1, 1]);
         assert_eq!(drain(queue), ["price 10"]);
     }
 }
