@@ -1,6 +1,7 @@
 //! Tests of the guides in `docs/`, the README and the sources, which name each other.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -125,17 +126,86 @@ fn the_auction_has_at_most_450_lines() {
     assert!(lines.sum::<usize>() <= 450);
 }
 
+#[test]
+fn the_guides_list_every_metric_of_the_sources_with_its_kind_and_labels() {
+    let code: BTreeSet<_> = sources().iter().flat_map(|code| recorded(code)).collect();
+    let guides = ["docs/channel-layers.md", "docs/workers.md"].map(read);
+    let listed: BTreeSet<_> = guides
+        .iter()
+        .flat_map(|guide| metric_table(guide))
+        .collect();
+
+    assert!(code.len() > 20, "is this test blind?");
+    assert_eq!(listed, code);
+}
+
+#[test]
+fn the_deployment_guide_lists_every_rule_by_which_clients_are_rejected() {
+    let code = read("src/rejection_log.rs");
+    let (_, names) = code
+        .split_once("fn name(self) -> &'static str {")
+        .expect("the names of the rules");
+    let (names, _) = names.split_once("\n    }\n").expect("their end");
+    let names: BTreeSet<_> = names.split('"').skip(1).step_by(2).collect();
+    let guide = read("docs/deployment.md");
+    let rows = table(&guide, "| `rule` | the client got | reason |");
+    let listed: BTreeSet<_> = rows
+        .flat_map(|row| quoted(row.split('|').nth(1).expect("a first column")))
+        .collect();
+
+    assert!(names.len() > 15, "is this test blind?");
+    assert_eq!(listed, names);
+}
+
+/// Returns the rows of the table with this head.
+fn table<'a>(guide: &'a str, head: &str) -> impl Iterator<Item = &'a str> {
+    let (_, table) = guide.split_once(head).expect("the guide has the table");
+    let rows = table.lines().skip(2);
+    rows.take_while(|line| line.starts_with('|'))
+}
+
+/// A metric: its kind, name and labels.
+type Metric = (String, String, Vec<String>);
+
+/// Returns the metrics in the table of a guide. A row may be for some values of a label only.
+fn metric_table(guide: &str) -> Vec<Metric> {
+    let mut listed = Vec::new();
+    for row in table(guide, "| metric | kind | counts |") {
+        let mut columns = row.split('|').skip(1);
+        let names = quoted(columns.next().expect("a first column"));
+        let kind = columns.next().expect("a second column").trim();
+        let kind = kind.split(' ').next().unwrap_or_default();
+        for name in names {
+            let (name, labels) = name
+                .trim_end_matches('}')
+                .split_once('{')
+                .unwrap_or((name, ""));
+            let labels = labels.split(',').filter(|label| !label.is_empty());
+            let labels = labels.map(|label| label.split('=').next().unwrap_or_default().to_owned());
+            listed.push((kind.to_owned(), name.to_owned(), labels.collect()));
+        }
+    }
+    listed
+}
+
+/// Returns the metrics that this code records.
+fn recorded(code: &str) -> Vec<Metric> {
+    let (code, _) = code.split_once("\nmod tests {").unwrap_or((code, ""));
+    let mut metrics = Vec::new();
+    for kind in ["counter", "gauge", "histogram"] {
+        for arguments in code.split(&format!("{kind}!(")).skip(1) {
+            let mut texts = literals(arguments).0.into_iter();
+            let name = texts.next().expect("a name");
+            metrics.push((kind.to_owned(), name, texts.collect()));
+        }
+    }
+    metrics
+}
+
 /// Returns the levels and lines of the table of log lines.
 fn log_table() -> Vec<(String, String)> {
     let guide = read("docs/deployment.md");
-    let (_, table) = guide
-        .split_once("| level | line | means |")
-        .expect("the guide has the table");
-    let rows = table
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    let lines: Vec<_> = rows
+    let lines: Vec<_> = table(&guide, "| level | line | means |")
         .flat_map(|row| {
             let mut columns = row.split('|').skip(1);
             let level = columns.next().expect("a first column").trim();

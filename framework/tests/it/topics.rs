@@ -1,5 +1,6 @@
 //! Tests of topics: what consumers receive over each transport, and of a layer that loses events.
 
+use crate::metrics::Counters;
 use async_trait::async_trait;
 use http::Request;
 use seaway::{
@@ -233,6 +234,26 @@ async fn an_event_source_that_reconnects_resumes_by_its_last_event_id() {
 
         let end = stream.receive_event().await.json::<Value>();
         assert_eq!(end, recovered("lot.7", &second, false), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn resumes_are_counted_by_outcome() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let channels = Channels::in_memory();
+    let app = Stream::application(&channels).boxed();
+    let first = place(&lot(&channels), 1).await;
+
+    for id in [first.to_string(), "99:elsewhere".to_owned()] {
+        let request = Request::get("/").header("last-event-id", id);
+        let mut stream = HttpCommunicator::open(&app, request.body("").unwrap());
+        stream.receive_event().await;
+    }
+
+    for outcome in ["all", "gap"] {
+        let count = counters.get(&format!("seaway_topic_resumes_total outcome={outcome}"));
+        assert_eq!(count, 1, "{outcome}");
     }
 }
 

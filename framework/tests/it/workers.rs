@@ -247,6 +247,24 @@ async fn a_job_in_hand_that_outlasts_the_drain_timeout_is_aborted_and_counted() 
 }
 
 #[tokio::test]
+async fn running_jobs_are_gauged_and_their_durations_sampled() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let (channels, probe) = (Channels::in_memory(), Probe::new());
+    let workers = Running::start(&channels, router(&channels, &probe));
+    let running = || counters.gauge("seaway_jobs_running channel=tasks");
+    let sampled = || counters.samples("seaway_job_seconds channel=tasks");
+
+    send(&channels, Task::Wait).await;
+    probe.begun.notified().await;
+    assert_eq!((running(), sampled()), (1.0, 0));
+    probe.permits.add_permits(1);
+    workers.stop().await;
+
+    assert_eq!((running(), sampled()), (0.0, 1));
+}
+
+#[tokio::test]
 async fn an_idle_worker_stops_soon() {
     let channels = Channels::in_memory();
     let workers = Running::start(&channels, router(&channels, &Probe::new()));
