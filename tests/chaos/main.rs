@@ -5,5 +5,6 @@
 
 mod endings;
 mod presence;
+mod restart;
 mod slow_reader;
 mod topics;

@@ -86,13 +86,16 @@ impl Server {
         chat
     }
 
-    /// Starts the arena on a socket that the test has opened, as a service manager does.
+    /// Starts the arena on a socket that the test has opened, as a service manager does. Its log has
+    /// a line for each `disconnect` of an echoing client.
     pub async fn arena_on_socket(socket: &Arc<TcpListener>, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(ToString::to_string).collect();
         let mut arena = Self::new("arena", arguments, None);
         let address = socket.local_addr().expect("a listening socket");
         arena.port = address.port();
         arena.socket = Some(socket.clone());
+        let log = "info,arena=debug".to_owned();
+        arena.environment.push(("RUST_LOG", log));
         arena.start().await;
         arena
     }

@@ -41,7 +41,8 @@ usage: cargo xtask COMMAND
   django [proxy|rechecks]
                      measure the proxy beside nginx, and the checks of 10,000 users of a Django site
   soak               let 2,000 clients come and go while servers fail, let 5,000 come back at once,
-                     end 100,000 connections in every way, and measure a presence of 10,000 people
+                     restart the processes of 2,000 one after the other, end 100,000 connections
+                     in every way, and measure a presence of 10,000 people
   help               this text";
 
 fn main() -> ExitCode {

@@ -20,6 +20,11 @@ impl WebSocketConsumer for Echo {
     async fn receive(&mut self, ctx: &mut Context, message: Message) -> Result<()> {
         Ok(ctx.send(message).await?)
     }
+
+    /// Tells tests that this hook ran for each client.
+    async fn disconnect(self, close: Close) {
+        tracing::debug!(code = close.code, "an echoing client has disconnected");
+    }
 }
 
 /// A consumer with a mistake: it panics at the first message.
