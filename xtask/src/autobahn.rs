@@ -22,13 +22,17 @@ const VIRTUALENV: &str = "virtualenv<20.16";
 /// The cases of permessage-deflate, most of the suite's time.
 const COMPRESSION: &str = r#""12.*", "13.*""#;
 
+/// The number of cases of that release, and of those without compression.
+const ALL_CASES: usize = 517;
+const CORE_CASES: usize = 301;
+
 const HELP: &str = "\
 usage: cargo xtask autobahn [core]
 
 Runs all 517 cases of the Autobahn|Testsuite against `arena --deflate` (20 minutes), or with `core`
 the 301 cases without compression against `arena` (one minute). PYTHON27 names a Python 2.7.";
 
-/// Runs the suite; fails unless every case passed.
+/// Runs the suite; fails unless every case ran and passed.
 pub(crate) fn run_suite(arguments: &[String]) -> Result {
     let is_core = match arguments {
         [] => false,
@@ -50,7 +54,8 @@ pub(crate) fn run_suite(arguments: &[String]) -> Result {
         .arg(&specification);
     run(suite.stdout(Stdio::null()).current_dir(&report))?;
     drop(arena);
-    summarize(&report.join("index.json"))
+    let cases = if is_core { CORE_CASES } else { ALL_CASES };
+    summarize(&report.join("index.json"), cases)
 }
 
 /// Installs the suite in an environment of its own; returns its program.
@@ -136,29 +141,86 @@ fn specify(report: &Path, port: u16, is_core: bool) -> String {
     )
 }
 
-/// Prints how many cases had which outcome; fails if one is not `OK` or `INFORMATIONAL`.
-fn summarize(index: &Path) -> Result {
+/// Prints how many cases had which outcome; fails if one is not `OK` or `INFORMATIONAL`, or if
+/// another number of cases ran.
+fn summarize(index: &Path, cases: usize) -> Result {
     let text = fs::read_to_string(index).map_err(|error| failed("read", index, error))?;
-    let mut outcomes = BTreeMap::<&str, u32>::new();
-    for key in [r#""behavior": ""#, r#""behaviorClose": ""#] {
-        for (_, after) in text
-            .match_indices(key)
-            .map(|(at, key)| text.split_at(at + key.len()))
-        {
+    let outcomes = outcomes(&text);
+    println!("outcomes of each case and of its close: {outcomes:?}");
+    println!("report: {}", index.with_extension("html").display());
+    judge(&outcomes, cases).map_err(Failure::new)
+}
+
+/// How many cases had which outcome, and the same of their closes.
+type Outcomes<'a> = [BTreeMap<&'a str, usize>; 2];
+
+fn outcomes(index: &str) -> Outcomes<'_> {
+    [r#""behavior": ""#, r#""behaviorClose": ""#].map(|key| {
+        let mut outcomes = BTreeMap::new();
+        for after in index.split(key).skip(1) {
             let outcome = after.split('"').next().unwrap_or_default();
             *outcomes.entry(outcome).or_default() += 1;
         }
-    }
-    println!("outcomes of each case and of its close: {outcomes:?}");
-    println!("report: {}", index.with_extension("html").display());
+        outcomes
+    })
+}
+
+fn judge(outcomes: &Outcomes<'_>, cases: usize) -> std::result::Result<(), String> {
     let is_passed = |outcome: &&&str| matches!(**outcome, "OK" | "INFORMATIONAL");
-    match outcomes.keys().find(|outcome| !is_passed(outcome)) {
-        None if !outcomes.is_empty() => Ok(()),
-        None => Err(Failure::new("the suite ran no case")),
-        Some(outcome) => Err(Failure::new(format!("a case ended with {outcome}"))),
+    for outcomes in outcomes {
+        if let Some(outcome) = outcomes.keys().find(|outcome| !is_passed(outcome)) {
+            return Err(format!("a case ended with {outcome}"));
+        }
+        let run: usize = outcomes.values().sum();
+        if run != cases {
+            return Err(format!("the suite ran {run} of {cases} cases"));
+        }
     }
+    Ok(())
 }
 
 fn failed(operation: &str, path: &Path, error: std::io::Error) -> Failure {
     Failure::new(format!("cannot {operation} {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two cases in the format of the suite, with the outcomes of the second one.
+    fn index(behavior: &str, close: &str) -> String {
+        format!(
+            r#"{{"seaway": {{
+                "1.1.1": {{"behavior": "OK", "behaviorClose": "OK", "duration": 3}},
+                "7.1.6": {{"behavior": "{behavior}", "behaviorClose": "{close}", "duration": 4}}
+            }}}}"#
+        )
+    }
+
+    #[test]
+    fn the_suite_passes_only_if_every_case_ran_and_passed() {
+        for (behavior, close, cases, expected) in [
+            ("OK", "OK", 2, Ok(())),
+            ("INFORMATIONAL", "INFORMATIONAL", 2, Ok(())),
+            ("OK", "OK", 3, Err("the suite ran 2 of 3 cases")),
+            ("OK", "OK", 1, Err("the suite ran 2 of 1 cases")),
+            ("NON-STRICT", "OK", 2, Err("a case ended with NON-STRICT")),
+            ("OK", "UNCLEAN", 2, Err("a case ended with UNCLEAN")),
+            (
+                "UNIMPLEMENTED",
+                "OK",
+                2,
+                Err("a case ended with UNIMPLEMENTED"),
+            ),
+        ] {
+            let text = index(behavior, close);
+            let judged = judge(&outcomes(&text), cases);
+            assert_eq!(
+                judged,
+                expected.map_err(str::to_owned),
+                "{behavior} {close}"
+            );
+        }
+        assert!(judge(&outcomes("{}"), CORE_CASES).is_err());
+    }
 }
