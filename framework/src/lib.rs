@@ -88,7 +88,7 @@ pub use self::{
     },
     cookies::Cookies,
     error::{AnyError, AnyResult as Result, BoxError, Error, ErrorKind},
-    extract::{ClientAddr, FromScope},
+    extract::{ClientAddr, FromScope, RequestedHost},
     message::{Close, Message, Text},
     name::{ChannelName, GroupName},
     rejection::Rejection,

@@ -80,7 +80,7 @@ impl Transport {
         self.certificate.is_some()
     }
 
-    /// Returns the proxies whose `X-Forwarded-For` counts.
+    /// Returns the proxies whose `X-Forwarded-*` headers count.
     pub fn trusted_proxies(&self) -> Option<TrustedProxies> {
         match self.has_proxy_protocol {
             true => None,

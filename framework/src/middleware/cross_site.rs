@@ -8,7 +8,7 @@ use crate::{
     required_state::RequiredState,
     scope::{OpensOverHttp, Scope},
 };
-use http::{HeaderMap, StatusCode, Uri};
+use http::{Extensions, HeaderMap, StatusCode, Uri};
 use tower_layer::Layer;
 
 /// Middleware that rejects unsafe requests from pages of other sites with 403: protection against
@@ -30,8 +30,8 @@ use tower_layer::Layer;
 /// token. A request whose method is not safe (RFC 9110, 9.2.1) is accepted if
 ///
 /// - `Sec-Fetch-Site` is `same-origin`, or `none`: the user made it, not a page; or
-/// - there is no `Sec-Fetch-Site`, and `Origin` is at the host and port of the request's `Host`
-///   (over HTTP/2 of its authority); or
+/// - there is no `Sec-Fetch-Site`, and `Origin` is the
+///   [same origin](AllowedOrigins::same_origin); or
 /// - it has neither header: the client is not a browser, or one from before 2020.
 ///
 /// A page of another port or subdomain is another site here. WebSockets need no such check:
@@ -57,7 +57,7 @@ impl<A> Layer<A> for RejectCrossSite {
 impl<A: Application<Http>> Application<Http> for WithCrossSiteCheck<A> {
     async fn call(&self, scope: Scope<Http>, exchange: Exchange) -> crate::Result<()> {
         let head = &scope.head;
-        if head.method.is_safe() || is_same_origin(&head.headers, &head.uri) {
+        if head.method.is_safe() || is_same_origin(&head.headers, &head.uri, &scope.extensions) {
             return self.inner.call(scope, exchange).await;
         }
         let text = "this request was sent by a page of another site";
@@ -71,10 +71,10 @@ impl<A: Application<Http>> Application<Http> for WithCrossSiteCheck<A> {
 }
 
 /// Returns whether a request comes from a page of this site, or from no page.
-fn is_same_origin(headers: &HeaderMap, uri: &Uri) -> bool {
+fn is_same_origin(headers: &HeaderMap, uri: &Uri, extensions: &Extensions) -> bool {
     match headers.get("sec-fetch-site") {
         Some(site) => matches!(site.as_bytes(), b"same-origin" | b"none"),
-        None => AllowedOrigins::same_origin().allows(&Origin::of(headers, uri)),
+        None => AllowedOrigins::same_origin().allows(&Origin::of(headers, uri, extensions)),
     }
 }
 
@@ -112,9 +112,11 @@ mod tests {
                 }
             }
 
-            let over_http_2 = is_same_origin(&headers, &Uri::from_static("http://chat.example/"));
+            let none = Extensions::new();
+            let uri = Uri::from_static("http://chat.example/");
+            let over_http_2 = is_same_origin(&headers, &uri, &none);
             headers.insert(HOST, "chat.example".parse().unwrap());
-            let over_http_1 = is_same_origin(&headers, &Uri::from_static("/"));
+            let over_http_1 = is_same_origin(&headers, &Uri::from_static("/"), &none);
 
             let found = [over_http_1, over_http_2];
             assert_eq!(found, [expected; 2], "{site:?} {origin:?}");

@@ -5,7 +5,7 @@ use super::{
     alarm::{SharedAlarm, Stall},
     client_stream::ClientStream,
     drain::Connection,
-    forwarded,
+    forwarded::Forwarded,
     head_timer::HeadTimer,
     http2_stream::{self, Pieces},
     open_streams::{IdleTimer, OpenStreams},
@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     error::BoxError,
+    extract::RequestedHost,
     protocol::{Body, ConnectionHandle, WeakConnectionHandle},
     rejection::Rejection,
     rejection_log::{Peer, Rejected, Rule},
@@ -361,8 +362,8 @@ impl<S: ServedApp> RequestService<S> {
         }
     }
 
-    /// Adds the handle of the connection, with the client that a trusted proxy states, and sets the
-    /// timeout of the body. A request without a body has no cost for that.
+    /// Adds the handle of the connection, and what a trusted proxy states, and sets the timeout of
+    /// the body. A request without a body has no cost for that.
     fn prepare(&self, request: Request<Incoming>, carrier: &Carrier<'_>) -> Request<Body> {
         let (mut head, body) = request.into_parts();
         let handle = match carrier {
@@ -370,7 +371,13 @@ impl<S: ServedApp> RequestService<S> {
             Carrier::Http1(..) | Carrier::Http2(None) => self.handle.clone(),
         };
         let handle = match &self.proxies {
-            Some(proxies) => handle.forwarded_for(forwarded::client(&head.headers, proxies)),
+            Some(proxies) => {
+                let forwarded = Forwarded::read(&head.headers, proxies);
+                if forwarded.requested != RequestedHost::default() {
+                    head.extensions.insert(forwarded.requested);
+                }
+                handle.forwarded_for(forwarded.client)
+            }
             None => handle,
         };
         head.extensions.insert(handle);

@@ -18,7 +18,7 @@
 //! | `tls.rs` | the listener for TLS |
 //! | `proxy_protocol.rs` | the listener behind proxies that state the address of their client |
 //! | `trusted_proxies.rs` | the addresses of those proxies |
-//! | `forwarded.rs` | the client that a proxy states in `X-Forwarded-For` |
+//! | `forwarded.rs` | what a proxy states in `X-Forwarded-*` or `Forwarded` |
 //! | `reuse_port.rs` | a listener whose port several processes share |
 //! | `socket.rs` | the stream of an accepted connection |
 //! | `stream_connection.rs` | the connection of an application that an HTTP/2 stream has opened |

@@ -115,7 +115,7 @@ fn check_authority(target: &Authority) -> Result<(), Rejection> {
 
 /// Returns whether this is `uri-host [ ":" port ]` (RFC 9110, 7.2; RFC 3986, 3.2.2). It may be
 /// empty.
-fn is_host(value: &[u8]) -> bool {
+pub(super) fn is_host(value: &[u8]) -> bool {
     let (name, port) = split_port(value);
     let is_port = |port: &[u8]| {
         port.iter().all(u8::is_ascii_digit)

@@ -346,13 +346,21 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Sets the proxies whose header `X-Forwarded-For` is trusted (default: none).
+    /// Sets the proxies whose headers `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto`
+    /// are trusted (default: none), or whose header `Forwarded`, see
+    /// [`TrustedProxies::forwarded_header`].
     ///
-    /// It is the last address in the header that is not one of these proxies. The [scope]'s
-    /// `client`, [`ClientAddr`](crate::ClientAddr) and the log have it then. The limit per address
-    /// counts the proxy's own connections.
+    /// - The client is the last address in `X-Forwarded-For` that is not one of these proxies. The
+    ///   [scope]'s `client`, [`ClientAddr`](crate::ClientAddr) and the log have it then. The limit
+    ///   per address counts the proxy's own connections.
+    /// - The host and the scheme are the last entries of `X-Forwarded-Host` and
+    ///   `X-Forwarded-Proto`, those of the nearest proxy that states them; in `Forwarded` they are
+    ///   those of the client's element. [`RequestedHost`](crate::RequestedHost) and the
+    ///   [origin checks](crate::protocol::AllowedOrigins::same_origin) have them then. What is not
+    ///   a host, or not `http`, `https`, `ws` or `wss`, is ignored.
     ///
-    /// Only list proxies that set the header, or add to it: a client can send any.
+    /// Only list proxies that set each of these headers, add to it or remove it: a client can send
+    /// any.
     ///
     /// ```no_run
     /// # async fn example() -> seaway::Result<()> {

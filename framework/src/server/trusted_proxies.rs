@@ -1,4 +1,4 @@
-//! The proxies that are trusted to state the client's address.
+//! The proxies that are trusted to state the client's address, and the header in which they do.
 
 use ipnet::IpNet;
 use std::{
@@ -6,9 +6,9 @@ use std::{
     sync::Arc,
 };
 
-/// The addresses of proxies that state the address of their client: in the header
-/// `X-Forwarded-For` ([`Serve::trusted_proxies`](crate::Serve::trusted_proxies)), or by the PROXY
-/// protocol ([`ProxyProtocol`](crate::ProxyProtocol)).
+/// The addresses of proxies that state the address of their client: in the headers
+/// `X-Forwarded-*` or `Forwarded` ([`Serve::trusted_proxies`](crate::Serve::trusted_proxies)), or by
+/// the PROXY protocol ([`ProxyProtocol`](crate::ProxyProtocol)).
 ///
 /// ```
 /// use seaway::TrustedProxies;
@@ -20,6 +20,17 @@ use std::{
 pub struct TrustedProxies {
     networks: Arc<[IpNet]>,
     unix: bool,
+    headers: ForwardingHeaders,
+}
+
+/// The headers in which the proxies describe a request. Only one kind is read: a proxy passes the
+/// other one on as the client sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ForwardingHeaders {
+    /// `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto`.
+    XForwarded,
+    /// RFC 7239.
+    Forwarded,
 }
 
 impl TrustedProxies {
@@ -45,7 +56,30 @@ impl TrustedProxies {
         Self {
             networks: networks.into(),
             unix,
+            headers: ForwardingHeaders::XForwarded,
         }
+    }
+
+    /// Reads the header `Forwarded` (RFC 7239) of these proxies instead of `X-Forwarded-For`,
+    /// `X-Forwarded-Host` and `X-Forwarded-Proto`. It does not concern the PROXY protocol.
+    ///
+    /// Never are both read: most proxies set one kind, and pass the other on as the client sent it.
+    ///
+    /// ```
+    /// use seaway::TrustedProxies;
+    ///
+    /// // HAProxy with `option forwarded proto host for`.
+    /// let proxies = TrustedProxies::new(["10.0.0.0/8"]).forwarded_header();
+    /// ```
+    #[must_use]
+    pub fn forwarded_header(mut self) -> Self {
+        self.headers = ForwardingHeaders::Forwarded;
+        self
+    }
+
+    /// Returns the headers to read.
+    pub(super) fn headers(&self) -> ForwardingHeaders {
+        self.headers
     }
 
     /// Returns whether this peer of a connection is one of the proxies.

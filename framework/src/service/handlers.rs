@@ -3,7 +3,7 @@
 use crate::{
     cookies::Cookies,
     error::{AnyError, Error},
-    extract::{ClientAddr, no_address},
+    extract::{ClientAddr, RequestedHost, no_address},
     protocol::ConnectionHandle,
     rejection::Rejection,
 };
@@ -57,6 +57,14 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for ClientAddr {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
         Ok(client(parts).map(Self))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestedHost {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers, &parts.uri, &parts.extensions))
     }
 }
 

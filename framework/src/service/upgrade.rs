@@ -59,7 +59,7 @@ async fn respond(
         );
         return rejected(Rejection::from_status(StatusCode::INTERNAL_SERVER_ERROR));
     };
-    let origin = Origin::of(&head.headers, &head.uri);
+    let origin = Origin::of(&head.headers, &head.uri, &head.extensions);
     let offer = Deflate::negotiate(&head.headers);
     let mut scope = Scope::<WebSocket>::new(detached(&head));
     scope.client = handle.as_ref().and_then(ConnectionHandle::client);

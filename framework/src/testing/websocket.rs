@@ -96,7 +96,7 @@ impl WebSocketCommunicator {
         let (outgoing, from_server) = mpsc::unbounded_channel();
         let transport = Memory { incoming, outgoing };
         let (mut upgrade, response) = Upgrade::new(
-            Origin::of(&head.headers, &head.uri),
+            Origin::of(&head.headers, &head.uri, &head.extensions),
             None,
             Peer::new(&head.uri, None),
             None,

@@ -24,6 +24,7 @@ mod floods;
 mod foreign_cookies;
 #[cfg(feature = "axum")]
 mod forwarded;
+mod forwarded_host;
 mod fuzz_path;
 mod fuzz_request_head;
 #[cfg(feature = "macros")]

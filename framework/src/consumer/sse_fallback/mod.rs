@@ -168,7 +168,7 @@ impl<A: Application<WebSocket>> WithSseFallback<A> {
             Err(rejection) => return Ok(Http::reject(exchange, rejection).await?),
         };
         *scope.head = detached(&scope.head);
-        let origin = Origin::of(&scope.head.headers, &scope.head.uri);
+        let origin = Origin::of(&scope.head.headers, &scope.head.uri, &scope.extensions);
         let page = scope.head.headers.get(header::ORIGIN).cloned();
         let handle = exchange.handle().cloned();
         let left = handle.as_ref().map(ConnectionHandle::half_close);

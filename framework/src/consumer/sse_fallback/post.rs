@@ -60,7 +60,7 @@ async fn forward(
         let text = "a message is text in UTF-8: binary needs a WebSocket";
         Rejection::new(StatusCode::BAD_REQUEST, text).by(Rule::Input)
     })?;
-    let origin = Origin::of(headers, &scope.head.uri);
+    let origin = Origin::of(headers, &scope.head.uri, &scope.extensions);
     let is_same = AllowedOrigins::same_origin().allows(&origin);
     let origin = headers.get(header::ORIGIN).filter(|_| !is_same);
     let foreign_origin = origin.map(|origin| String::from_utf8_lossy(origin.as_bytes()).into());

@@ -447,7 +447,7 @@ mod tests {
                 prop_assert!([9, 12, 15].contains(&deflate.window_bits));
                 prop_assert!(head.headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS));
             }
-            let origin = Origin::of(&head.headers, &head.uri);
+            let origin = Origin::of(&head.headers, &head.uri, &head.extensions);
             let has_origin = head.headers.contains_key(header::ORIGIN);
             prop_assert!(AllowedOrigins::any().allows(&origin));
             prop_assert!(has_origin || AllowedOrigins::same_origin().allows(&origin));

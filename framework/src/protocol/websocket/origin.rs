@@ -1,7 +1,11 @@
 //! The check of the `Origin` header: the defence against cross-site WebSocket hijacking (RFC 6455,
 //! 10.2).
 
-use http::{HeaderMap, Uri, header, uri::Authority};
+use crate::extract::RequestedHost;
+use http::{
+    Extensions, HeaderMap, Uri, header,
+    uri::{Authority, Scheme},
+};
 use std::{fmt, net::Ipv6Addr, sync::Arc};
 
 /// The origins whose pages may open a WebSocket (default: the same origin).
@@ -38,7 +42,12 @@ enum Pages {
 }
 
 impl AllowedOrigins {
-    /// Allows pages of the host and port that the request names in `Host`.
+    /// Allows pages of the host and port that the client requested.
+    ///
+    /// They are those of `Host` (over HTTP/2 of `:authority`), or of the host that a
+    /// [trusted proxy](crate::Serve::trusted_proxies) states. If the proxy states the scheme, the
+    /// page must have it; otherwise pages of `http` and `https` are allowed, since a proxy may
+    /// terminate TLS.
     pub fn same_origin() -> Self {
         Self::of(Pages::SameOrigin)
     }
@@ -168,7 +177,7 @@ impl AllowedOrigins {
         if matches!(self.pages, Pages::Any) {
             return true;
         }
-        let is_same = |site: &Site| origin.host.as_ref().is_some_and(|host| site.is_at(host));
+        let is_same = |site: &Site| site.is_at(&origin.requested);
         let is_listed = |site: &Site, patterns: &[Pattern]| {
             patterns.iter().any(|pattern| pattern.matches(site))
         };
@@ -191,8 +200,9 @@ impl AllowedOrigins {
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
     page: Page,
-    /// The `Host` header, or over HTTP/2 the `:authority` that replaces it.
-    host: Option<String>,
+    requested: RequestedHost,
+    /// Whether a trusted proxy has stated the host.
+    is_forwarded: bool,
 }
 
 /// The page that opens the WebSocket (RFC 6454, 7.1).
@@ -212,20 +222,17 @@ enum Page {
 }
 
 impl Origin {
-    pub(crate) fn of(headers: &HeaderMap, uri: &Uri) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, uri: &Uri, extensions: &Extensions) -> Self {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let page = match (origins.next(), origins.next()) {
             (None, _) => Page::Unstated,
             (Some(origin), None) => Page::parse(origin.as_bytes()),
             (Some(_), Some(_)) => Page::Unreadable,
         };
-        let host = match headers.get(header::HOST) {
-            Some(host) => host.to_str().ok(),
-            None => uri.authority().map(Authority::as_str),
-        };
         Self {
             page,
-            host: host.map(str::to_owned),
+            requested: RequestedHost::of(headers, uri, extensions),
+            is_forwarded: RequestedHost::is_forwarded(extensions),
         }
     }
 }
@@ -255,10 +262,21 @@ impl fmt::Display for Origin {
             Page::File => f.write_str("the page is a file, see AllowedOrigins::allow_file"),
             Page::Unreadable => f.write_str("the Origin header names no single origin"),
             Page::At(site) => {
-                write!(f, "the origin is {site} and the Host header is ")?;
-                match &self.host {
-                    Some(host) => write!(f, "{host}, see AllowedOrigins"),
-                    None => f.write_str("missing or unreadable"),
+                let host = match self.is_forwarded {
+                    true => "the forwarded host",
+                    false => "the Host header",
+                };
+                write!(f, "the origin is {site} and {host} is ")?;
+                match &self.requested {
+                    RequestedHost { host: None, .. } => f.write_str("missing or unreadable"),
+                    RequestedHost {
+                        host: Some(host),
+                        scheme: Some(scheme),
+                    } => write!(f, "{host} over {scheme}, see AllowedOrigins"),
+                    RequestedHost {
+                        host: Some(host),
+                        scheme: None,
+                    } => write!(f, "{host}, see AllowedOrigins"),
                 }
             }
         }
@@ -289,11 +307,19 @@ impl Site {
         })
     }
 
-    /// Returns whether the origin is at this host. A proxy may have terminated TLS, so the
-    /// request's own scheme is unknown: a host without a port is assumed to be at the default port
-    /// of the page's scheme.
-    fn is_at(&self, host: &str) -> bool {
-        let Ok(authority) = host.parse::<Authority>() else {
+    /// Returns whether the origin is at this host, and has its scheme if that is known. Otherwise a
+    /// proxy may have terminated TLS: a host without a port is assumed to be at the default port of
+    /// the page's scheme.
+    fn is_at(&self, requested: &RequestedHost) -> bool {
+        let has_scheme = |scheme: &Scheme| scheme.as_str() == self.scheme;
+        if !requested.scheme.as_ref().is_none_or(has_scheme) {
+            return false;
+        }
+        let authority = requested
+            .host
+            .as_ref()
+            .map(|host| host.parse::<Authority>());
+        let Some(Ok(authority)) = authority else {
             return false;
         };
         let Ok(port) = port_of(&authority) else {

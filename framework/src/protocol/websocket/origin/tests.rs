@@ -5,7 +5,11 @@ use super::*;
 fn from(origin: &str, host: &str) -> Origin {
     Origin {
         page: Page::parse(origin.as_bytes()),
-        host: Some(host.to_owned()),
+        requested: RequestedHost {
+            host: Some(host.to_owned()),
+            scheme: None,
+        },
+        is_forwarded: false,
     }
 }
 
@@ -44,6 +48,55 @@ fn the_same_origin_is_host_and_port() {
             allowed,
             "{origin} at {host}"
         );
+    }
+}
+
+#[test]
+fn the_same_origin_has_the_forwarded_host_and_scheme() {
+    let (https, http) = (Some(Scheme::HTTPS), Some(Scheme::HTTP));
+    for (forwarded, scheme, origin, allowed) in [
+        (Some("a.example"), https.clone(), "https://a.example", true),
+        (Some("a.example"), https.clone(), "http://a.example", false),
+        (
+            Some("a.example:443"),
+            https.clone(),
+            "https://a.example",
+            true,
+        ),
+        (
+            Some("a.example:443"),
+            https.clone(),
+            "http://a.example:443",
+            false,
+        ),
+        (
+            Some("a.example:8443"),
+            https.clone(),
+            "https://a.example:8443",
+            true,
+        ),
+        (Some("a.example"), http.clone(), "http://a.example", true),
+        (Some("a.example"), http, "https://a.example", false),
+        (Some("a.example"), None, "https://a.example", true),
+        (Some("a.example"), None, "http://a.example", true),
+        (Some("a.example"), None, "http://internal", false),
+        (None, https.clone(), "https://internal", true),
+        (None, https, "http://internal", false),
+        (None, None, "http://internal", true),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.append(header::ORIGIN, origin.parse().unwrap());
+        headers.append(header::HOST, "internal".parse().unwrap());
+        let mut extensions = Extensions::new();
+        extensions.insert(RequestedHost {
+            host: forwarded.map(str::to_owned),
+            scheme: scheme.clone(),
+        });
+
+        let page = Origin::of(&headers, &Uri::default(), &extensions);
+
+        let found = AllowedOrigins::same_origin().allows(&page);
+        assert_eq!(found, allowed, "{origin} at {forwarded:?} {scheme:?}");
     }
 }
 
@@ -213,7 +266,7 @@ fn two_origins_are_one_too_many() {
     headers.append(header::ORIGIN, "http://a".parse().unwrap());
     headers.append(header::ORIGIN, "http://a".parse().unwrap());
     headers.append(header::HOST, "a".parse().unwrap());
-    let both = Origin::of(&headers, &Uri::default());
+    let both = Origin::of(&headers, &Uri::default(), &Extensions::new());
 
     for rule in [
         AllowedOrigins::same_origin(),
@@ -309,4 +362,16 @@ fn the_log_names_the_page_that_was_rejected() {
     ] {
         assert_eq!(from(origin, "a.example").to_string(), text);
     }
+}
+
+#[test]
+fn the_log_names_the_host_and_scheme_that_the_proxy_states() {
+    let mut origin = from("http://a.example", "a.example");
+    origin.requested.scheme = Some(Scheme::HTTPS);
+    origin.is_forwarded = true;
+
+    assert_eq!(
+        origin.to_string(),
+        "the origin is http://a.example and the forwarded host is a.example over https, see AllowedOrigins"
+    );
 }
