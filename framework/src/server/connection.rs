@@ -5,7 +5,7 @@ use super::{
     alarm::{SharedAlarm, Stall},
     client_stream::ClientStream,
     drain::Connection,
-    forwarded::Forwarded,
+    forwarded::ForwardedRequest,
     head_timer::HeadTimer,
     http2_stream::{self, Pieces},
     open_streams::{IdleTimer, OpenStreams},
@@ -372,7 +372,7 @@ impl<S: ServedApp> RequestService<S> {
         };
         let handle = match &self.proxies {
             Some(proxies) => {
-                let forwarded = Forwarded::read(&head.headers, proxies);
+                let forwarded = ForwardedRequest::read(&head.headers, proxies);
                 if forwarded.requested != RequestedHost::default() {
                     head.extensions.insert(forwarded.requested);
                 }

@@ -17,24 +17,26 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// What a trusted proxy states about a request.
 #[derive(Debug, Default)]
-pub(super) struct Forwarded {
+pub(super) struct ForwardedRequest {
     /// The client; its port is 0 where it is not stated.
     pub(super) client: Option<SocketAddr>,
     pub(super) requested: RequestedHost,
 }
 
-impl Forwarded {
+impl ForwardedRequest {
     /// Reads the headers that these proxies set.
     pub(super) fn read(headers: &HeaderMap, proxies: &TrustedProxies) -> Self {
-        match proxies.headers() {
-            ForwardingHeaders::XForwarded => Self {
-                client: client(headers, proxies),
-                requested: RequestedHost {
-                    host: last(headers, X_FORWARDED_HOST).and_then(host),
-                    scheme: last(headers, X_FORWARDED_PROTO).and_then(scheme),
-                },
+        let host = match proxies.headers() {
+            ForwardingHeaders::Forwarded => return Self::read_elements(headers, proxies),
+            ForwardingHeaders::XForwarded => None,
+            ForwardingHeaders::XForwardedWithHost => last(headers, X_FORWARDED_HOST).and_then(host),
+        };
+        Self {
+            client: client(headers, proxies),
+            requested: RequestedHost {
+                host,
+                scheme: last(headers, X_FORWARDED_PROTO).and_then(scheme),
             },
-            ForwardingHeaders::Forwarded => Self::read_elements(headers, proxies),
         }
     }
 
@@ -229,7 +231,7 @@ mod tests {
         headers
     }
 
-    fn shown(found: Forwarded) -> [Option<String>; 3] {
+    fn shown(found: ForwardedRequest) -> [Option<String>; 3] {
         [
             found.client.map(|client| client.to_string()),
             found.requested.host,
@@ -269,7 +271,7 @@ mod tests {
 
     #[test]
     fn the_nearest_proxy_states_the_host_and_scheme() {
-        let proxies = TrustedProxies::new(["10.0.0.0/8"]);
+        let proxies = TrustedProxies::new(["10.0.0.0/8"]).x_forwarded_host();
         for (hosts, protos, host, scheme) in [
             (
                 &["a.example"][..],
@@ -308,7 +310,7 @@ mod tests {
             let protos = protos.iter().map(|proto| (X_FORWARDED_PROTO, *proto));
             let lines: Vec<_> = hosts.chain(protos).collect();
 
-            let found = shown(Forwarded::read(&headers(&lines), &proxies));
+            let found = shown(ForwardedRequest::read(&headers(&lines), &proxies));
 
             let expected = [None, host, scheme].map(|text| text.map(str::to_owned));
             assert_eq!(found, expected, "{lines:?}");
@@ -426,7 +428,7 @@ mod tests {
         ] {
             let named: Vec<_> = lines.iter().map(|line| (FORWARDED, *line)).collect();
 
-            let found = shown(Forwarded::read(&headers(&named), &proxies));
+            let found = shown(ForwardedRequest::read(&headers(&named), &proxies));
 
             let expected = expected.map(|text| text.map(str::to_owned));
             assert_eq!(found, expected, "{lines:?}");
@@ -440,14 +442,18 @@ mod tests {
             (X_FORWARDED_HOST, "x.example"),
             (FORWARDED, "for=192.0.2.2;host=f.example;proto=https"),
         ]);
-        let x_forwarded = TrustedProxies::new(["10.0.0.0/8"]);
+        let without_host = TrustedProxies::new(["10.0.0.0/8"]);
+        let x_forwarded = without_host.clone().x_forwarded_host();
         let forwarded = x_forwarded.clone().forwarded_header();
 
-        let [client, host, scheme] = shown(Forwarded::read(&both, &x_forwarded));
+        let [client, host, _] = shown(ForwardedRequest::read(&both, &without_host));
+        assert_eq!(client.as_deref(), Some("192.0.2.1:0"));
+        assert_eq!(host, None);
+        let [client, host, scheme] = shown(ForwardedRequest::read(&both, &x_forwarded));
         assert_eq!(client.as_deref(), Some("192.0.2.1:0"));
         assert_eq!(host.as_deref(), Some("x.example"));
         assert_eq!(scheme, None);
-        let [client, host, scheme] = shown(Forwarded::read(&both, &forwarded));
+        let [client, host, scheme] = shown(ForwardedRequest::read(&both, &forwarded));
         assert_eq!(client.as_deref(), Some("192.0.2.2:0"));
         assert_eq!(host.as_deref(), Some("f.example"));
         assert_eq!(scheme.as_deref(), Some("https"));

@@ -346,9 +346,9 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Sets the proxies whose headers `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto`
-    /// are trusted (default: none), or whose header `Forwarded`, see
-    /// [`TrustedProxies::forwarded_header`].
+    /// Sets the proxies whose headers `X-Forwarded-For` and `X-Forwarded-Proto` are trusted
+    /// (default: none), also `X-Forwarded-Host` with [`TrustedProxies::x_forwarded_host`], or the
+    /// header `Forwarded` with [`TrustedProxies::forwarded_header`].
     ///
     /// - The client is the last address in `X-Forwarded-For` that is not one of these proxies. The
     ///   [scope]'s `client`, [`ClientAddr`](crate::ClientAddr) and the log have it then. The limit

@@ -27,8 +27,10 @@ pub struct TrustedProxies {
 /// other one on as the client sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ForwardingHeaders {
-    /// `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto`.
+    /// `X-Forwarded-For` and `X-Forwarded-Proto`.
     XForwarded,
+    /// Those, and `X-Forwarded-Host`.
+    XForwardedWithHost,
     /// RFC 7239.
     Forwarded,
 }
@@ -60,8 +62,27 @@ impl TrustedProxies {
         }
     }
 
-    /// Reads the header `Forwarded` (RFC 7239) of these proxies instead of `X-Forwarded-For`,
-    /// `X-Forwarded-Host` and `X-Forwarded-Proto`. It does not concern the PROXY protocol.
+    /// Reads `X-Forwarded-Host` of these proxies, too: for proxies that change `Host`.
+    ///
+    /// Only where each of them sets that header, or removes it: AWS' load balancers and HAProxy's
+    /// `option forwardfor`, for example, pass it on as the client sent it, and then a client could
+    /// name any host.
+    ///
+    /// ```
+    /// use seaway::TrustedProxies;
+    ///
+    /// // nginx with `proxy_set_header X-Forwarded-Host $http_host`.
+    /// let proxies = TrustedProxies::new(["10.0.0.0/8"]).x_forwarded_host();
+    /// ```
+    #[must_use]
+    pub fn x_forwarded_host(mut self) -> Self {
+        self.headers = ForwardingHeaders::XForwardedWithHost;
+        self
+    }
+
+    /// Reads the header `Forwarded` (RFC 7239) of these proxies instead of `X-Forwarded-*`.
+    ///
+    /// It does not concern the PROXY protocol.
     ///
     /// Never are both read: most proxies set one kind, and pass the other on as the client sent it.
     ///

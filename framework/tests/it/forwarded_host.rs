@@ -64,7 +64,11 @@ fn behind(
 }
 
 async fn behind_loopback() -> Server {
-    Server::configured(app(), behind(TrustedProxies::new(["127.0.0.1"]))).await
+    Server::configured(
+        app(),
+        behind(TrustedProxies::new(["127.0.0.1"]).x_forwarded_host()),
+    )
+    .await
 }
 
 /// Sends one request with these headers; returns the whole response.
@@ -134,7 +138,14 @@ async fn only_the_headers_that_the_proxies_set_are_read() {
     let x_forwarded = behind_loopback().await;
     let proxies = TrustedProxies::new(["127.0.0.1"]).forwarded_header();
     let forwarded = Server::configured(app(), behind(proxies)).await;
+    let without_host = behind(TrustedProxies::new(["127.0.0.1"]));
+    let without_host = Server::configured(app(), without_host).await;
 
+    let response = page(without_host.address, &both).await;
+    assert!(
+        response.ends_with("https://internal for 192.0.2.7"),
+        "{response}"
+    );
     let response = page(x_forwarded.address, &both).await;
     assert!(
         response.ends_with("https://a.example:8443 for 192.0.2.7"),
@@ -161,7 +172,7 @@ async fn only_the_headers_that_the_proxies_set_are_read() {
 async fn a_client_that_is_no_trusted_proxy_cannot_choose_its_host_or_scheme() {
     let both = format!("{FORWARDED}{X_FORWARDED}");
     let plain = Server::start(app()).await;
-    let proxies = TrustedProxies::new(["10.0.0.0/8"]);
+    let proxies = TrustedProxies::new(["10.0.0.0/8"]).x_forwarded_host();
     let other = Server::configured(app(), behind(proxies.clone())).await;
     let forwarded = Server::configured(app(), behind(proxies.forwarded_header())).await;
 
@@ -256,7 +267,8 @@ async fn a_proxy_on_a_unix_socket_states_the_client_host_and_scheme() {
         ("127.0.0.1", "?://internal for ?"),
     ] {
         let listener = UnixListener::bind(&path).unwrap();
-        let server = serve(listener, app()).trusted_proxies(TrustedProxies::new([trusted]));
+        let server = serve(listener, app())
+            .trusted_proxies(TrustedProxies::new([trusted]).x_forwarded_host());
         let server = tokio::spawn(server.into_future());
         let stream = UnixStream::connect(&path).await.unwrap();
 
