@@ -31,7 +31,7 @@ const PROGRAM: Program = Program {
         ),
         (
             "--trusted-proxies A,B",
-            "the proxies whose X-Forwarded-For, -Host and -Proto count: addresses, networks, unix",
+            "the proxies whose X-Forwarded-For and -Proto count: addresses, networks, unix",
         ),
         (
             "--proxy-protocol",

@@ -4,7 +4,7 @@ use seaway::{Error, ErrorKind, Result, ReusePortListener, bind_tcp};
 use std::io;
 use tokio::net::TcpListener;
 
-/// The address to listen on, set with `--host` and `--port`, or `HOST` and `PORT` in the environment.
+/// The address to listen on, set with `--host` and `--port`, or `PORT` in the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     /// A name or an IP address.

@@ -1,5 +1,5 @@
-//! The command line: `--host`, `--port`, `--help`, and the options of each program; `HOST` and
-//! `PORT` in the environment.
+//! The command line: `--host`, `--port`, `--help`, and the options of each program; `PORT` in
+//! the environment.
 
 use crate::Address;
 use lexopt::{Arg, Parser, ValueExt};
@@ -38,10 +38,7 @@ const OPTIONS: [(&str, &str); 3] = [
 ];
 
 /// The environment variables of all programs.
-const VARIABLES: [(&str, &str); 2] = [
-    ("HOST", "the address to listen on, unless --host names one"),
-    ("PORT", "the port to listen on, unless --port names one"),
-];
+const VARIABLES: [(&str, &str); 1] = [("PORT", "the port to listen on, unless --port names one")];
 
 /// One of the program's own options.
 #[derive(Debug)]
@@ -159,7 +156,7 @@ fn read(
     }
     let default = Address::default();
     Ok(Some(Address {
-        host: or_variable(host, "HOST", &variable)?.unwrap_or(default.host),
+        host: host.unwrap_or(default.host),
         port: or_variable(port, "PORT", &variable)?.unwrap_or(default.port),
     }))
 }
@@ -231,14 +228,15 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_selects_the_address_that_no_option_names() {
+    fn the_environment_selects_the_port_if_no_option_does() {
+        // Shells and package managers set `HOST`, to the name of the machine for example.
         let both: &[_] = &[("HOST", "::"), ("PORT", "80")];
         for (line, variables, host, port) in [
-            ("", both, "::", 80),
-            ("--port 81", both, "::", 81),
+            ("", both, "127.0.0.1", 80),
+            ("--port 81", both, "127.0.0.1", 81),
             ("-b ::1", both, "::1", 80),
             ("", &[("PORT", "80")], "127.0.0.1", 80),
-            ("", &[("PORT", ""), ("HOST", "")], "127.0.0.1", 8000),
+            ("", &[("PORT", "")], "127.0.0.1", 8000),
             ("-p 81", &[("PORT", "http")], "127.0.0.1", 81),
         ] {
             let asked = asked_in(line, variables);

@@ -2,7 +2,7 @@
 //!
 //! | file | contains |
 //! | --- | --- |
-//! | `command_line.rs` | `--host`, `--port`, `--help`, `HOST` and `PORT`, and the options of one program |
+//! | `command_line.rs` | `--host`, `--port`, `--help`, `PORT`, and the options of one program |
 //! | `address.rs` | the address to listen on |
 //! | `transport.rs` | TCP, TLS or a Unix socket |
 //! | `redis.rs` | the Redis that the user configured |
