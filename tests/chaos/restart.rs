@@ -27,6 +27,9 @@ const BUSIEST_PERCENT: usize = 85;
 /// The fewest clients of a process for which that bound is above the fluctuations of chance.
 const FEWEST: usize = 100;
 
+/// The clients of the ordinary run: half of them are more than the fewest.
+const CLIENTS: usize = 500;
+
 /// What the clients saw.
 #[derive(Default)]
 struct Seen {
@@ -72,6 +75,15 @@ impl Seen {
         .await;
     }
 
+    async fn have_returned(&self, clients: usize) {
+        until(
+            "the clients of a stopped process to return",
+            Duration::from_secs(60),
+            async || (self.returns.lock().expect("no panic").len() >= clients).then_some(()),
+        )
+        .await;
+    }
+
     /// Takes out when clients have returned.
     fn take_returns(&self) -> Vec<Instant> {
         std::mem::take(&mut self.returns.lock().expect("no panic"))
@@ -110,16 +122,17 @@ async fn stop(process: &mut Server, seen: &Seen, clients: usize) -> usize {
     let errors = process.errors();
     assert!(status.success(), "{status}: {errors}");
     assert!(!errors.contains("abort"), "a hook did not end: {errors}");
+    let disconnected = errors.matches(DISCONNECTED).count();
+    seen.have_returned(disconnected).await;
     seen.are_open(clients).await;
 
     let returns = seen.take_returns();
-    let disconnected = errors.matches(DISCONNECTED).count();
     assert_eq!(disconnected, returns.len(), "each `disconnect` hook ran");
-    assert!(returns.len() >= FEWEST, "it served {} alone", returns.len());
     let busiest = busiest_second(&returns);
     println!("{busiest} of {disconnected} clients of a process returned in the busiest second");
+    // The kernel divides the clients; at least one of two processes has enough.
     assert!(
-        busiest * 100 <= disconnected * BUSIEST_PERCENT,
+        disconnected < FEWEST || busiest * 100 <= disconnected * BUSIEST_PERCENT,
         "{busiest} of {disconnected} clients returned within a second"
     );
     disconnected
@@ -163,7 +176,7 @@ async fn roll(clients: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_refuses_no_connection_and_spreads_the_reconnects() {
-    roll(500).await;
+    roll(CLIENTS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

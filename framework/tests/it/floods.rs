@@ -5,7 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use seaway::{
     Accepted, Application, ApplicationExt, Channels, Context, Handshake, Listener, NoEvent,
     Rejection, Result, Scope, WebSocketConsumer, application_fn,
-    protocol::{Upgrade, WebSocket, WebSocketConfig},
+    protocol::{Sent, SlowClient, Upgrade, WebSocket, WebSocketConfig},
     routing::ProtocolTypeRouter,
     serve,
 };
@@ -21,6 +21,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
     task::coop::has_budget_remaining,
     time::timeout,
 };
@@ -45,23 +46,25 @@ struct Flood {
 impl Flood {
     /// Waits until the client has received these bytes.
     async fn receives(&self, bytes: &[u8]) {
+        let mut tail = Vec::new();
         eventually(|| {
-            let received = self.received.lock().unwrap();
-            let mut places = received.windows(bytes.len());
-            places.any(|place| place == bytes).then_some(())
+            tail.append(&mut self.received.lock().unwrap());
+            let found = tail.windows(bytes.len()).any(|place| place == bytes);
+            tail.drain(..tail.len().saturating_sub(bytes.len()));
+            found.then_some(())
         })
         .await;
     }
 }
+
+/// Ends the flood, also if the test fails.
+struct Stop(Arc<AtomicBool>);
 
 impl Drop for Stop {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
     }
 }
-
-/// Ends the flood, also if the test fails.
-struct Stop(Arc<AtomicBool>);
 
 impl AsyncRead for Flood {
     fn poll_read(
@@ -227,6 +230,69 @@ async fn an_application_that_sends_more_than_the_send_buffer_holds_waits_for_the
     timeout(PATIENCE, all)
         .await
         .expect("all messages are echoed");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_is_not_slow_however_much_an_application_sends_at_once() {
+    // More than the queue holds, and less than the socket.
+    const COUNT: usize = 3000;
+    for policy in [SlowClient::Close, SlowClient::DropNewest] {
+        let app = application_fn(|_: Scope<WebSocket>, upgrade: Upgrade| async move {
+            let mut socket = upgrade.accept().await?;
+            for number in 0..COUNT {
+                socket.send(format!("{number:100}")).await?;
+            }
+            socket.close(1000).await;
+            Ok(())
+        });
+        let limits = WebSocketConfig::new().slow_client(policy);
+        let server = Server::start(ProtocolTypeRouter::new().websocket(app.with(limits))).await;
+        let mut client = connect(server.address, "/").await;
+
+        for number in 0..COUNT {
+            assert_eq!(next_text(&mut client).await, format!("{number:100}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_send_that_waits_fails_when_another_task_closes() {
+    let closed = Arc::new(Notify::new());
+    let closing = closed.clone();
+    let app = application_fn(move |_: Scope<WebSocket>, upgrade: Upgrade| {
+        let closing = closing.clone();
+        async move {
+            let mut socket = upgrade.accept().await?;
+            let sender = socket.sender();
+            tokio::spawn(async move {
+                while sender.send_volatile("full").unwrap() == Sent::Queued {
+                    tokio::task::yield_now().await;
+                }
+                sender.close(4000).unwrap();
+                closing.notify_one();
+            });
+            while socket.send("x".repeat(10_000)).await.is_ok() {}
+            socket.close(1000).await;
+            Ok(())
+        }
+    });
+    let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
+    let mut client = connect(server.address, "/").await;
+
+    // The task closes once the client, which reads nothing so far, has filled the queue.
+    timeout(PATIENCE, closed.notified())
+        .await
+        .expect("a full queue");
+    let reading = async {
+        loop {
+            match client.next().await.unwrap().unwrap() {
+                Message::Close(close) => return close.unwrap().code,
+                message => assert!(message.is_text()),
+            }
+        }
+    };
+    let code = timeout(PATIENCE, reading).await.expect("a close");
+    assert_eq!(u16::from(code), 4000);
 }
 
 #[tokio::test]

@@ -19,11 +19,12 @@ mod django;
 mod django_view;
 mod errors;
 mod failing_consumers;
-#[cfg(feature = "sessions")]
 mod floods;
+#[cfg(feature = "sessions")]
 mod foreign_cookies;
 #[cfg(feature = "axum")]
 mod forwarded;
+#[cfg(feature = "axum")]
 mod forwarded_host;
 mod fuzz_path;
 mod fuzz_request_head;
@@ -89,7 +90,7 @@ mod test_client;
 mod test_consumer;
 #[cfg(all(feature = "axum", feature = "tls"))]
 mod tls;
-#[cfg(feature = "macros")]
+#[cfg(all(feature = "macros", feature = "server"))]
 mod topics;
 mod triggers;
 mod type_names;

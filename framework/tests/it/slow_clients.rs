@@ -282,15 +282,21 @@ async fn messages_that_are_queued_when_their_client_leaves_are_counted() {
     let room = Room::open(WebSocketConfig::new().send_messages(2)).await;
     let sender = room.senders.lock().unwrap()[0].clone();
     let filler = "x".repeat(20_000);
-    while sender.send_latest("filler", filler.clone()).unwrap() == Sent::Queued {
+    // The kernel may accept some after the first that it did not.
+    let (mut replaced, mut in_a_row) = (0, 0);
+    while in_a_row < 20 {
+        let is_replaced = sender.send_latest("filler", filler.clone()).unwrap() == Sent::Replaced;
+        replaced += u64::from(is_replaced);
+        in_a_row = if is_replaced { in_a_row + 1 } else { 0 };
         tokio::task::yield_now().await;
     }
 
     drop(room.stalled);
     room.recorder.wait_for(1).await;
 
-    assert_eq!(drops(&counters), [("replaced", 1), ("disconnected", 1)]);
-    assert_eq!(sender.dropped(), 1, "at the bounds");
+    let expected = [("replaced", replaced), ("disconnected", 1)];
+    assert_eq!(drops(&counters), expected);
+    assert_eq!(sender.dropped(), replaced, "at the bounds");
 }
 
 /// Sends its client as many messages as it asks for.
