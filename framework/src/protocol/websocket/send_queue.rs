@@ -21,7 +21,9 @@ pub enum SlowClient {
     /// nothing for this time.
     ///
     /// Senders get room in the order of their calls. A client that reads slowly, but reads, is not
-    /// closed. Detection takes up to twice the time.
+    /// closed, except by a send that blocks a thread
+    /// ([`BlockingContext::send`](crate::BlockingContext::send)). Detection takes up to twice the
+    /// time.
     Wait(Duration),
     /// The connection is closed with 1013, and messages that are still queued are dropped.
     Close,
@@ -310,7 +312,7 @@ impl SendQueue {
         self.drops.as_deref().copied().unwrap_or_default()
     }
 
-    /// The same, of all reasons together.
+    /// Returns the sum of all reasons.
     pub(super) fn dropped(&self) -> u64 {
         self.drops().iter().sum()
     }

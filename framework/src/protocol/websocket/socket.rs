@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     codec::IntoMessage,
-    error::Result,
+    error::{Error, Result},
     message::{Close, Message},
     metric,
     waker::yield_to_others,
@@ -23,7 +23,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    task::coop::{consume_budget, unconstrained},
+    task::coop::{consume_budget, has_budget_remaining, unconstrained},
     time::{Sleep, sleep},
 };
 
@@ -67,8 +67,8 @@ pub(crate) trait Transport: Send {
 /// An open WebSocket.
 ///
 /// While [`receive`](Socket::receive) or [`send`](Socket::send) is awaited, it also responds to
-/// pings and writes queued messages. A consumer's driver does this for you; only an [`Application`](crate::Application) of
-/// your own uses a `Socket` directly.
+/// pings and writes queued messages. A consumer's driver does this for you; only an
+/// [`Application`](crate::Application) of your own uses a `Socket` directly.
 ///
 /// ```
 /// use seaway::{Close, Result, protocol::Socket};
@@ -186,7 +186,8 @@ impl Socket {
     /// responds to pings, and reads ahead up to 64 messages or 64 KiB.
     ///
     /// # Errors
-    /// As [`Sender::send`].
+    /// As [`Sender::send`]; also [`ErrorKind::Closed`](crate::ErrorKind::Closed) if it has waited for
+    /// [`grace`](super::WebSocketConfig::grace) since the server began to stop.
     ///
     /// # Cancel safety
     /// Safe: the message is queued whole or not at all.
@@ -194,14 +195,18 @@ impl Socket {
         let message = message.into_message()?;
         let sender = self.sender.clone();
         let mut sending = pin!(sender.queue(message, SendSource::Handler));
+        let mut grace = None;
         poll_fn(|cx| {
             if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
                 self.flush(cx);
                 return Poll::Ready(sent);
             }
-            // At the end of the connection the send fails.
-            _ = self.poll_ahead(cx);
-            Poll::Pending
+            ready!(self.poll_ahead(cx));
+            // As a hook: the client has left, or the server stops.
+            let limit = self.config.grace;
+            let grace = grace.get_or_insert_with(|| Box::pin(sleep(limit)));
+            ready!(grace.as_mut().poll(cx));
+            Poll::Ready(Err(Error::closed()))
         })
         .await
     }
@@ -284,6 +289,15 @@ impl Socket {
     /// Serves the connection while a handler is busy: writes, responds to pings, reads ahead.
     /// Completes once the client has disconnected or the server stops.
     pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match has_budget_remaining() {
+            true => self.poll_ahead_in_budget(cx),
+            // The handler waits only because it has used up the budget of the task, without which
+            // no socket and no timer is ready.
+            false => pin!(unconstrained(poll_fn(|cx| self.poll_ahead_in_budget(cx)))).poll(cx),
+        }
+    }
+
+    fn poll_ahead_in_budget(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.flush(cx);
         while self.left.is_none() {
             if let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.is_full()) {

@@ -296,7 +296,8 @@ impl Transport for ByteTransport {
     }
 
     fn poll_timers(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
-        ByteTransport::poll_timers(self, true, cx)
+        // Whether the client is read is unknown here, so its silence proves nothing.
+        ByteTransport::poll_timers(self, false, cx)
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -4,7 +4,7 @@ use super::{
     outgoing::Sender,
     send_queue::{Outbound, SendQueue},
 };
-use crate::{message::Close, metric};
+use crate::{message::Close, metric, waker::yield_to_others};
 use bytes::{Buf, Bytes};
 use std::{
     cell::RefCell,
@@ -20,6 +20,9 @@ use tungstenite::protocol::frame::{
 
 /// How many bytes are gathered for one write. More would only wait in the kernel.
 const BATCH: usize = 64 * 1024;
+
+/// How many batches are written in a row: other tasks may queue as fast as the client reads.
+const BATCHES: usize = 64;
 
 /// How many bytes of the write buffer a thread keeps: not those of one huge message.
 const KEPT_BUFFER: usize = 256 * 1024;
@@ -112,7 +115,7 @@ impl Writer {
         sender: Option<&Sender>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Close>> {
-        loop {
+        for _ in 0..BATCHES {
             if let Some(mut rest) = self.rest.take()
                 && self.poll_batch(&mut rest, io, cx)?.is_pending()
             {
@@ -136,14 +139,15 @@ impl Writer {
                 Poll::Ready(Ok(is_last))
             });
             if ready!(complete)? {
-                break;
+                if self.unflushed {
+                    ready!(Pin::new(io).poll_flush(cx)).map_err(|_| gone())?;
+                    self.unflushed = false;
+                }
+                return Poll::Ready(Ok(()));
             }
         }
-        if self.unflushed {
-            ready!(Pin::new(io).poll_flush(cx)).map_err(|_| gone())?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
+        yield_to_others(cx);
+        Poll::Pending
     }
 
     /// Writes a batch; pending while the socket is full.
