@@ -337,7 +337,7 @@ pub fn program(name: &str) -> Command {
     // The process may run in another folder.
     let path = std::path::absolute(programs().join(name));
     let mut command = Command::new(path.expect("a current folder"));
-    for name in ["HOST", "PORT", "REDIS_URL", "RUST_LOG"] {
+    for name in ["PORT", "REDIS_URL", "RUST_LOG"] {
         command.env_remove(name);
     }
     command

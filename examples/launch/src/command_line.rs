@@ -290,7 +290,6 @@ mod tests {
              -p, --port N  the port to listen on (8000; 0: any free port)\n  \
              -h, --help    print this text\n  \
              --quiet       prints nothing\n  \
-             HOST          the address to listen on, unless --host names one\n  \
              PORT          the port to listen on, unless --port names one";
         assert_eq!(help, expected);
     }
