@@ -145,8 +145,16 @@ mod tests {
     }
 
     #[test]
+    fn a_compressed_frame_is_marked() {
+        for (bytes, expected) in [([0x81, 0x00], false), ([0xc1, 0x00], true)] {
+            let frame = parse(&bytes).unwrap().expect("a whole frame");
+            assert_eq!(frame.is_compressed, expected, "{bytes:x?}");
+        }
+    }
+
+    #[test]
     fn fragments_and_masked_frames_are_rejected() {
-        for bytes in [[0x01, 0x00], [0xc1, 0x00], [0x81, 0x80]] {
+        for bytes in [[0x01, 0x00], [0xa1, 0x00], [0x81, 0x80]] {
             assert!(parse(&bytes).is_err(), "{bytes:x?}");
         }
     }
