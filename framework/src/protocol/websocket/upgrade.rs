@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 ///     if !scope.head.headers.contains_key("x-member") {
 ///         return Ok(upgrade.reject(Rejection::from_status(StatusCode::FORBIDDEN)).await?);
 ///     }
-///     let socket = upgrade.accept().await?;
+///     let mut socket = upgrade.accept().await?;
 ///     socket.send("welcome").await?;
 ///     socket.close(1000).await;
 ///     Ok(())
