@@ -197,10 +197,14 @@ impl Socket {
     }
 }
 
+/// What a message leaves out of its compressed data (RFC 7692, 7.2.2), and the last, empty block
+/// with which the decoder expects the data to end (RFC 1951, 3.2.4).
+const END: [u8; 9] = [0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff];
+
 /// Inflates the payload of a message (RFC 7692, 7.2.2).
 fn inflate(payload: &[u8]) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    let whole = Read::chain(payload, &[0x00, 0x00, 0xff, 0xff][..]);
+    let whole = Read::chain(payload, &END[..]);
     DeflateDecoder::new(whole)
         .take(MAX_TEXT)
         .read_to_end(&mut text)?;
@@ -212,4 +216,21 @@ pub(crate) async fn connect(port: u16) -> Result<TcpStream> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_examples_of_the_rfc_are_inflated() {
+        // RFC 7692, 7.2.3.1 and 7.2.3.3.
+        let fixed = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+        let stored = [
+            0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00,
+        ];
+
+        assert_eq!(inflate(&fixed).unwrap(), b"Hello");
+        assert_eq!(inflate(&stored).unwrap(), b"Hello");
+    }
 }
