@@ -66,7 +66,8 @@ impl TrustedProxies {
     ///
     /// Only where each of them sets that header, or removes it: AWS' load balancers and HAProxy's
     /// `option forwardfor`, for example, pass it on as the client sent it, and then a client could
-    /// name any host.
+    /// name any host. With [`forwarded_header`](TrustedProxies::forwarded_header), called before or
+    /// after it, this has no effect: `Forwarded` states the host itself.
     ///
     /// ```
     /// use seaway::TrustedProxies;
@@ -76,7 +77,9 @@ impl TrustedProxies {
     /// ```
     #[must_use]
     pub fn x_forwarded_host(mut self) -> Self {
-        self.headers = ForwardingHeaders::XForwardedWithHost;
+        if self.headers == ForwardingHeaders::XForwarded {
+            self.headers = ForwardingHeaders::XForwardedWithHost;
+        }
         self
     }
 
@@ -152,6 +155,16 @@ mod tests {
         }
         assert!(!proxies.trust(None));
         assert!(TrustedProxies::new(["unix"]).trust(None));
+    }
+
+    #[test]
+    fn the_header_forwarded_is_the_only_one_whatever_is_called_first() {
+        let proxies = TrustedProxies::new(["192.0.2.7"]);
+        let first = proxies.clone().forwarded_header().x_forwarded_host();
+        let last = proxies.x_forwarded_host().forwarded_header();
+
+        assert_eq!(first.headers(), ForwardingHeaders::Forwarded);
+        assert_eq!(last.headers(), ForwardingHeaders::Forwarded);
     }
 
     #[test]
