@@ -87,3 +87,20 @@ async fn subscriptions_to_redis_are_gauged_and_reconnections_counted() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_queue_to_a_client_that_fills_up_is_measured() {
+    const SAMPLES: &str = "seaway_websocket_queue_percent_count";
+    let arena = Server::arena_with(&["--policy", "drop-newest"]).await;
+    let mut client = arena.client("/ws/echo").await;
+    client.echoes("read at once").await;
+    assert_eq!(value(&arena.metrics().await, SAMPLES), 0.0);
+
+    // It reads none of the replies.
+    let message = "x".repeat(60_000);
+    for _ in 0..500 {
+        client.send(&message).await;
+    }
+
+    measures(&arena, "a full queue", |now| value(now, SAMPLES) > 0.0).await;
+}

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use std::{
     sync::{
-        OnceLock,
+        LazyLock, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -49,7 +49,8 @@ impl SendCounters {
 pub(crate) struct DeliveryMetrics {
     delivered: Counter,
     dropped: Counter,
-    depth: SampledDepth,
+    depth: Histogram,
+    deepest: SampledPeak,
 }
 
 impl DeliveryMetrics {
@@ -57,7 +58,8 @@ impl DeliveryMetrics {
         Self {
             delivered: counter!("seaway_events_delivered_total"),
             dropped: dropped("mailbox_full"),
-            depth: SampledDepth::new(),
+            depth: histogram!("seaway_mailbox_depth"),
+            deepest: SampledPeak::new(),
         }
     }
 
@@ -65,47 +67,46 @@ impl DeliveryMetrics {
     pub(crate) fn count(&self, delivered: u64, dropped: u64, depth: usize) {
         self.delivered.increment(delivered);
         self.dropped.increment(dropped);
-        self.depth.record(depth as u64);
+        if let Some(sample) = self.deepest.add(depth as u64) {
+            self.depth.record(sample);
+        }
     }
 }
 
-/// The depth of the fullest mailboxes, as a histogram with at most one sample per
-/// [`SAMPLE_PERIOD`]: a recorder may keep every sample until it is read, and a client may cause any
-/// number of events.
-struct SampledDepth {
-    samples: Histogram,
+/// The highest of many values, at most once per [`SAMPLE_PERIOD`]: a recorder may keep every sample
+/// of a histogram until it is read, and a client may cause any number.
+struct SampledPeak {
     began: Instant,
     /// When the next sample is due, in milliseconds since the beginning.
     due: AtomicU64,
-    /// The highest depth since the last sample.
+    /// The highest value since the last sample.
     highest: AtomicU64,
 }
 
 const SAMPLE_PERIOD: Duration = Duration::from_millis(100);
 
-impl SampledDepth {
+impl SampledPeak {
     fn new() -> Self {
         Self {
-            samples: histogram!("seaway_mailbox_depth"),
             began: Instant::now(),
             due: AtomicU64::new(0),
             highest: AtomicU64::new(0),
         }
     }
 
-    fn record(&self, depth: u64) {
-        self.highest.fetch_max(depth, Relaxed);
+    /// Adds a value; returns the sample to record if one is due.
+    fn add(&self, value: u64) -> Option<f64> {
+        self.highest.fetch_max(value, Relaxed);
         let since = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let (now, due) = (since(self.began.elapsed()), self.due.load(Relaxed));
         let next = now.saturating_add(since(SAMPLE_PERIOD));
-        if now >= due
-            && self
-                .due
-                .compare_exchange(due, next, Relaxed, Relaxed)
-                .is_ok()
-        {
-            self.samples.record(self.highest.swap(0, Relaxed) as f64);
+        if now < due {
+            return None;
         }
+        let exchanged = self.due.compare_exchange(due, next, Relaxed, Relaxed);
+        exchanged
+            .is_ok()
+            .then(|| self.highest.swap(0, Relaxed) as f64)
     }
 }
 
@@ -232,6 +233,14 @@ fn dropped(reason: &'static str) -> Counter {
 pub(crate) fn unsent(reason: &'static str, count: u64) {
     if count > 0 {
         counter!("seaway_websocket_messages_dropped_total", "reason" => reason).increment(count);
+    }
+}
+
+/// Records how full the queue to a client is, in percent of its bounds.
+pub(crate) fn queue_filled(percent: u64) {
+    static FULLEST: LazyLock<SampledPeak> = LazyLock::new(SampledPeak::new);
+    if let Some(sample) = FULLEST.add(percent) {
+        histogram!("seaway_websocket_queue_percent").record(sample);
     }
 }
 
@@ -385,37 +394,17 @@ pub(crate) fn handshake(status: http::StatusCode) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use metrics::HistogramFn;
-    use std::sync::{Arc, Mutex};
-
-    #[derive(Default)]
-    struct Samples(Mutex<Vec<f64>>);
-
-    impl HistogramFn for Samples {
-        fn record(&self, sample: f64) {
-            self.0.lock().unwrap().push(sample);
-        }
-    }
 
     #[test]
-    fn a_flood_of_events_leaves_few_samples_of_the_highest_depth() {
-        let samples = Arc::<Samples>::default();
-        let mut depth = SampledDepth {
-            samples: Histogram::from_arc(samples.clone()),
-            ..SampledDepth::new()
-        };
+    fn a_flood_of_values_leaves_few_samples_of_the_highest() {
+        let mut peak = SampledPeak::new();
         // As if the next sample were due in an hour.
-        *depth.due.get_mut() = 3_600_000;
-        for event in 0..1000 {
-            depth.record(event % 700);
-        }
-        assert!(samples.0.lock().unwrap().is_empty());
+        *peak.due.get_mut() = 3_600_000;
+        let samples = (0..1000).filter_map(|value| peak.add(value % 700));
+        assert_eq!(samples.count(), 0);
 
-        *depth.due.get_mut() = 0;
-        for _ in 0..2 {
-            depth.record(1);
-        }
+        *peak.due.get_mut() = 0;
 
-        assert_eq!(samples.0.lock().unwrap()[..], [699.0]);
+        assert_eq!([peak.add(1), peak.add(1)], [Some(699.0), None]);
     }
 }

@@ -255,8 +255,9 @@ impl Sender {
                 metric::unsent(reason.name(), dropped);
             }
         }
-        if outgoing.queue.is_half_full(self.0.bounds()) {
+        if outgoing.queue.is_half_full(bounds) {
             self.0.is_filling.store(true, Ordering::Relaxed);
+            metric::queue_filled(outgoing.queue.percent(bounds));
         }
         match offer {
             Offer::Done(sent) => {
