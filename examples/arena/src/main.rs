@@ -99,6 +99,7 @@ async fn main() -> Result<()> {
         .idle_timeout(options.idle_timeout)
         .half_close_timeout(options.half_close_timeout)
         .drain_timeout(options.drain_timeout)
+        .close_over(options.close_over)
         .max_connections(options.max_connections)
         .max_connections_per_address(options.per_address)
         .await?)

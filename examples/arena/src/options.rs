@@ -89,6 +89,10 @@ const PROGRAM: Program = Program {
             "asks WebSocket clients to reconnect after up to this time when the server stops",
         ),
         (
+            "--close-over S",
+            "closes WebSockets over this time when the server stops (0: all at once)",
+        ),
+        (
             "--max-connections N",
             "maximum number of open connections (65536)",
         ),
@@ -166,6 +170,7 @@ pub struct Options {
     pub half_close_timeout: Duration,
     pub drain_timeout: Duration,
     pub retry_after: Option<Duration>,
+    pub close_over: Duration,
     pub max_connections: usize,
     pub per_address: usize,
 }
@@ -195,6 +200,7 @@ impl Options {
             half_close_timeout: Duration::from_secs(300),
             drain_timeout: Duration::from_secs(30),
             retry_after: None,
+            close_over: Duration::ZERO,
             max_connections: 65_536,
             per_address: usize::MAX,
         };
@@ -233,6 +239,7 @@ impl Options {
                 "--drain-timeout" => options.drain_timeout = seconds(flag)?,
                 "--max-connections" => options.max_connections = flag.value()?,
                 "--retry-after" => options.retry_after = Some(seconds(flag)?),
+                "--close-over" => options.close_over = seconds(flag)?,
                 "--per-address" => options.per_address = flag.value()?,
                 _ => return options.transport.read(flag),
             }

@@ -39,8 +39,8 @@ pub(crate) trait ServerConnection: Send + Sync {
     /// Returns the address of the client, if it has one.
     fn client(&self) -> Option<SocketAddr>;
 
-    /// Returns a signal that is set when the server stops.
-    fn stopping(&self) -> SignalWatch;
+    /// Returns a signal that is set when the server stops and closes this connection.
+    fn closing(&self) -> SignalWatch;
 
     /// Returns how long clients are to wait before they reconnect after the server has stopped.
     fn retry_after(&self) -> Option<Duration>;
@@ -116,18 +116,18 @@ impl ConnectionHandle {
         self.connection.client()
     }
 
-    pub(crate) fn stopping(&self) -> SignalWatch {
-        self.connection.stopping()
+    pub(crate) fn closing(&self) -> SignalWatch {
+        self.connection.closing()
     }
 
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         self.connection.retry_after()
     }
 
-    /// Waits until the server stops, and returns the close for an open WebSocket.
+    /// Waits until the server closes this connection, and returns the close for an open WebSocket.
     #[cfg(feature = "proxy")]
     pub(crate) async fn stopped(&self) -> crate::message::Close {
-        self.stopping().wait().await;
+        self.closing().wait().await;
         crate::message::Close::going_away(self.retry_after())
     }
 

@@ -28,6 +28,7 @@ pub(super) struct ServerLimits {
     pub(super) connections: usize,
     pub(super) per_address: usize,
     pub(super) retry_after: Option<Duration>,
+    pub(super) close_over: Duration,
     pub(super) proxies: Option<TrustedProxies>,
     pub(super) drain_timeout: Duration,
 }
@@ -42,7 +43,11 @@ pub(super) async fn accept<S: ServedApp>(
     limits: ServerLimits,
     shutdown_signal: &mut ShutdownSignal,
 ) {
-    let drain = Drain::new(limits.retry_after, limits.connection.write_timeout);
+    let drain = Drain::new(
+        limits.retry_after,
+        limits.close_over,
+        limits.connection.write_timeout,
+    );
     let acceptor = Acceptor {
         permits: Arc::new(Semaphore::new(limits.connections)),
         addresses: Addresses::new(limits.per_address),
@@ -71,8 +76,12 @@ pub(super) async fn accept<S: ServedApp>(
         connections = drain.connections(),
         "stopping: closing WebSockets and finishing open requests"
     );
+    let draining = async {
+        drain.close_in_batches().await;
+        drain.finish(limits.drain_timeout).await
+    };
     let why = tokio::select! {
-        left = drain.finish(limits.drain_timeout) => match left {
+        left = draining => match left {
             0 => return,
             _ => "`drain_timeout` has passed: aborting the remaining connections",
         },

@@ -1,6 +1,6 @@
 //! The open connections of a server, and their shutdown.
 
-use super::{addresses::CountedClient, client_stream::ClientStream};
+use super::{addresses::CountedClient, batches::Batches, client_stream::ClientStream};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{ConnectionHandle, ServerConnection, Signal, SignalWatch, UpgradedStream},
@@ -19,9 +19,11 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 /// How long a client that had just connected when the server stopped may take to send something.
 const FIRST_BYTES: Duration = Duration::from_millis(250);
 
-/// The open connections of a server, and the two signals that end them.
+/// The open connections of a server, and the signals that end them.
 pub(super) struct Drain {
     stop: Signal,
+    /// When WebSockets and event streams close after the stop.
+    batches: Batches,
     abort: Signal,
     connections: TaskTracker,
     /// How long WebSocket clients are asked to wait before they reconnect.
@@ -30,9 +32,14 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    pub(super) fn new(retry_after: Option<Duration>, write_timeout: Duration) -> Arc<Self> {
+    pub(super) fn new(
+        retry_after: Option<Duration>,
+        close_over: Duration,
+        write_timeout: Duration,
+    ) -> Arc<Self> {
         Arc::new(Self {
             stop: Signal::default(),
+            batches: Batches::over(close_over),
             abort: Signal::default(),
             connections: TaskTracker::new(),
             retry_after,
@@ -40,10 +47,19 @@ impl Drain {
         })
     }
 
-    /// Notifies all connections that the server stops.
+    /// Notifies all connections that the server stops: those without an open request end.
     pub(super) fn begin(&self) {
         self.stop.set();
         self.connections.close();
+    }
+
+    /// Closes WebSockets and event streams in batches; returns when the last batch closes, or when
+    /// all connections have ended.
+    pub(super) async fn close_in_batches(&self) {
+        tokio::select! {
+            () = self.batches.close() => {}
+            () = self.connections.wait() => {}
+        }
     }
 
     /// Returns the number of connections for which something still runs.
@@ -61,6 +77,7 @@ impl Drain {
     /// still spawn. The `disconnect` hooks of their consumers then start, and
     /// [`finish`](Drain::finish) waits for them, too.
     pub(super) fn abort(&self) {
+        self.batches.close_at_once();
         self.abort.set();
     }
 
@@ -85,6 +102,7 @@ impl Drain {
         Connection(Arc::new(ConnectionPermits {
             client,
             drain: self.clone(),
+            batch: self.batches.assign(),
             half_close: Mutex::default(),
             _present: self.connections.token(),
             _permit: permit,
@@ -100,6 +118,7 @@ struct ConnectionPermits {
     /// `None` if the client has no address.
     client: Option<CountedClient>,
     drain: Arc<Drain>,
+    batch: u16,
     /// Created when it is first needed, and dropped when the connection leaves HTTP/1.
     half_close: Mutex<Option<Signal>>,
     _present: TaskTrackerToken,
@@ -117,9 +136,9 @@ impl Connection {
         self.0.drain.first_bytes_overdue().await;
     }
 
-    /// Returns a signal that is set when the server stops.
+    /// Returns a signal that is set when the server stops, before its batch closes.
     pub(super) fn stopping(&self) -> SignalWatch {
-        self.0.stopping()
+        self.0.drain.stop.watch()
     }
 
     /// Records that the client has closed its sending side while a request is served.
@@ -159,8 +178,8 @@ impl ServerConnection for ConnectionPermits {
         self.client.as_ref().map(CountedClient::address)
     }
 
-    fn stopping(&self) -> SignalWatch {
-        self.drain.stop.watch()
+    fn closing(&self) -> SignalWatch {
+        self.drain.batches.watch(self.batch)
     }
 
     fn retry_after(&self) -> Option<Duration> {

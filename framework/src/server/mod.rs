@@ -34,11 +34,13 @@
 //! | `http2_stream.rs` | resets of HTTP/2 streams whose client does not read |
 //! | `open_streams.rs` | the idle timeout of an HTTP/2 connection |
 //! | `drain.rs` | the open connections, and their shutdown |
+//! | `batches.rs` | the batches in which they close |
 
 mod accept;
 mod access_log;
 mod addresses;
 mod alarm;
+mod batches;
 mod bind;
 mod client_stream;
 mod connection;

@@ -122,6 +122,7 @@ impl<S> Serve<S> {
                 connections: 65_536,
                 per_address: usize::MAX,
                 retry_after: None,
+                close_over: Duration::ZERO,
                 proxies: None,
                 drain_timeout: Duration::from_secs(30),
             },
@@ -152,6 +153,7 @@ impl<S> Serve<S> {
 ///     .lifespan(Lifespan::new().on_shutdown(async || println!("closed")))
 ///     .drain_timeout(Duration::from_secs(10))
 ///     .retry_after(Duration::from_secs(5))
+///     .close_over(Duration::from_secs(5))
 ///     .shutdown_timeout(Duration::from_secs(5))
 ///     .stop_on(finished)
 ///     .await?;
@@ -288,7 +290,8 @@ impl<S> Serve<S> {
 
     /// Sets how long the server waits for its connections when it stops (default: 30 s).
     ///
-    /// What still runs then is aborted.
+    /// What still runs then is aborted. With [`close_over`](Serve::close_over), the wait begins
+    /// when the last batch closes.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
         self.limits.drain_timeout = limit;
         self
@@ -343,6 +346,19 @@ impl<S> Serve<S> {
     /// Default: WebSockets close with 1001 (going away), without a time.
     pub fn retry_after(mut self, limit: Duration) -> Self {
         self.limits.retry_after = Some(limit);
+        self
+    }
+
+    /// Closes WebSockets and event streams over this time when the server stops, in batches of about
+    /// the same size, so that their clients do not all reconnect at once (default: zero, all at
+    /// once).
+    ///
+    /// There are ten batches per second at most, and 600 in all; the first closes at once. Until
+    /// its turn a connection is served as before. The listeners are closed at once, and so are
+    /// connections without an open request. Clients that obey [`retry_after`](Serve::retry_after)
+    /// spread by themselves; this spreads the others, too.
+    pub fn close_over(mut self, time: Duration) -> Self {
+        self.limits.close_over = time;
         self
     }
 

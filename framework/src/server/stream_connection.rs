@@ -66,8 +66,8 @@ impl ServerConnection for OpenedStream {
         self.client.client()
     }
 
-    fn stopping(&self) -> SignalWatch {
-        self.client.stopping()
+    fn closing(&self) -> SignalWatch {
+        self.client.closing()
     }
 
     fn retry_after(&self) -> Option<Duration> {

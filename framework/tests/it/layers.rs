@@ -156,6 +156,7 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
             &[
                 "access_log",
                 "alarm",
+                "batches",
                 "framing",
                 "preface",
                 "request_head",

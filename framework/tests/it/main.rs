@@ -84,6 +84,7 @@ mod sse_fallback;
 mod stale_cookies;
 mod stalled_http;
 mod stalled_streams;
+mod stopping;
 mod support;
 #[cfg(feature = "sessions")]
 mod test_client;

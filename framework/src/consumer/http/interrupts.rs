@@ -169,7 +169,7 @@ impl Interrupts {
         let Some(handle) = &self.handle else {
             return Poll::Pending;
         };
-        let stop = self.stop.get_or_insert_with(|| handle.stopping());
+        let stop = self.stop.get_or_insert_with(|| handle.closing());
         if !stop.poll(cx) {
             return Poll::Pending;
         }

@@ -130,7 +130,7 @@ impl Socket {
         Self {
             transport,
             sender: Sender::new(config.clone(), deflate),
-            stop: handle.map(ConnectionHandle::stopping),
+            stop: handle.map(ConnectionHandle::closing),
             retry_after: handle.and_then(ConnectionHandle::retry_after),
             config,
             ahead: None,

@@ -288,7 +288,7 @@ impl Proxy {
         if let Some(handle) = handle
             && headers::is_event_stream(&head.headers)
         {
-            body.end_after(handle.stopping());
+            body.end_after(handle.closing());
         }
         let body = Body::new(body);
         let mut response = Response::new(body);
