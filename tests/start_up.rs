@@ -56,6 +56,41 @@ async fn a_command_line_error_is_printed_above_the_help() {
 }
 
 #[tokio::test]
+async fn a_trusted_proxy_that_is_no_address_is_an_error_of_the_command_line() {
+    let ended = run("arena", program("arena").arg("--forwarded-allow-ips=*")).await;
+
+    assert_eq!(ended.code, Some(2), "{}", ended.complaint);
+    let first = ended.complaint.lines().next().unwrap_or_default();
+    assert!(
+        first.contains("\"*\" is not an address or a network"),
+        "{first}"
+    );
+}
+
+#[tokio::test]
+async fn options_select_the_headers_in_which_proxies_state_the_host() {
+    const X_FORWARDED: &str = "Origin: https://a.example\r\nX-Forwarded-Host: a.example\r\n";
+    const FORWARDED: &str = "Origin: https://a.example\r\nForwarded: host=a.example\r\n";
+    for (option, expected) in [
+        (None, [403, 403]),
+        (Some("--x-forwarded-host"), [101, 403]),
+        (Some("--forwarded-header"), [403, 101]),
+    ] {
+        let mut options = vec!["--trusted-proxies", "127.0.0.1"];
+        options.extend(option);
+        let arena = Server::arena_with(&options).await;
+        for (headers, status) in [X_FORWARDED, FORWARDED].into_iter().zip(expected) {
+            let mut client = arena.raw_client().await;
+            assert_eq!(
+                client.upgrade("/ws/echo", headers).await,
+                status,
+                "{option:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_port_in_use_is_reported_with_the_option_that_changes_it() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("it listens").port();

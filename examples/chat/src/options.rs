@@ -34,6 +34,14 @@ const PROGRAM: Program = Program {
             "the proxies whose X-Forwarded-For and -Proto count: addresses, networks, unix",
         ),
         (
+            "--x-forwarded-host",
+            "trusted proxies set X-Forwarded-Host, too",
+        ),
+        (
+            "--forwarded-header",
+            "trusted proxies send Forwarded (RFC 7239) instead of X-Forwarded-*",
+        ),
+        (
             "--proxy-protocol",
             "trusted proxies send the PROXY protocol instead of forwarded headers",
         ),

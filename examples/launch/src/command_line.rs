@@ -121,6 +121,7 @@ fn long_name(typed: &str) -> &str {
         "-p" => "--port",
         "-h" => "--help",
         "-u" | "--uds" | "--unix-socket" => "--unix",
+        "--forwarded-allow-ips" => "--trusted-proxies",
         other => other,
     }
 }

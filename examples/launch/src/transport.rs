@@ -15,13 +15,16 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 /// The transport, set with `--tls-cert` and `--tls-key`, or with `--unix`, whether other processes
 /// listen on the same port, with `--reuse-port`, and the proxies in front of it, with
-/// `--trusted-proxies` and `--proxy-protocol`.
+/// `--trusted-proxies` and what they send, with `--x-forwarded-host`, `--forwarded-header` or
+/// `--proxy-protocol`.
 #[derive(Clone, Debug, Default)]
 pub struct Transport {
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
     unix: Option<PathBuf>,
     proxies: Option<TrustedProxies>,
+    has_forwarded_host: bool,
+    has_forwarded_header: bool,
     has_proxy_protocol: bool,
     shares_port: bool,
 }
@@ -47,18 +50,22 @@ impl Transport {
     /// Reads one of these options; returns whether it is one.
     ///
     /// # Errors
-    /// If the option has no value.
-    ///
-    /// # Panics
-    /// If a trusted proxy is not an address or a network.
+    /// If the option has no value, or a trusted proxy is not an address or a network.
     pub fn read(&mut self, flag: &mut Flag<'_>) -> Result<bool, Mistake> {
         let file = match flag.name() {
             "--tls-cert" => &mut self.certificate,
             "--tls-key" => &mut self.key,
             "--unix" => &mut self.unix,
             "--trusted-proxies" => {
-                let proxies: String = flag.value()?;
-                self.proxies = Some(TrustedProxies::new(proxies.split(',')));
+                self.proxies = Some(flag.value()?);
+                return Ok(true);
+            }
+            "--x-forwarded-host" => {
+                self.has_forwarded_host = true;
+                return Ok(true);
+            }
+            "--forwarded-header" => {
+                self.has_forwarded_header = true;
                 return Ok(true);
             }
             "--reuse-port" => {
@@ -80,12 +87,19 @@ impl Transport {
         self.certificate.is_some()
     }
 
-    /// Returns the proxies whose `X-Forwarded-*` headers count.
+    /// Returns the proxies whose headers count.
     pub fn trusted_proxies(&self) -> Option<TrustedProxies> {
-        match self.has_proxy_protocol {
+        let mut proxies = match self.has_proxy_protocol {
             true => None,
             false => self.proxies.clone(),
+        };
+        if self.has_forwarded_host {
+            proxies = proxies.map(TrustedProxies::x_forwarded_host);
         }
+        if self.has_forwarded_header {
+            proxies = proxies.map(TrustedProxies::forwarded_header);
+        }
+        proxies
     }
 
     /// Listens on the Unix socket, on the socket that systemd has passed (`LISTEN_FDS`), or at this

@@ -1,8 +1,10 @@
 //! The proxies that are trusted to state the client's address, and the header in which they do.
 
+use crate::error::{Error, ErrorKind, Result};
 use ipnet::IpNet;
 use std::{
     net::{IpAddr, SocketAddr},
+    str::FromStr,
     sync::Arc,
 };
 
@@ -15,6 +17,15 @@ use std::{
 ///
 /// // One machine, a network, and proxies that connect to a Unix socket.
 /// let proxies = TrustedProxies::new(["192.0.2.7", "10.0.0.0/8", "unix"]);
+/// ```
+///
+/// A setting of the environment can be parsed, with commas between the entries; what is no such list
+/// is an [`Error`] of the kind [`Codec`](ErrorKind::Codec):
+///
+/// ```
+/// # use seaway::TrustedProxies;
+/// assert!("192.0.2.7, 10.0.0.0/8".parse::<TrustedProxies>().is_ok());
+/// assert!("proxy.example".parse::<TrustedProxies>().is_err());
 /// ```
 #[derive(Clone, Debug)]
 pub struct TrustedProxies {
@@ -43,23 +54,27 @@ impl TrustedProxies {
     /// If an entry is none of these, or there is no entry; space around an entry is ignored.
     #[track_caller]
     pub fn new(entries: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        Self::try_new(entries).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn try_new(entries: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
         let mut networks = Vec::new();
         let mut unix = false;
         for entry in entries {
             match entry.as_ref().trim() {
                 "unix" => unix = true,
-                entry => networks.push(network(entry)),
+                entry => networks.push(network(entry)?),
             }
         }
-        assert!(
-            unix || !networks.is_empty(),
-            "no trusted proxy is given: list their addresses, such as 127.0.0.1"
-        );
-        Self {
+        if !unix && networks.is_empty() {
+            let message = "no trusted proxy is given: list their addresses, such as 127.0.0.1";
+            return Err(Error::new(ErrorKind::Codec, message));
+        }
+        Ok(Self {
             networks: networks.into(),
             unix,
             headers: ForwardingHeaders::XForwarded,
-        }
+        })
     }
 
     /// Reads `X-Forwarded-Host` of these proxies, too: for proxies that change `Host`.
@@ -122,13 +137,23 @@ impl TrustedProxies {
     }
 }
 
-#[track_caller]
-fn network(entry: &str) -> IpNet {
+impl FromStr for TrustedProxies {
+    type Err = Error;
+
+    fn from_str(list: &str) -> Result<Self> {
+        Self::try_new(list.split(','))
+    }
+}
+
+fn network(entry: &str) -> Result<IpNet> {
     let address = entry
         .parse()
         .map(|address: IpAddr| IpNet::from(address.to_canonical()));
-    address.or_else(|_| entry.parse()).unwrap_or_else(|_| {
-        panic!("{entry:?} is not an address or a network; write 127.0.0.1, 10.0.0.0/8 or unix")
+    address.or_else(|_| entry.parse()).map_err(|_| {
+        let message = format!(
+            "{entry:?} is not an address or a network; write 127.0.0.1, 10.0.0.0/8 or unix"
+        );
+        Error::new(ErrorKind::Codec, message)
     })
 }
 
@@ -165,6 +190,18 @@ mod tests {
 
         assert_eq!(first.headers(), ForwardingHeaders::Forwarded);
         assert_eq!(last.headers(), ForwardingHeaders::Forwarded);
+    }
+
+    #[test]
+    fn a_list_is_parsed_or_its_mistake_named() {
+        let proxies: TrustedProxies = "192.0.2.7, unix".parse().unwrap();
+        assert!(proxies.trust(None));
+        assert!(proxies.trust(Some("192.0.2.7:1".parse().unwrap())));
+        for list in ["", "192.0.2.7,", "*", "10.0.0.0/33"] {
+            let error = list.parse::<TrustedProxies>().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Codec, "{list}");
+            assert!(error.to_string().contains("is not an address"), "{error}");
+        }
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! Tests of the host and scheme that trusted proxies state: what applications read, and the checks
 //! of the origin.
 
-use crate::support::{PATIENCE, Server, eventually, next_text, try_connect};
+use crate::support::{PATIENCE, Server, eventually, next_text, read_until, try_connect};
 use axum::{Router, routing::get};
 use bytes::Bytes;
 use h2::ext::Protocol;
 use http::{Method, Request, Version};
 use seaway::{
     ApplicationExt, Channels, ClientAddr, Context, Handshake, NoEvent, Rejection, RequestedHost,
-    Result, Serve, TrustedProxies, WebSocketConsumer, from_service, middleware::RejectCrossSite,
-    routing::ProtocolTypeRouter, serve,
+    Result, Serve, TrustedProxies, WebSocketConsumer, consumer::SseFallback, from_service,
+    middleware::RejectCrossSite, routing::ProtocolTypeRouter, serve,
 };
 use std::{future::IntoFuture, net::SocketAddr};
 use tokio::{
@@ -222,6 +222,31 @@ async fn a_page_opens_a_web_socket_if_its_origin_is_the_forwarded_host_and_schem
             expected,
             "{headers:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_page_opens_a_fall_back_stream_if_its_origin_is_the_forwarded_host_and_scheme() {
+    let channels = Channels::in_memory();
+    let streams = Shown::application(&channels).with(SseFallback::new(&channels));
+    let proxies = TrustedProxies::new(["127.0.0.1"]).x_forwarded_host();
+    let app = ProtocolTypeRouter::new().http(streams);
+    let server = Server::configured(app, behind(proxies)).await;
+    for (origin, expected) in [
+        (
+            "https://a.example:8443",
+            "data: https://a.example:8443 for 192.0.2.7",
+        ),
+        ("http://a.example:8443", "403 Forbidden"),
+        ("https://internal", "403 Forbidden"),
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: internal\r\nAccept: text/event-stream\r\nOrigin: {origin}\r\n{X_FORWARDED}\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+
+        read_until(&mut stream, expected).await;
     }
 }
 
