@@ -1,6 +1,6 @@
 //! The arena's settings, with an option for every limit of the server.
 
-use launch::{Address, Flag, Mistake, Program, Redis, Transport};
+use launch::{Address, Flag, Mistake, Program, Redis, TRANSPORT_OPTIONS, Transport};
 use seaway::{
     channels::{MAILBOX_CAPACITY, PRESENCE_GRACE, TOPIC_EVENTS},
     protocol::{Compression, SlowClient, WebSocketConfig},
@@ -11,6 +11,7 @@ const PROGRAM: Program = Program {
     name: "arena",
     about: "The server for load and conformance tools. \
             Times are in seconds and may have a fraction, sizes in bytes.",
+    shared: TRANSPORT_OPTIONS,
     settings: &[
         (
             "--redis URL",
@@ -99,35 +100,6 @@ const PROGRAM: Program = Program {
         (
             "--per-address N",
             "maximum number of open connections from one address",
-        ),
-        (
-            "--tls-cert F",
-            "serve TLS with this PEM file of the certificate chain",
-        ),
-        ("--tls-key F", "and with the private key in this PEM file"),
-        (
-            "-u, --unix PATH",
-            "listen on a Unix socket instead of an address",
-        ),
-        (
-            "--reuse-port",
-            "share the port with other processes (SO_REUSEPORT)",
-        ),
-        (
-            "--trusted-proxies A,B",
-            "the proxies whose X-Forwarded-For and -Proto count: addresses, networks, unix",
-        ),
-        (
-            "--x-forwarded-host",
-            "trusted proxies set X-Forwarded-Host, too",
-        ),
-        (
-            "--forwarded-header",
-            "trusted proxies send Forwarded (RFC 7239) instead of X-Forwarded-*",
-        ),
-        (
-            "--proxy-protocol",
-            "trusted proxies send the PROXY protocol instead of forwarded headers",
         ),
         (
             "REDIS_URL",

@@ -15,6 +15,7 @@ const SECRET_KEY: &str = "only for this example, and known to all";
 const PROGRAM: Program = Program {
     name: "beside-django",
     about: "The WebSockets of a Django site, which know the user who is logged in there.",
+    shared: &[],
     settings: &[
         (
             "--django URL",

@@ -1,12 +1,13 @@
 //! The settings from the command line and the environment.
 
-use launch::{Address, Program, Redis, Transport};
+use launch::{Address, Program, Redis, TRANSPORT_OPTIONS, Transport};
 use seaway::TrustedProxies;
 use std::path::{self, PathBuf};
 
 const PROGRAM: Program = Program {
     name: "chat",
     about: "A chat with accounts and rooms; several processes may share its data folder.",
+    shared: TRANSPORT_OPTIONS,
     settings: &[
         (
             "--data FOLDER",
@@ -15,35 +16,6 @@ const PROGRAM: Program = Program {
         (
             "--https",
             "clients connect over HTTPS, through a proxy on this machine, or --trusted-proxies",
-        ),
-        (
-            "--tls-cert F",
-            "serve TLS with this PEM file of the certificate chain",
-        ),
-        ("--tls-key F", "and with the private key in this PEM file"),
-        (
-            "-u, --unix PATH",
-            "listen on a Unix socket instead of an address",
-        ),
-        (
-            "--reuse-port",
-            "share the port with other processes (SO_REUSEPORT)",
-        ),
-        (
-            "--trusted-proxies A,B",
-            "the proxies whose X-Forwarded-For and -Proto count: addresses, networks, unix",
-        ),
-        (
-            "--x-forwarded-host",
-            "trusted proxies set X-Forwarded-Host, too",
-        ),
-        (
-            "--forwarded-header",
-            "trusted proxies send Forwarded (RFC 7239) instead of X-Forwarded-*",
-        ),
-        (
-            "--proxy-protocol",
-            "trusted proxies send the PROXY protocol instead of forwarded headers",
         ),
         (
             "--monitor PORT",

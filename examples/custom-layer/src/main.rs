@@ -52,6 +52,7 @@ impl WebSocketConsumer for Member {
 const PROGRAM: Program = Program {
     name: "custom-layer",
     about: "A room over a channel layer of one's own: a hub on a Unix socket.",
+    shared: &[],
     settings: &[
         ("--hub", "be the hub, and serve no clients"),
         (

@@ -23,6 +23,8 @@ pub struct Program {
     pub name: &'static str,
     /// One line that describes it.
     pub about: &'static str,
+    /// Options that it shares with some other programs.
+    pub shared: &'static [(&'static str, &'static str)],
     /// Its own options and environment variables, each with a description.
     pub settings: &'static [(&'static str, &'static str)],
 }
@@ -81,7 +83,8 @@ impl Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, about, .. } = self;
         writeln!(f, "usage: {name} [OPTIONS]\n\n{about}\n")?;
-        let settings = OPTIONS.iter().chain(self.settings).chain(&VARIABLES);
+        let settings = OPTIONS.iter().chain(self.shared).chain(self.settings);
+        let settings = settings.chain(&VARIABLES);
         let width = settings.clone().map(|(name, _)| name.len()).max();
         let width = width.unwrap_or_default();
         let lines: Vec<_> = settings
@@ -281,6 +284,7 @@ mod tests {
         let program = Program {
             name: "echo",
             about: "Echoes messages.",
+            shared: &[],
             settings: &[("--quiet", "prints nothing")],
         };
 

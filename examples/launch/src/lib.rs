@@ -19,7 +19,7 @@ pub use self::{
     command_line::{Flag, Mistake, Program},
     metrics::Metrics,
     redis::{REDIS_URL, Redis, channels},
-    transport::{Listening, Transport},
+    transport::{Listening, TRANSPORT_OPTIONS, Transport},
 };
 
 use std::io::{IsTerminal, stderr};

@@ -29,6 +29,39 @@ pub struct Transport {
     shares_port: bool,
 }
 
+/// The options of [`Transport`], for [`Program::shared`](crate::Program::shared).
+pub const TRANSPORT_OPTIONS: &[(&str, &str)] = &[
+    (
+        "--tls-cert F",
+        "serve TLS with this PEM file of the certificate chain",
+    ),
+    ("--tls-key F", "and with the private key in this PEM file"),
+    (
+        "-u, --unix PATH",
+        "listen on a Unix socket instead of an address",
+    ),
+    (
+        "--reuse-port",
+        "share the port with other processes (SO_REUSEPORT)",
+    ),
+    (
+        "--trusted-proxies A,B",
+        "the proxies whose X-Forwarded-For and -Proto count: addresses, networks, unix",
+    ),
+    (
+        "--x-forwarded-host",
+        "trusted proxies set X-Forwarded-Host, too",
+    ),
+    (
+        "--forwarded-header",
+        "trusted proxies send Forwarded (RFC 7239) instead of X-Forwarded-*",
+    ),
+    (
+        "--proxy-protocol",
+        "trusted proxies send the PROXY protocol instead of forwarded headers",
+    ),
+];
+
 /// A listener of a program, and its address.
 #[derive(Debug)]
 pub enum Listening {

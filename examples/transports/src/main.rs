@@ -50,6 +50,7 @@ use std::sync::Arc;
 const PROGRAM: Program = Program {
     name: "transports",
     about: "One room over polling, long polling, server-sent events and WebSocket, side by side.",
+    shared: &[],
     settings: &[],
 };
 

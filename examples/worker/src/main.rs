@@ -89,6 +89,7 @@ impl WebSocketConsumer for Viewer {
 const PROGRAM: Program = Program {
     name: "worker",
     about: "A page that sends jobs to workers and shows their progress.",
+    shared: &[],
     settings: &[
         (
             "--redis URL",
