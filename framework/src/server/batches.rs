@@ -2,18 +2,12 @@
 //! reconnect at once.
 
 use crate::protocol::{Signal, SignalWatch};
-use std::{
-    iter,
-    sync::atomic::{AtomicU16, Ordering},
-    time::Duration,
-};
+use std::{iter, time::Duration};
 use tokio::time::sleep;
 
 /// The connections of a server, in batches of about the same size.
 pub(super) struct Batches {
     signals: Box<[Signal]>,
-    /// The batch of the next connection.
-    next: AtomicU16,
     /// The time between two batches.
     pause: Duration,
 }
@@ -33,16 +27,16 @@ impl Batches {
             signals: iter::repeat_with(Signal::default)
                 .take(usize::from(count))
                 .collect(),
-            next: AtomicU16::new(0),
             pause: time / u32::from(count),
         }
     }
 
-    /// Returns the batch of a new connection: each in turn.
+    /// Returns a random batch for a new connection.
+    ///
+    /// In turn would be no better: if each client requests a few pages before it opens a WebSocket,
+    /// all WebSockets could be in one batch.
     pub(super) fn assign(&self) -> u16 {
-        // It wraps around, which makes some batches larger by a few connections.
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        number % self.signals.len() as u16
+        fastrand::u16(..self.signals.len() as u16)
     }
 
     /// Returns a signal that is set when this batch is to close.
