@@ -1,11 +1,10 @@
 //! Tests of clients that send without a pause.
 
-use crate::support::{Client, PATIENCE, Server, connect, eventually, next_text};
-use futures_util::{SinkExt, StreamExt};
+use crate::support::eventually;
 use seaway::{
     Accepted, Application, ApplicationExt, Channels, Context, Handshake, Listener, NoEvent,
     Rejection, Result, Scope, WebSocketConsumer, application_fn,
-    protocol::{Sent, SlowClient, Upgrade, WebSocket, WebSocketConfig},
+    protocol::{Upgrade, WebSocket, WebSocketConfig},
     routing::ProtocolTypeRouter,
     serve,
 };
@@ -21,11 +20,8 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::Notify,
     task::coop::has_budget_remaining,
-    time::timeout,
 };
-use tokio_tungstenite::tungstenite::Message;
 
 const HANDSHAKE: &[u8] =
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -194,116 +190,4 @@ async fn an_application_that_receives_from_a_client_that_never_pauses_can_send_t
 
     client.receives(b"\x81\x05reply").await;
     client.receives(b"\x8a\x00").await;
-}
-
-/// Echoes each message.
-async fn echo(_: Scope<WebSocket>, upgrade: Upgrade) -> Result<()> {
-    let mut socket = upgrade.accept().await?;
-    while let Some(message) = socket.receive().await {
-        socket.send(message).await?;
-    }
-    socket.close(1000).await;
-    Ok(())
-}
-
-#[tokio::test]
-async fn an_application_that_sends_more_than_the_send_buffer_holds_waits_for_the_client() {
-    const COUNT: usize = 3000;
-    let app = ProtocolTypeRouter::new().websocket(application_fn(echo));
-    let server = Server::start(app).await;
-    let (mut sending, mut receiving) = connect(server.address, "/").await.split();
-
-    let sent = async {
-        for number in 0..COUNT {
-            let text = format!("{number:1000}");
-            sending.send(Message::text(text)).await.unwrap();
-        }
-    };
-    let received = async {
-        for number in 0..COUNT {
-            let message = receiving.next().await.unwrap().unwrap();
-            assert_eq!(message.to_text().unwrap(), format!("{number:1000}"));
-        }
-    };
-
-    let all = async { tokio::join!(sent, received) };
-    timeout(PATIENCE, all)
-        .await
-        .expect("all messages are echoed");
-}
-
-#[tokio::test]
-async fn a_client_that_reads_is_not_slow_however_much_an_application_sends_at_once() {
-    // More than the queue holds, and less than the socket.
-    const COUNT: usize = 3000;
-    for policy in [SlowClient::Close, SlowClient::DropNewest] {
-        let app = application_fn(|_: Scope<WebSocket>, upgrade: Upgrade| async move {
-            let mut socket = upgrade.accept().await?;
-            for number in 0..COUNT {
-                socket.send(format!("{number:100}")).await?;
-            }
-            socket.close(1000).await;
-            Ok(())
-        });
-        let limits = WebSocketConfig::new().slow_client(policy);
-        let server = Server::start(ProtocolTypeRouter::new().websocket(app.with(limits))).await;
-        let mut client = connect(server.address, "/").await;
-
-        for number in 0..COUNT {
-            assert_eq!(next_text(&mut client).await, format!("{number:100}"));
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_send_that_waits_fails_when_another_task_closes() {
-    let closed = Arc::new(Notify::new());
-    let closing = closed.clone();
-    let app = application_fn(move |_: Scope<WebSocket>, upgrade: Upgrade| {
-        let closing = closing.clone();
-        async move {
-            let mut socket = upgrade.accept().await?;
-            let sender = socket.sender();
-            tokio::spawn(async move {
-                while sender.send_volatile("full").unwrap() == Sent::Queued {
-                    tokio::task::yield_now().await;
-                }
-                sender.close(4000).unwrap();
-                closing.notify_one();
-            });
-            while socket.send("x".repeat(10_000)).await.is_ok() {}
-            socket.close(1000).await;
-            Ok(())
-        }
-    });
-    let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
-    let mut client = connect(server.address, "/").await;
-
-    // The task closes once the client, which reads nothing so far, has filled the queue.
-    timeout(PATIENCE, closed.notified())
-        .await
-        .expect("a full queue");
-    let reading = async {
-        loop {
-            match client.next().await.unwrap().unwrap() {
-                Message::Close(close) => return close.unwrap().code,
-                message => assert!(message.is_text()),
-            }
-        }
-    };
-    let code = timeout(PATIENCE, reading).await.expect("a close");
-    assert_eq!(u16::from(code), 4000);
-}
-
-#[tokio::test]
-async fn what_an_application_sends_is_written_before_it_receives_again() {
-    let app = application_fn(|_: Scope<WebSocket>, upgrade: Upgrade| async move {
-        let mut socket = upgrade.accept().await?;
-        socket.send("welcome").await?;
-        std::future::pending().await
-    });
-    let server = Server::start(ProtocolTypeRouter::new().websocket(app)).await;
-    let mut client: Client = connect(server.address, "/").await;
-
-    assert_eq!(next_text(&mut client).await, "welcome");
 }

@@ -6,6 +6,7 @@ mod auth;
 mod auth_app;
 #[cfg(feature = "sessions")]
 mod auth_attacks;
+mod bare_sockets;
 mod blocking;
 mod client_limits;
 mod command_consumer;

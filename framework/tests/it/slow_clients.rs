@@ -3,7 +3,7 @@
 use crate::{
     metrics::Counters,
     support::{
-        Client, PATIENCE, Recorder, Server, connect, connect_with_little_room, eventually,
+        Client, PATIENCE, Recorder, Server, connect, connect_with_little_room, echo, eventually,
         next_text,
     },
 };
@@ -22,7 +22,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tokio_tungstenite::tungstenite::Message;
 
 #[derive(Event)]
@@ -386,5 +386,47 @@ async fn a_client_that_another_task_closes_while_it_does_not_read_is_disconnecte
 
         let closed = room.recorder.wait_for(1).await;
         assert_eq!(closed, ["1013 the client reads too slowly"], "{policy:?}");
+    }
+}
+
+/// Sends faster than it reads; returns the code with which it was closed.
+async fn slow_reader(client: Client) -> u16 {
+    let (mut sending, mut receiving) = client.split();
+    let flood = tokio::spawn(async move {
+        let mut pause = interval(Duration::from_millis(2));
+        while sending.send(Message::text("x".repeat(3000))).await.is_ok() {
+            pause.tick().await;
+        }
+    });
+    let mut pause = interval(Duration::from_millis(4));
+    let reading = async {
+        loop {
+            pause.tick().await;
+            match receiving.next().await {
+                Some(Ok(Message::Close(close))) => return close.unwrap().code.into(),
+                Some(Ok(_)) => {}
+                end => panic!("no close: {end:?}"),
+            }
+        }
+    };
+    let code = timeout(PATIENCE, reading).await.expect("a close");
+    flood.abort();
+    code
+}
+
+#[tokio::test]
+async fn a_client_that_still_sends_at_the_maximum_age_receives_the_close() {
+    let limits = WebSocketConfig::new().max_age(Duration::from_millis(300));
+    let app = ProtocolTypeRouter::new().websocket(echo().with(limits));
+    let server = Server::start(app).await;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(tokio::spawn(slow_reader(
+            connect(server.address, "/").await,
+        )));
+    }
+
+    for client in clients {
+        assert_eq!(client.await.unwrap(), Close::AWAY);
     }
 }

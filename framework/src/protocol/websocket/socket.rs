@@ -95,6 +95,8 @@ pub struct Socket {
     ahead: Option<Box<Ahead>>,
     /// The close with which the client left.
     left: Option<Box<Close>>,
+    /// Until when `send` accepts messages, once the client has left or the server stops.
+    grace: Option<Pin<Box<Sleep>>>,
     _counted: metric::OpenSocket,
 }
 
@@ -135,6 +137,7 @@ impl Socket {
             config,
             ahead: None,
             left: None,
+            grace: None,
             _counted: metric::OpenSocket::new(),
         }
     }
@@ -182,12 +185,14 @@ impl Socket {
 
     /// Sends a message, and writes it at once if the client accepts it.
     ///
-    /// The bounds and policies are those of [`Sender::send`]. While this waits for room, it
-    /// responds to pings, and reads ahead up to 64 messages or 64 KiB.
+    /// The bounds and policies are those of [`Sender::send`]. It also serves the connection, while
+    /// it waits for room and otherwise once: it responds to pings, and reads ahead up to 64 messages
+    /// or 64 KiB.
     ///
     /// # Errors
-    /// As [`Sender::send`]; also [`ErrorKind::Closed`](crate::ErrorKind::Closed) if it has waited for
-    /// [`grace`](super::WebSocketConfig::grace) since the server began to stop.
+    /// As [`Sender::send`]; also [`ErrorKind::Closed`](crate::ErrorKind::Closed) for
+    /// [`grace`](super::WebSocketConfig::grace) and longer after the first call since the server
+    /// began to stop.
     ///
     /// # Cancel safety
     /// Safe: the message is queued whole or not at all.
@@ -195,20 +200,27 @@ impl Socket {
         let message = message.into_message()?;
         let sender = self.sender.clone();
         let mut sending = pin!(sender.queue(message, SendSource::Handler));
-        let mut grace = None;
         poll_fn(|cx| {
-            if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
-                self.flush(cx);
-                return Poll::Ready(sent);
+            let sent = sending.as_mut().poll(cx);
+            let served = match sent.is_ready() {
+                // An application that only sends waits nowhere else, and must not starve others.
+                true => self.poll_ahead_in_budget(cx),
+                false => self.poll_ahead(cx),
+            };
+            match served.is_ready() && self.poll_grace(cx).is_ready() {
+                true => Poll::Ready(Err(Error::closed())),
+                false => sent,
             }
-            ready!(self.poll_ahead(cx));
-            // As a hook: the client has left, or the server stops.
-            let limit = self.config.grace;
-            let grace = grace.get_or_insert_with(|| Box::pin(sleep(limit)));
-            ready!(grace.as_mut().poll(cx));
-            Poll::Ready(Err(Error::closed()))
         })
         .await
+    }
+
+    /// Completes some time after the client has left or the server has stopped, as for a hook that
+    /// runs then. The time begins with the first call.
+    fn poll_grace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.config.grace;
+        let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(limit)));
+        grace.as_mut().poll(cx)
     }
 
     /// Closes the connection, unless it is closing already, and waits for the client's half of the

@@ -39,8 +39,9 @@ pub(crate) struct ByteTransport {
     timer: Option<Pin<Box<Sleep>>>,
     rate: Option<Box<LimitedRate>>,
     lifetime: Option<Box<Lifetime>>,
-    /// Whether the client broke the protocol: it may still be sending then.
-    broke_protocol: bool,
+    /// Whether this side has closed without waiting for the client, which may still be sending:
+    /// what it sends is read and ignored.
+    discards_input: bool,
     peer: Peer,
     config: Arc<WebSocketConfig>,
 }
@@ -95,7 +96,7 @@ impl ByteTransport {
                 })
             }),
             lifetime: Lifetime::new(&config),
-            broke_protocol: false,
+            discards_input: false,
             peer,
             config,
         }
@@ -185,7 +186,7 @@ impl ByteTransport {
     /// Closes the connection for a rule that the client has broken.
     fn end(&mut self, close: Close, rule: Rule) -> Close {
         self.writer.close(&close);
-        self.broke_protocol = true;
+        self.discards_input = true;
         let outcome = Rejected::Close(close.code);
         self.peer.log_rejection(rule, outcome, Some(close.reason()));
         close
@@ -196,6 +197,7 @@ impl ByteTransport {
             && let Poll::Ready(close) = lifetime.poll(self.config.idle_timeout, cx)
         {
             self.writer.close(&close);
+            self.discards_input = true;
             return Err(close);
         }
         self.poll_heartbeat(is_reading, cx)
@@ -308,9 +310,9 @@ impl Transport for ByteTransport {
             return Poll::Ready(());
         }
         // Closing a socket with unread bytes resets it, and the reset may overtake our close frame:
-        // read until a client that broke the protocol stops sending. The caller bounds the wait.
+        // read until a client that still sends has seen it. The caller bounds the wait.
         let mut reads = 0;
-        while self.broke_protocol {
+        while self.discards_input {
             if reads == READS {
                 yield_to_others(cx);
                 return Poll::Pending;
@@ -322,7 +324,7 @@ impl Transport for ByteTransport {
                 ready!(Pin::new(io).poll_read(cx, &mut buffer))?;
                 Poll::Ready(Ok::<_, std::io::Error>(buffer.filled().len()))
             });
-            self.broke_protocol = matches!(ready!(read), Ok(1..));
+            self.discards_input = matches!(ready!(read), Ok(1..));
         }
         Poll::Ready(())
     }
