@@ -32,7 +32,8 @@ use tower_layer::Layer;
     message = "`{Self}` cannot serve `{P}` connections",
     label = "not an application for this protocol",
     note = "a tower service, such as an `axum::Router`, handles HTTP requests through `seaway::from_service(…)`",
-    note = "an async function becomes an application through `seaway::application_fn(…)`"
+    note = "an async function becomes an application through `seaway::application_fn(…)`",
+    note = "a `ProtocolTypeRouter` serves several protocols: `.get::<Http>()` returns the application of one"
 )]
 pub trait Application<P: Protocol>: Send + Sync + 'static {
     /// Handles a connection until it ends.

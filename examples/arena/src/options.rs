@@ -11,100 +11,102 @@ const PROGRAM: Program = Program {
     name: "arena",
     about: "The server for load and conformance tools. \
             Times are in seconds and may have a fraction, sizes in bytes.",
-    shared: TRANSPORT_OPTIONS,
     settings: &[
-        (
-            "--redis URL",
-            "Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; again for further hosts",
-        ),
-        ("--prefix P", "the prefix of its names on that Redis (asgi)"),
-        (
-            "--layer L",
-            "the wire format of that Redis: pubsub, or queue as channels_redis.core (pubsub)",
-        ),
-        (
-            "--max-message-size N",
-            "largest WebSocket message (1048576)",
-        ),
-        (
-            "--send-buffer N",
-            "bytes that may wait for a slow client (65536)",
-        ),
-        (
-            "--policy P",
-            "for clients that read slowly: wait, close, drop-oldest or drop-newest (wait)",
-        ),
-        (
-            "--deflate",
-            "compress messages for clients that offer permessage-deflate",
-        ),
-        ("--heartbeat S", "ping after this silence (20; 0: never)"),
-        (
-            "--heartbeat-timeout S",
-            "and disconnect after this much more (20)",
-        ),
-        ("--connect-timeout S", "for a consumer's connect (10)"),
-        (
-            "--close-timeout S",
-            "for the client's half of the closing handshake (5)",
-        ),
-        (
-            "--hook-grace S",
-            "for handlers after their client has left (5)",
-        ),
-        (
-            "--lease S",
-            "for the people of a process that is killed to remain present, over Redis (15)",
-        ),
-        (
-            "--grace S",
-            "for people to remain present without a connection (3)",
-        ),
-        (
-            "--mailbox-capacity N",
-            "events that may wait for one consumer (1024)",
-        ),
-        ("--history N", "events that a topic remembers (1000)"),
-        ("--max-body-size N", "largest request body (1048576)"),
-        ("--head-timeout S", "for the head of a request (10)"),
-        ("--max-head-size N", "largest head of a request (65536)"),
-        (
-            "--body-timeout S",
-            "between two pieces of a request body (60)",
-        ),
-        (
-            "--write-timeout S",
-            "without progress while a response is written (60)",
-        ),
-        ("--idle-timeout S", "without a request, over HTTP/2 (60)"),
-        (
-            "--half-close-timeout S",
-            "without progress for a client that sends no more (300)",
-        ),
-        (
-            "--drain-timeout S",
-            "for clients when the server stops (30)",
-        ),
-        (
-            "--retry-after S",
-            "asks WebSocket clients to reconnect after up to this time when the server stops",
-        ),
-        (
-            "--close-over S",
-            "closes WebSockets over this time when the server stops (0: all at once)",
-        ),
-        (
-            "--max-connections N",
-            "maximum number of open connections (65536)",
-        ),
-        (
-            "--per-address N",
-            "maximum number of open connections from one address",
-        ),
-        (
-            "REDIS_URL",
-            "Redis, unless --redis names one; in memory without either",
-        ),
+        TRANSPORT_OPTIONS,
+        &[
+            (
+                "--redis URL",
+                "Redis: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://; again for further hosts",
+            ),
+            ("--prefix P", "the prefix of its names on that Redis (asgi)"),
+            (
+                "--layer L",
+                "the wire format of that Redis: pubsub, or queue as channels_redis.core (pubsub)",
+            ),
+            (
+                "--max-message-size N",
+                "largest WebSocket message (1048576)",
+            ),
+            (
+                "--send-buffer N",
+                "bytes that may wait for a slow client (65536)",
+            ),
+            (
+                "--policy P",
+                "for clients that read slowly: wait, close, drop-oldest or drop-newest (wait)",
+            ),
+            (
+                "--deflate",
+                "compress messages for clients that offer permessage-deflate",
+            ),
+            ("--heartbeat S", "ping after this silence (20; 0: never)"),
+            (
+                "--heartbeat-timeout S",
+                "and disconnect after this much more (20)",
+            ),
+            ("--connect-timeout S", "for a consumer's connect (10)"),
+            (
+                "--close-timeout S",
+                "for the client's half of the closing handshake (5)",
+            ),
+            (
+                "--hook-grace S",
+                "for handlers after their client has left (5)",
+            ),
+            (
+                "--lease S",
+                "for the people of a process that is killed to remain present, over Redis (15)",
+            ),
+            (
+                "--grace S",
+                "for people to remain present without a connection (3)",
+            ),
+            (
+                "--mailbox-capacity N",
+                "events that may wait for one consumer (1024)",
+            ),
+            ("--history N", "events that a topic remembers (1000)"),
+            ("--max-body-size N", "largest request body (1048576)"),
+            ("--head-timeout S", "for the head of a request (10)"),
+            ("--max-head-size N", "largest head of a request (65536)"),
+            (
+                "--body-timeout S",
+                "between two pieces of a request body (60)",
+            ),
+            (
+                "--write-timeout S",
+                "without progress while a response is written (60)",
+            ),
+            ("--idle-timeout S", "without a request, over HTTP/2 (60)"),
+            (
+                "--half-close-timeout S",
+                "without progress for a client that sends no more (300)",
+            ),
+            (
+                "--drain-timeout S",
+                "for clients when the server stops (30)",
+            ),
+            (
+                "--retry-after S",
+                "asks WebSocket clients to reconnect after up to this time when the server stops",
+            ),
+            (
+                "--close-over S",
+                "closes WebSockets over this time when the server stops (0: all at once)",
+            ),
+            (
+                "--max-connections N",
+                "maximum number of open connections (65536)",
+            ),
+            (
+                "--per-address N",
+                "maximum number of open connections from one address",
+            ),
+            (
+                "REDIS_URL",
+                "Redis, unless --redis names one; in memory without either",
+            ),
+        ],
     ],
 };
 

@@ -28,7 +28,6 @@ use tower_sessions_sqlx_store::SqliteStore;
 const PROGRAM: Program = Program {
     name: "auction",
     about: "An auction with accounts, bids, and lots that end by themselves.",
-    shared: &[],
     settings: &[launch::REDIS_URL],
 };
 

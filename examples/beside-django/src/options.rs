@@ -15,8 +15,7 @@ const SECRET_KEY: &str = "only for this example, and known to all";
 const PROGRAM: Program = Program {
     name: "beside-django",
     about: "The WebSockets of a Django site, which know the user who is logged in there.",
-    shared: &[],
-    settings: &[
+    settings: &[&[
         (
             "--django URL",
             "the address of the Django site (none: starts the one in site/)",
@@ -68,7 +67,7 @@ const PROGRAM: Program = Program {
             "--user-staff C",
             "whether the user is staff (is_staff; empty: no such column)",
         ),
-    ],
+    ]],
 };
 
 /// What the command line selects.

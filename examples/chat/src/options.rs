@@ -7,24 +7,26 @@ use std::path::{self, PathBuf};
 const PROGRAM: Program = Program {
     name: "chat",
     about: "A chat with accounts and rooms; several processes may share its data folder.",
-    shared: TRANSPORT_OPTIONS,
     settings: &[
-        (
-            "--data FOLDER",
-            "where accounts, rooms and messages are stored (chat-data)",
-        ),
-        (
-            "--https",
-            "clients connect over HTTPS, through a proxy on this machine, or --trusted-proxies",
-        ),
-        (
-            "--monitor PORT",
-            "serve /metrics (for Prometheus) and /ready on that port of 127.0.0.1 (0: any free port)",
-        ),
-        (
-            "REDIS_URL",
-            "the Redis that connects several processes (unset: redis://127.0.0.1:6379, if available)",
-        ),
+        TRANSPORT_OPTIONS,
+        &[
+            (
+                "--data FOLDER",
+                "where accounts, rooms and messages are stored (chat-data)",
+            ),
+            (
+                "--https",
+                "clients connect over HTTPS, through a proxy on this machine, or --trusted-proxies",
+            ),
+            (
+                "--monitor PORT",
+                "serve /metrics (for Prometheus) and /ready on that port of 127.0.0.1 (0: any free port)",
+            ),
+            (
+                "REDIS_URL",
+                "the Redis that connects several processes (unset: redis://127.0.0.1:6379, if available)",
+            ),
+        ],
     ],
 };
 

@@ -52,14 +52,13 @@ impl WebSocketConsumer for Member {
 const PROGRAM: Program = Program {
     name: "custom-layer",
     about: "A room over a channel layer of one's own: a hub on a Unix socket.",
-    shared: &[],
-    settings: &[
+    settings: &[&[
         ("--hub", "be the hub, and serve no clients"),
         (
             "--socket PATH",
             "the socket of the hub (custom-layer.sock, in the folder for temporary files)",
         ),
-    ],
+    ]],
 };
 
 #[tokio::main]

@@ -21,7 +21,6 @@ impl Echo {
 const PROGRAM: Program = Program {
     name: "echo",
     about: "A WebSocket server that echoes every message.",
-    shared: &[],
     settings: &[],
 };
 

@@ -82,7 +82,6 @@ impl Sensor {
 const PROGRAM: Program = Program {
     name: "in-axum",
     about: "An axum app whose WebSocket clients receive each reading of a sensor.",
-    shared: &[],
     settings: &[],
 };
 

@@ -23,11 +23,12 @@ pub struct Program {
     pub name: &'static str,
     /// One line that describes it.
     pub about: &'static str,
-    /// Options that it shares with some other programs.
-    pub shared: &'static [(&'static str, &'static str)],
-    /// Its own options and environment variables, each with a description.
-    pub settings: &'static [(&'static str, &'static str)],
+    /// Its own options and environment variables, in groups.
+    pub settings: &'static [Settings],
 }
+
+/// Options and environment variables, each with a description.
+pub type Settings = &'static [(&'static str, &'static str)];
 
 /// The options of all programs.
 const OPTIONS: [(&str, &str); 3] = [
@@ -83,8 +84,8 @@ impl Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, about, .. } = self;
         writeln!(f, "usage: {name} [OPTIONS]\n\n{about}\n")?;
-        let settings = OPTIONS.iter().chain(self.shared).chain(self.settings);
-        let settings = settings.chain(&VARIABLES);
+        let own = self.settings.iter().copied().flatten();
+        let settings = OPTIONS.iter().chain(own).chain(&VARIABLES);
         let width = settings.clone().map(|(name, _)| name.len()).max();
         let width = width.unwrap_or_default();
         let lines: Vec<_> = settings
@@ -284,8 +285,7 @@ mod tests {
         let program = Program {
             name: "echo",
             about: "Echoes messages.",
-            shared: &[],
-            settings: &[("--quiet", "prints nothing")],
+            settings: &[&[("--quiet", "prints nothing")]],
         };
 
         let help = program.to_string();

@@ -16,7 +16,7 @@ mod transport;
 
 pub use self::{
     address::Address,
-    command_line::{Flag, Mistake, Program},
+    command_line::{Flag, Mistake, Program, Settings},
     metrics::Metrics,
     redis::{REDIS_URL, Redis, channels},
     transport::{Listening, TRANSPORT_OPTIONS, Transport},

@@ -1,6 +1,6 @@
 //! The Redis that the user configured.
 
-use crate::Program;
+use crate::{Program, Settings};
 use seaway::{Channels, Error, ErrorKind, Result, channels::redis::RedisConfig};
 use std::{env, fmt};
 
@@ -21,10 +21,10 @@ pub async fn channels(program: &Program) -> Result<Channels, Error> {
 }
 
 /// The setting that [`channels`] reads, for [`Program::settings`].
-pub const REDIS_URL: (&str, &str) = (
+pub const REDIS_URL: Settings = &[(
     "REDIS_URL",
     "the Redis that connects several processes (unset: a single process)",
-);
+)];
 
 /// A Redis URL, and the advice that is shown if it does not work.
 ///

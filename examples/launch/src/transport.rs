@@ -1,6 +1,6 @@
 //! The transport under HTTP: TCP, TLS or a Unix socket.
 
-use crate::{Address, Flag, Mistake};
+use crate::{Address, Flag, Mistake, Settings};
 use seaway::{
     Accepted, Error, ErrorKind, InheritedListener, Listener, ProxyProtocol, Result,
     ReusePortListener, TlsListener, TrustedProxies,
@@ -29,8 +29,8 @@ pub struct Transport {
     shares_port: bool,
 }
 
-/// The options of [`Transport`], for [`Program::shared`](crate::Program::shared).
-pub const TRANSPORT_OPTIONS: &[(&str, &str)] = &[
+/// The options of [`Transport`], for [`Program::settings`](crate::Program::settings).
+pub const TRANSPORT_OPTIONS: Settings = &[
     (
         "--tls-cert F",
         "serve TLS with this PEM file of the certificate chain",

@@ -93,7 +93,6 @@ impl Tab {
 const PROGRAM: Program = Program {
     name: "notifications",
     about: "A shop whose handlers send notifications to its customers' WebSockets.",
-    shared: &[],
     settings: &[launch::REDIS_URL],
 };
 

@@ -50,7 +50,6 @@ use std::sync::Arc;
 const PROGRAM: Program = Program {
     name: "transports",
     about: "One room over polling, long polling, server-sent events and WebSocket, side by side.",
-    shared: &[],
     settings: &[],
 };
 

@@ -89,8 +89,7 @@ impl WebSocketConsumer for Viewer {
 const PROGRAM: Program = Program {
     name: "worker",
     about: "A page that sends jobs to workers and shows their progress.",
-    shared: &[],
-    settings: &[
+    settings: &[&[
         (
             "--redis URL",
             "the Redis that connects several processes (omitted: one process does everything)",
@@ -104,7 +103,7 @@ const PROGRAM: Program = Program {
             "--concurrency N",
             "how many jobs to run at the same time (1)",
         ),
-    ],
+    ]],
 };
 
 #[tokio::main]

@@ -15,7 +15,7 @@ use crate::{
     routing::ChannelNameRouter,
     scope::Scope,
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, mem, sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
@@ -153,10 +153,22 @@ impl WorkerQueue {
         let running = self.metrics.clone().begin();
         async move {
             let job = Job::from_bytes(envelope.as_bytes().clone());
+            let aborted = LogAborted;
             let outcome = catch_panic(|| application.call(scope, job)).await;
+            // It has ended.
+            mem::forget(aborted);
             running.end(log_job(outcome));
         }
         .instrument(span)
+    }
+}
+
+/// Logs that the job was aborted, when it is dropped.
+struct LogAborted;
+
+impl Drop for LogAborted {
+    fn drop(&mut self) {
+        log_limited!(warn, "a job was aborted, and is lost");
     }
 }
 

@@ -303,8 +303,8 @@ impl<P: OpensOverHttp> FromScope<P> for Session {
     fn required_state() -> RequiredState {
         RequiredState::from_middleware::<Self>(
             "a Session",
-            "wrap the application in the middleware Sessions; its `.with` comes after that of a \
-             middleware that needs it",
+            "wrap the application in the middleware Sessions, by a `.with` after those of middleware \
+             that needs it: the last `.with` is the outermost",
         )
     }
 }

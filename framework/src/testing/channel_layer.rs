@@ -7,7 +7,8 @@ use crate::{
     name::ChannelName,
 };
 use serde::{Deserialize, Serialize};
-use std::{future::Future, time::Duration};
+use std::{collections::HashSet, future::Future, time::Duration};
+use tokio::task::yield_now;
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "exam.note")]
@@ -53,6 +54,7 @@ where
     a_group_reaches_its_members_everywhere(&here, &there).await;
     one_sender_is_received_in_order(&here, &there).await;
     a_channel_reaches_its_owner_alone(&here, &there).await;
+    no_two_processes_give_a_channel_the_same_name(&here, &there).await;
     an_excluded_member_receives_nothing(&here, &there).await;
     nothing_is_received_after_leaving(&here, &there).await;
     a_dropped_mailbox_leaves_its_groups(&here, &there).await;
@@ -98,7 +100,10 @@ where
     let queue = queue("exam.expiry");
     let mut expired = 0;
     while here.send(&queue, &LayerNote::new(expired)).await.is_ok() {
-        assert!(expired < LARGEST_CAPACITY, "it is not bounded");
+        assert!(
+            expired < LARGEST_CAPACITY,
+            "a worker queue holds {LARGEST_CAPACITY} jobs and refuses none: it is not bounded"
+        );
         expired += 1;
     }
     // Layers measure by clocks that no test can advance, such as that of Redis.
@@ -173,6 +178,23 @@ async fn a_channel_reaches_its_owner_alone(here: &Channels, there: &Channels) {
 
     assert_eq!(receive(&mut owner).await, LayerNote::new(7));
     assert_eq!(receive(&mut other).await, LayerNote::new(8));
+}
+
+async fn no_two_processes_give_a_channel_the_same_name(here: &Channels, there: &Channels) {
+    // Numbers that each process counts from zero are equal after a few.
+    const EACH: usize = 50;
+    let mut mailboxes = Vec::new();
+    for process in [here, there] {
+        for _ in 0..EACH {
+            mailboxes.push(open(process).await);
+        }
+    }
+    let names: HashSet<_> = mailboxes.iter().map(Mailbox::name).collect();
+    assert_eq!(
+        names.len(),
+        2 * EACH,
+        "no two processes give a channel the same name: the prefix belongs to one alone"
+    );
 }
 
 async fn an_excluded_member_receives_nothing(here: &Channels, there: &Channels) {
@@ -260,7 +282,10 @@ async fn the_owner_of_a_full_mailbox_gets_a_notice(here: &Channels) {
     join(here, "exam.missed", &slow).await;
     let mut number = 0;
     while slow.dropped() == 0 {
-        assert!(number < LARGEST_CAPACITY, "it is not bounded");
+        assert!(
+            number < LARGEST_CAPACITY,
+            "a mailbox holds {LARGEST_CAPACITY} events and drops none: it is not bounded"
+        );
         send(here, "exam.missed", number).await;
         number += 1;
     }
@@ -450,6 +475,8 @@ async fn send(channels: &Channels, group: &str, number: u32) {
     let group = channels.group::<LayerNote>(group).expect("a valid name");
     let sent = soon("a send", group.send(&LayerNote::new(number))).await;
     sent.expect("sent");
+    // On a current-thread runtime the tasks of the layer run only now.
+    yield_now().await;
 }
 
 async fn receive(mailbox: &mut Mailbox) -> LayerNote {

@@ -116,7 +116,9 @@ async fn soon_at<T>(caller: Caller, what: &'static str, future: impl Future<Outp
         return value;
     }
     let hint = match began.elapsed() < PATIENCE / 2 {
-        true => " of paused time (let it pass before, with tokio::time::sleep)",
+        true => {
+            " of paused time (if it takes longer, open the request, and let time pass with tokio::time::sleep)"
+        }
         false => "",
     };
     fail(caller, format_args!("waited {PATIENCE:?}{hint} for {what}"))

@@ -20,7 +20,7 @@ async fn a_timeout_reports_the_line_and_how_time_passed() {
     let line = line!() + 1;
     let failed = failure(async move { _ = client.status().await }).await;
 
-    let expected = "waited 5s of paused time (let it pass before, with tokio::time::sleep) \
+    let expected = "waited 5s of paused time (if it takes longer, open the request, and let time pass with tokio::time::sleep) \
         for a response, at ";
     assert!(failed.starts_with(expected), "{failed}");
     assert!(failed.contains(&format!("{}:{line}:", file!())), "{failed}");

@@ -227,6 +227,7 @@ async fn stopping_finishes_the_job_in_hand_and_takes_no_other() {
 async fn a_job_in_hand_that_outlasts_the_drain_timeout_is_aborted_and_counted() {
     let counters = Counters::default();
     let _counting = metrics::set_default_local_recorder(&counters);
+    let log = Log::listen();
     let (channels, probe) = (Channels::in_memory(), Probe::new());
     let workers = Running::configured(&channels, router(&channels, &probe), |workers| {
         workers.drain_timeout(Duration::from_secs(5))
@@ -244,6 +245,8 @@ async fn a_job_in_hand_that_outlasts_the_drain_timeout_is_aborted_and_counted() 
         counters.get("seaway_jobs_total channel=tasks outcome=aborted"),
         1
     );
+    let line = log.line("a job was aborted, and is lost");
+    assert!(line.starts_with("WARN"), "{line}");
 }
 
 #[tokio::test]

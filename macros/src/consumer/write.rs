@@ -139,7 +139,8 @@ fn stream(consumer: &Consumer) -> TokenStream {
         },
     };
     let handle = events::handle(consumer);
-    let handle = handle.unwrap_or_else(|| quote!(::seaway::__private::ignored(&event)));
+    let ignored = || quote_spanned!(span=> ::seaway::__private::ignored(&event));
+    let handle = handle.unwrap_or_else(ignored);
     quote_spanned! {span=>
         async fn handle(
             &mut self,

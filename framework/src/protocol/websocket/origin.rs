@@ -194,6 +194,19 @@ impl AllowedOrigins {
             Page::Unreadable => false,
         }
     }
+
+    /// Returns the reason why a page of this origin is rejected, for the log.
+    pub(crate) fn refusal(&self, origin: &Origin) -> String {
+        match (&self.pages, &origin.page) {
+            (Pages::List(_), Page::At(site)) => {
+                format!("the origin is {site}, which is not in the list of AllowedOrigins")
+            }
+            (Pages::SameOriginAnd(_), Page::At(_)) => {
+                format!("{origin}, whose list does not contain it either")
+            }
+            _ => origin.to_string(),
+        }
+    }
 }
 
 /// The origin of a handshake. Small: it lives as long as the handshake.

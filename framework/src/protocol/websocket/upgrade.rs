@@ -231,7 +231,7 @@ impl Upgrade {
         let text = "pages of this origin may not open a WebSocket here";
         let rejection = Rejection::new(StatusCode::FORBIDDEN, text)
             .by(Rule::Origin)
-            .because(self.origin.to_string());
+            .because(self.allowed_origins.refusal(&self.origin));
         self.reject(rejection).await
     }
 

@@ -94,6 +94,13 @@ struct Plain {
 #[consumer(sse, forward)]
 impl Plain {}
 
+/// It sends nothing but what its connection needs.
+#[derive(HttpConsumer)]
+struct Silent {}
+
+#[consumer(sse)]
+impl Silent {}
+
 /// Its `connect` is written by hand.
 struct Own;
 
@@ -124,6 +131,7 @@ fn stage() -> Stage {
         .route("/next/{room}", Next::application(&channels))
         .route("/feed/{room}", Feed::application(&channels))
         .route("/plain/{room}", Plain::application(&channels))
+        .route("/silent", Silent::application(&channels))
         .route("/own", Own::application(&channels));
     Stage {
         app: app.with(Provide(recorder.clone())).boxed(),
@@ -193,6 +201,13 @@ async fn a_disconnected_request_is_revoked() {
     assert_eq!(client.status().await, 403);
     let end = format!("{:?}", Disconnect::Revoked(close));
     assert_eq!(stage.recorder.wait_for(2).await, ["waiting", &end]);
+}
+
+#[tokio::test]
+async fn a_stream_without_any_method_is_open() {
+    let mut client = stage().get("/silent");
+
+    assert_eq!(client.status().await, 200);
 }
 
 #[tokio::test]

@@ -375,3 +375,22 @@ fn the_log_names_the_host_and_scheme_that_the_proxy_states() {
         "the origin is http://a.example and the forwarded host is a.example over https, see AllowedOrigins"
     );
 }
+
+#[test]
+fn the_log_names_the_rule_that_rejected_a_page() {
+    let origin = from("http://127.0.0.1:8705", "127.0.0.1:8705");
+    let host = "the origin is http://127.0.0.1:8705 and the Host header is 127.0.0.1:8705, see \
+        AllowedOrigins";
+    let list = "the origin is http://127.0.0.1:8705, which is not in the list of AllowedOrigins";
+    for (origins, expected) in [
+        (AllowedOrigins::same_origin(), host.to_owned()),
+        (AllowedOrigins::list(["https://a.example"]), list.to_owned()),
+        (AllowedOrigins::django([".a.example"], []), list.to_owned()),
+        (
+            AllowedOrigins::django(["*"], ["https://a.example"]),
+            format!("{host}, whose list does not contain it either"),
+        ),
+    ] {
+        assert_eq!(origins.refusal(&origin), expected);
+    }
+}
