@@ -103,6 +103,7 @@ async fn a_process_that_was_suspended_while_redis_restarted_reads_what_was_publi
 async fn a_topic_whose_keys_another_program_has_damaged_begins_again_and_tells_of_the_gap() {
     for harm in [
         "redis.call('HSET', KEYS[1], 'e', string.char(255, 254))",
+        "redis.call('HSET', KEYS[1], 'e', string.rep('a', 33))",
         "redis.call('HSET', KEYS[1], 'o', '9223372036854775807')",
         "redis.call('HSET', KEYS[1], 'o', 'many')",
         "redis.call('HDEL', KEYS[1], 'o')",
@@ -134,6 +135,34 @@ async fn a_topic_whose_keys_another_program_has_damaged_begins_again_and_tells_o
             panic!("{harm}: {next:?}");
         };
         assert_eq!(place.offset, 2, "{harm}");
+    }
+}
+
+#[tokio::test]
+async fn a_topic_whose_last_stream_id_another_program_has_used_stores_further_events() {
+    let redis = Redis::new().await;
+    let arena = Server::arena_with(&["--redis", &redis.url()]).await;
+    let mut client = arena.client(&path("lot", None)).await;
+    client.send("before").await;
+    let Seen::Event(before, _) = seen(&mut client).await else {
+        panic!("it is an event");
+    };
+
+    let last_id = format!("{0}-{0}", u64::MAX);
+    redis
+        .does(&["XADD", "asgi:topic:topic.lot", &last_id, "e", "foreign"])
+        .await;
+
+    for (offset, text) in [(2, "after"), (3, "later")] {
+        client.send(text).await;
+        let event = Seen::Event(place(offset, &before.epoch), text.to_owned());
+        assert_eq!(seen(&mut client).await, event);
+    }
+    let other = Server::arena_with(&["--redis", &redis.url()]).await;
+    let mut again = other.client(&path("lot", Some(&before))).await;
+    for (offset, text) in [(2, "after"), (3, "later")] {
+        let event = Seen::Event(place(offset, &before.epoch), text.to_owned());
+        assert_eq!(seen(&mut again).await, event);
     }
 }
 

@@ -48,7 +48,8 @@ const POSITION: &str = "\
 local call, stream, position = redis.call, KEYS[1], KEYS[2]
 local known = call('HMGET', position, 'e', 'r', 't', 'a', 'o')
 local epoch, due, offset = known[1], known[3] or '', known[5]
-if epoch and not (epoch:match('^%w+$') and offset and #offset <= 15 and offset:match('^%d+$')) then
+if epoch and not (epoch:match('^%w+$') and #epoch <= 32
+    and offset and #offset <= 15 and offset:match('^%d+$')) then
   epoch = nil
 end
 local function has(section, line)
@@ -80,6 +81,9 @@ call('PEXPIRE', position, ARGV[3])";
 /// refused although the event is stored, or nothing. The key is stored before the event, so that an
 /// event with a key is never stored twice.
 ///
+/// If another program has used the last id of the stream, the stored events are deleted, so that
+/// further ones can be stored.
+///
 /// Expiries are renewed when an eighth of the age has passed, and the stream is trimmed by whole
 /// nodes only, so that most events need four commands; the exact limits apply when it is read. The
 /// times are texts of 13 digits, which compare as numbers do.
@@ -96,7 +100,14 @@ elseif ARGV[8] ~= '' then
   event = ARGV[8] .. at .. event
 end
 local id = KEYS[3] and redis.pcall('SET', KEYS[3], at, 'PX', ARGV[11]) or {}
-if not id.err then id = redis.pcall('XADD', stream, 'MAXLEN', '~', ARGV[4], '*', 'e', event) end
+local function add() return redis.pcall('XADD', stream, 'MAXLEN', '~', ARGV[4], '*', 'e', event) end
+if not id.err then
+  id = add()
+  if id.err and id.err:find('last possible ID', 1, true) then
+    call('DEL', stream)
+    id = add()
+  end
+end
 if id.err then
   call('HINCRBY', position, 'o', -1)
   if KEYS[3] then call('DEL', KEYS[3]) end
