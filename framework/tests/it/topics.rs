@@ -308,6 +308,8 @@ struct Faults {
     fates: VecDeque<Fate>,
     held: Vec<Envelope>,
     reads: usize,
+    /// The number of events that were read.
+    read: usize,
     /// The number of reads that fail.
     failures: usize,
 }
@@ -380,7 +382,9 @@ impl ChannelLayer for Lossy {
             faults.failures = left;
             return Err(Error::new(ErrorKind::Layer, "the store is down"));
         }
-        Ok(self.topics.read(topic, &query))
+        let history = self.topics.read(topic, &query);
+        faults.read += history.events().len();
+        Ok(history)
     }
 }
 
@@ -516,6 +520,45 @@ async fn clients_that_come_back_at_once_are_one_read() {
         }
         assert_eq!(listener.next().await.unwrap().position(), &last);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_with_unknown_places_do_not_have_the_topic_read_again() {
+    let layer = Lossy::default();
+    let channels = Channels::new(layer.clone());
+    let lot = lot(&channels);
+    let first = place(&lot, 0).await;
+    for cents in 1..=20 {
+        place(&lot, cents).await;
+    }
+    let _member = lot.listen(None).await.unwrap();
+    let _resumed = lot.listen(Some(first.clone())).await.unwrap();
+    let events_read = || layer.faults.lock().unwrap().read;
+    assert_eq!(events_read(), 21);
+
+    for unknown in ["5:bad".to_owned(), format!("999:{}", first.epoch())] {
+        let unknown: Position = unknown.parse().unwrap();
+        for _ in 0..3 {
+            // Later than the last query.
+            tokio::time::advance(Duration::from_secs(1)).await;
+            let before = layer.faults.lock().unwrap().reads;
+            let all = (0..10).map(|_| lot.listen(Some(unknown.clone())));
+            let listeners = futures_util::future::try_join_all(all).await.unwrap();
+
+            for mut listener in listeners {
+                let gap = listener.next().await.unwrap();
+                assert!(matches!(&*gap, TopicEvent::Recovered { all: false, .. }));
+                assert_eq!(gap.position().offset(), 21);
+            }
+            let reads = layer.faults.lock().unwrap().reads - before;
+            assert_eq!(reads, 1, "{unknown}: one for all that ask at once");
+        }
+        let before = layer.faults.lock().unwrap().reads;
+        let mut honest = lot.listen(Some(first.clone())).await.unwrap();
+        assert_eq!(honest.next().await.unwrap().position().offset(), 2);
+        assert_eq!(layer.faults.lock().unwrap().reads, before, "{unknown}");
+    }
+    assert_eq!(events_read(), 21, "only positions");
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ pub(in crate::channels) struct TopicWindow {
     limits: HistoryLimits,
     /// Whether the topic stores nothing older.
     is_whole: bool,
-    /// When the query for it began.
+    /// When the query for it began, or the last one that confirmed it.
     asked: Instant,
 }
 
@@ -121,7 +121,19 @@ impl TopicWindow {
         self.bytes
     }
 
-    /// Returns whether the query for it began at this time or later.
+    pub(super) fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// Notes that a later query has returned nothing that this window lacks, if that is so.
+    pub(super) fn confirm(&mut self, later: &Self) {
+        if later.position.until(&self.position).is_some() {
+            self.asked = later.asked;
+        }
+    }
+
+    /// Returns whether the query for it, or the last one that confirmed it, began at this time or
+    /// later.
     pub(super) fn is_asked_since(&self, time: Instant) -> bool {
         self.asked >= time
     }

@@ -29,7 +29,8 @@ const SHARDS: usize = 16;
 ///
 /// A window is loaded by the first consumer that resumes the topic, extended by each event that is
 /// delivered, and dropped as soon as an event may be missing: at a gap in the numbers, at an
-/// interruption, and when the last member has left.
+/// interruption, and when the last member has left. A query for one consumer whose position the
+/// window does not know leaves it in place, unless the store turns out to have another history.
 pub(in crate::channels) struct Windows {
     hasher: RandomState,
     shards: Vec<Mutex<HashMap<GroupName, WindowEntry>>>,
@@ -37,14 +38,18 @@ pub(in crate::channels) struct Windows {
     bytes: AtomicUsize,
 }
 
-enum WindowEntry {
-    Loading(Loading),
-    Ready(TopicWindow),
+/// What is known of a topic, and asked; never neither.
+#[derive(Default)]
+struct WindowEntry {
+    window: Option<TopicWindow>,
+    loading: Option<Loading>,
 }
 
 /// A query under way.
 struct Loading {
     number: u64,
+    /// Where the window was when it began, if it is to stay.
+    kept_at: Option<Position>,
     /// Dropped when the query has ended.
     done: watch::Sender<()>,
     /// The events delivered since it began.
@@ -52,6 +57,12 @@ struct Loading {
     /// How many of them are kept.
     most: usize,
     is_outdated: bool,
+}
+
+impl WindowEntry {
+    fn is_empty(&self) -> bool {
+        self.window.is_none() && self.loading.is_none()
+    }
 }
 
 /// What a consumer that resumes a topic is to do.
@@ -92,35 +103,45 @@ impl Windows {
         let mut shard = self.shard(topic);
         // Others have missed other events: they are served from a whole window.
         let mut is_whole = is_shared && since.is_some();
-        match shard.get(topic) {
-            Some(WindowEntry::Loading(loading)) => return Look::Wait(loading.done.subscribe()),
-            Some(WindowEntry::Ready(window)) => match window.since(since, limits) {
+        let entry = shard.get(topic);
+        let mut kept_at = None;
+        if let Some(window) = entry.and_then(|entry| entry.window.as_ref()) {
+            let is_current = window.is_asked_since(asked);
+            let keep = || Some(window.position().clone());
+            match window.since(since, limits) {
                 Ok(recovery) => return Look::Found(recovery),
+                Err(Unknown::TooShort) => is_whole = true,
                 // The query names the event that the store has lost.
-                Err(Unknown::Ahead) if query.is_received => {}
-                Err(Unknown::Ahead | Unknown::Foreign) if window.is_asked_since(asked) => {
+                Err(Unknown::Ahead) if query.is_received => kept_at = keep(),
+                Err(Unknown::Ahead | Unknown::Foreign) if is_current => {
                     return Look::Found(window.finally_since(since, limits));
                 }
-                Err(Unknown::Ahead | Unknown::Foreign) => {}
-                Err(Unknown::TooShort) => is_whole = true,
-            },
-            None => {}
+                Err(Unknown::Ahead | Unknown::Foreign) => kept_at = keep(),
+            }
+        }
+        // The window serves the others.
+        is_whole &= kept_at.is_none();
+        if let Some(loading) = entry.and_then(|entry| entry.loading.as_ref()) {
+            return Look::Wait(loading.done.subscribe());
         }
         let number = self.queries.fetch_add(1, Ordering::Relaxed);
-        let loading = Loading {
+        let entry = shard.entry(topic.clone()).or_default();
+        if kept_at.is_none() {
+            self.release(entry.window.take());
+        }
+        entry.loading = Some(Loading {
             number,
+            kept_at,
             done: watch::Sender::new(()),
             delivered: VecDeque::new(),
             most: limits.events,
             is_outdated: false,
-        };
-        let before = shard.insert(topic.clone(), WindowEntry::Loading(loading));
-        self.release(before);
+        });
         Look::Query { number, is_whole }
     }
 
     /// Keeps the window that a query has returned, extended by what was delivered meanwhile, unless
-    /// an event may be missing.
+    /// an event may be missing. If the one that was to stay is of the same history, it stays.
     pub(in crate::channels) fn finish(
         &self,
         topic: &GroupName,
@@ -128,14 +149,22 @@ impl Windows {
         mut window: TopicWindow,
     ) {
         let mut shard = self.shard(topic);
-        let Some(WindowEntry::Loading(loading)) = shard.get_mut(topic) else {
+        let Some(entry) = shard.get_mut(topic) else {
             return;
         };
-        if loading.number != number {
+        let Some(loading) = entry.loading.take_if(|loading| loading.number == number) else {
+            return;
+        };
+        // At an earlier number than before, the store has lost events.
+        let is_same = |at: Position| at.until(window.position()).is_some();
+        if loading.kept_at.is_some_and(is_same)
+            && let Some(kept) = &mut entry.window
+        {
+            kept.confirm(&window);
             return;
         }
-        let delivered = std::mem::take(&mut loading.delivered);
-        let mut events = delivered.into_iter();
+        self.release(entry.window.take());
+        let mut events = loading.delivered.into_iter();
         let is_current = !loading.is_outdated
             && events.all(|(position, envelope)| window.push(&position, envelope));
         if !is_current {
@@ -144,15 +173,17 @@ impl Windows {
         }
         self.add(window.bytes());
         self.fit(&mut window);
-        shard.insert(topic.clone(), WindowEntry::Ready(window));
+        entry.window = Some(window);
     }
 
     /// Ends a query that returned nothing.
     pub(in crate::channels) fn abandon(&self, topic: &GroupName, number: u64) {
         let mut shard = self.shard(topic);
-        if let Some(WindowEntry::Loading(loading)) = shard.get(topic)
-            && loading.number == number
-        {
+        let Some(entry) = shard.get_mut(topic) else {
+            return;
+        };
+        entry.loading.take_if(|loading| loading.number == number);
+        if entry.is_empty() {
             shard.remove(topic);
         }
     }
@@ -163,35 +194,38 @@ impl Windows {
             return;
         };
         let mut shard = self.shard(topic);
-        match shard.get_mut(topic) {
-            None => {}
-            Some(WindowEntry::Loading(loading)) => {
-                let Loading { delivered, .. } = loading;
-                delivered.push_back((position.clone(), envelope.in_topic(topic)));
-                if delivered.len() > loading.most {
-                    delivered.clear();
-                    loading.is_outdated = true;
-                }
+        let Some(entry) = shard.get_mut(topic) else {
+            return;
+        };
+        let envelope = envelope.in_topic(topic);
+        if let Some(loading) = &mut entry.loading {
+            let Loading { delivered, .. } = loading;
+            delivered.push_back((position.clone(), envelope.clone()));
+            if delivered.len() > loading.most {
+                delivered.clear();
+                loading.is_outdated = true;
             }
-            Some(WindowEntry::Ready(window)) => {
-                let before = window.bytes();
-                let is_current = window.push(position, envelope.in_topic(topic));
-                self.bytes.fetch_sub(before, Ordering::Relaxed);
-                self.add(window.bytes());
-                if is_current {
-                    self.fit(window);
-                } else {
-                    let outdated = shard.remove(topic);
-                    self.release(outdated);
-                }
+        }
+        if let Some(window) = &mut entry.window {
+            let before = window.bytes();
+            let is_current = window.push(position, envelope);
+            self.bytes.fetch_sub(before, Ordering::Relaxed);
+            self.add(window.bytes());
+            if is_current {
+                self.fit(window);
+            } else {
+                self.release(entry.window.take());
             }
+        }
+        if entry.is_empty() {
+            shard.remove(topic);
         }
     }
 
     /// Drops the window of a topic whose last member has left, or that may lack events.
     pub(in crate::channels) fn remove(&self, topic: &GroupName) {
         let removed = self.shard(topic).remove(topic);
-        self.release(removed);
+        self.release(removed.and_then(|entry| entry.window));
     }
 
     /// Drops the windows of a part, because events may be missing.
@@ -200,7 +234,7 @@ impl Windows {
             let mut shard = shard.lock().expect(UNPOISONED);
             shard
                 .extract_if(|topic, _| part.has_group(topic))
-                .for_each(|(_, entry)| self.release(Some(entry)));
+                .for_each(|(_, entry)| self.release(entry.window));
         }
     }
 
@@ -218,8 +252,8 @@ impl Windows {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn release(&self, entry: Option<WindowEntry>) {
-        if let Some(WindowEntry::Ready(window)) = entry {
+    fn release(&self, window: Option<TopicWindow>) {
+        if let Some(window) = window {
             self.bytes.fetch_sub(window.bytes(), Ordering::Relaxed);
         }
     }
@@ -255,7 +289,8 @@ mod tests {
     }
 
     fn look(windows: &Windows, since: &str, is_shared: bool) -> Look {
-        windows.look(&topic(), &request(since, false), Instant::now(), is_shared)
+        let request = request(since, false);
+        windows.look(&topic(), &request, Instant::now(), is_shared)
     }
 
     fn request(since: &str, is_received: bool) -> TopicQuery {
@@ -367,6 +402,45 @@ mod tests {
         assert_eq!(found(look(false)), None);
         // Events that were received are lost: the store has to know.
         query(look(true));
+    }
+
+    /// Returns a window without events, as a query returns it that wants the position only.
+    fn empty(position: &str) -> TopicWindow {
+        let history = TopicHistory::new(position.parse().unwrap(), Vec::new());
+        TopicWindow::new(&topic(), history, LIMITS, false, Instant::now())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_unknown_leaves_the_window_unless_the_store_has_another_history() {
+        for (unknown, store, found_after) in [
+            ("8:b", "10:a", Some(3)),
+            ("8:b", "12:a", Some(3)),
+            ("99:a", "10:a", Some(3)),
+            ("99:a", "9:a", None),
+            ("8:b", "10:b", None),
+        ] {
+            let windows = Windows::default();
+            let (number, is_whole) = query(look(&windows, "6:a", true));
+            windows.finish(&topic(), number, loaded(4, is_whole));
+            tokio::time::advance(Duration::from_secs(1)).await;
+
+            let asked = Instant::now();
+            let again = || windows.look(&topic(), &request(unknown, false), asked, true);
+            let (number, is_whole) = query(again());
+            assert!(!is_whole, "{unknown}");
+            assert!(matches!(again(), Look::Wait(_)), "{unknown}: one query");
+            assert_eq!(found(look(&windows, "8:a", true)), Some(2), "{unknown}");
+            windows.record(&topic(), &event("11:a"));
+            windows.finish(&topic(), number, empty(store));
+
+            let after = match look(&windows, "8:a", true) {
+                Look::Found(recovery) => Some(recovery.events.len()),
+                _ => None,
+            };
+            assert_eq!(after, found_after, "{unknown}, {store}");
+            windows.remove(&topic());
+            assert_eq!(windows.bytes.load(Ordering::Relaxed), 0);
+        }
     }
 
     #[tokio::test(start_paused = true)]
