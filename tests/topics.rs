@@ -139,6 +139,51 @@ async fn a_topic_whose_keys_another_program_has_damaged_begins_again_and_tells_o
 }
 
 #[tokio::test]
+async fn members_receive_a_gap_if_another_program_has_lowered_the_number_of_a_topic() {
+    for layer in ["pubsub", "queue"] {
+        let redis = Redis::new().await;
+        let arguments = ["--redis", &redis.url(), "--layer", layer];
+        let arena = Server::arena_with(&arguments).await;
+        let mut publisher = arena.client(&path("lot", None)).await;
+        let mut member = arena.client(&path("lot", None)).await;
+        let mut places = Vec::new();
+        for number in 1..=10 {
+            publisher.send(&number.to_string()).await;
+            let Seen::Event(place, _) = seen(&mut publisher).await else {
+                panic!("{layer}: it is an event");
+            };
+            assert!(matches!(seen(&mut member).await, Seen::Event(..)));
+            places.push(place);
+        }
+
+        redis
+            .does(&["HSET", "asgi:topic:topic.lot:position", "o", "2"])
+            .await;
+        publisher.send("its number was given before").await;
+
+        for client in [&mut publisher, &mut member] {
+            let next = seen(client).await;
+            let Seen::Recovered(place, false) = next else {
+                panic!("{layer}: {next:?}");
+            };
+            assert_ne!(place.epoch, places[0].epoch, "{layer}");
+        }
+        publisher.send("later").await;
+        for client in [&mut publisher, &mut member] {
+            let Seen::Event(place, text) = seen(client).await else {
+                panic!("{layer}: it is an event");
+            };
+            assert_eq!((place.offset, text.as_str()), (1, "later"), "{layer}");
+        }
+        let mut again = arena.client(&path("lot", Some(&places[1]))).await;
+        assert!(
+            matches!(seen(&mut again).await, Seen::Recovered(_, false)),
+            "{layer}: nothing of the lost epoch"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_topic_whose_last_stream_id_another_program_has_used_stores_further_events() {
     let redis = Redis::new().await;
     let arena = Server::arena_with(&["--redis", &redis.url()]).await;

@@ -3,7 +3,7 @@
 
 use super::{
     Channels, Position, TopicQuery,
-    topics::{HistoryLimits, Look, ReadFrom, Recovery, TopicWindow, Windows},
+    topics::{HistoryLimits, Look, ReadFrom, Recovery, Source, TopicWindow, Windows},
 };
 use crate::{error::Result, metric, name::GroupName};
 use std::sync::Arc;
@@ -21,6 +21,7 @@ impl Channels {
         since: Option<Position>,
         limits: HistoryLimits,
         is_received: bool,
+        source: Source,
     ) -> Result<Recovery> {
         let local = self.layer().local();
         let windows = local.windows();
@@ -33,7 +34,8 @@ impl Channels {
         };
         loop {
             let is_shared = local.members(topic) > 1;
-            let (number, is_whole) = match windows.look(topic, &request, asked, is_shared) {
+            let look = windows.look(topic, &request, source, asked, is_shared);
+            let (number, is_whole) = match look {
                 Look::Found(recovery) => return Ok(recovery),
                 // It ends when the query has, whether it succeeded or not.
                 Look::Wait(mut done) => {
@@ -63,9 +65,12 @@ impl Channels {
     /// had reached.
     pub(super) fn reader(&self, topic: &GroupName, limits: HistoryLimits) -> ReadFrom {
         let (channels, topic) = (self.clone(), topic.clone());
-        Arc::new(move |since| {
+        Arc::new(move |since, source| {
             let (channels, topic) = (channels.clone(), topic.clone());
-            Box::pin(async move { channels.catch_up(&topic, Some(since), limits, true).await })
+            Box::pin(async move {
+                let since = Some(since);
+                channels.catch_up(&topic, since, limits, true, source).await
+            })
         })
     }
 }

@@ -54,7 +54,7 @@ fn recovery(since: u64, until: u64) -> Recovery {
 /// Returns a history that ends with number 3, and is read once `asked` is notified.
 fn history(asked: &Arc<Notify>) -> ReadFrom {
     let asked = asked.clone();
-    Arc::new(move |since| {
+    Arc::new(move |since, _| {
         let asked = asked.clone();
         Box::pin(async move {
             asked.notified().await;
@@ -227,8 +227,9 @@ fn resumed(history: Option<ReadFrom>) -> Mailbox {
 #[test]
 fn no_resume_or_request_to_read_again_is_lost_while_the_mailbox_is_polled() {
     const ROUNDS: usize = 2000;
-    let one_more: ReadFrom =
-        Arc::new(|since| Box::pin(async move { Ok(recovery(since.offset(), since.offset() + 1)) }));
+    let one_more: ReadFrom = Arc::new(|since, _| {
+        Box::pin(async move { Ok(recovery(since.offset(), since.offset() + 1)) })
+    });
     let unanswered = || history(&Arc::default());
     let resume = |slot: &Slot| slot.resume(&topic(), recovery(0, 0), unanswered());
     type Open<'a> = &'a dyn Fn() -> Mailbox;

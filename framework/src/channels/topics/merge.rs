@@ -1,6 +1,6 @@
 //! The merge of history and live events of one mailbox: in order, each once, and gaps are reported.
 
-use super::window::Recovery;
+use super::{window::Recovery, windows::Source};
 use crate::{
     channels::{Envelope, Position, positioned},
     error::{Error, Result},
@@ -18,7 +18,7 @@ use std::{
 };
 
 /// Reads what was missed of a topic since a position that this mailbox has reached.
-pub(in crate::channels) type ReadFrom = Arc<dyn Fn(Position) -> Reading + Send + Sync>;
+pub(in crate::channels) type ReadFrom = Arc<dyn Fn(Position, Source) -> Reading + Send + Sync>;
 
 type Reading = Pin<Box<dyn Future<Output = Result<Recovery>> + Send>>;
 
@@ -90,6 +90,19 @@ enum Fit {
     Next,
     Received,
     Gap,
+    /// Its number was given before: the store has lost events, or this one was sent twice.
+    Again,
+}
+
+impl Fit {
+    /// Returns what may tell what is missing.
+    fn source(&self) -> Source {
+        match self {
+            // The window has the events that the store has lost.
+            Self::Again => Source::Store,
+            _ => Source::Any,
+        }
+    }
 }
 
 impl ResumedTopic {
@@ -99,21 +112,19 @@ impl ResumedTopic {
         }
         match position.until(&self.at) {
             Some(_) if position.offset() <= self.read_until => Fit::Received,
-            // What arrives late otherwise has a number that was given before: the store has lost
-            // events.
-            Some(_) => Fit::Gap,
+            Some(_) => Fit::Again,
             None if self.is_open && !self.has_left(position) => Fit::Next,
             None => Fit::Gap,
         }
     }
 
     /// Starts to read what is missing since the position of the owner.
-    fn read(&self, topic: &GroupName) -> (HistorySource, Reading) {
+    fn read(&self, topic: &GroupName, from: Source) -> (HistorySource, Reading) {
         let source = HistorySource {
             topic: topic.clone(),
             resume: self.resume,
         };
-        (source, (self.read)(self.at.clone()))
+        (source, (self.read)(self.at.clone(), from))
     }
 
     fn reach(&mut self, position: Position) {
@@ -269,14 +280,16 @@ impl Merge {
         let (Some(resumed), Some(position)) = (resumed, envelope.position()) else {
             return Merged::Continue;
         };
-        match resumed.fit(position) {
+        let fit = resumed.fit(position);
+        match fit {
             Fit::Received => Merged::Continue,
             Fit::Next => {
                 resumed.reach(position.clone());
                 Merged::Deliver(envelope.in_topic(&topic))
             }
-            Fit::Gap if reads < MOST_READS => {
-                self.filling = Some(Filling::new(vec![resumed.read(&topic)]));
+            Fit::Gap | Fit::Again if reads < MOST_READS => {
+                let reading = resumed.read(&topic, fit.source());
+                self.filling = Some(Filling::new(vec![reading]));
                 self.held = Some(HeldEvent {
                     topic,
                     resume,
@@ -289,7 +302,7 @@ impl Merge {
             // began.
             Fit::Gap if resumed.has_left(position) => Merged::Continue,
             // The history does not have what is before it.
-            Fit::Gap => {
+            Fit::Gap | Fit::Again => {
                 resumed.reach(position.clone());
                 let before = position.with_offset(position.offset().saturating_sub(1));
                 self.push_recovered(&topic, &before, false);
@@ -305,7 +318,7 @@ impl Merge {
             return;
         }
         let topics = self.topics.iter();
-        let readings = topics.map(|(topic, resumed)| resumed.read(topic));
+        let readings = topics.map(|(topic, resumed)| resumed.read(topic, Source::Any));
         self.filling = Some(Filling::new(readings.collect()));
     }
 
@@ -367,7 +380,7 @@ mod tests {
 
     /// Returns a history that ends with this number.
     fn history(until: u64) -> ReadFrom {
-        Arc::new(move |since| Box::pin(async move { Ok(recovery(since.offset(), until)) }))
+        Arc::new(move |since, _| Box::pin(async move { Ok(recovery(since.offset(), until)) }))
     }
 
     fn read(merge: &mut Merge) {
@@ -419,7 +432,7 @@ mod tests {
             event.record_group(&topic());
             event
         };
-        let next: ReadFrom = Arc::new(|since| {
+        let next: ReadFrom = Arc::new(|since, _| {
             let recovery = Recovery {
                 position: Position::new(1, "next").unwrap(),
                 events: Vec::new(),
@@ -463,7 +476,7 @@ mod tests {
         };
         for (position, expected, if_open) in [
             (at(3), Fit::Received, Fit::Received),
-            (at(4), Fit::Gap, Fit::Gap),
+            (at(4), Fit::Again, Fit::Again),
             (at(6), Fit::Next, Fit::Next),
             (at(7), Fit::Gap, Fit::Next),
             (of_epoch("new", 1), Fit::Gap, Fit::Next),
@@ -477,7 +490,7 @@ mod tests {
     #[test]
     fn a_topic_that_was_left_is_not_read_any_more() {
         let mut merge = Merge::default();
-        let unwanted: ReadFrom = Arc::new(|_| Box::pin(async { panic!("it is not needed") }));
+        let unwanted: ReadFrom = Arc::new(|_, _| Box::pin(async { panic!("it is not needed") }));
         merge.resume(&topic(), recovery(0, 5), unwanted);
         merge.reread();
 

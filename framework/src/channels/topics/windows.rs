@@ -65,6 +65,14 @@ impl WindowEntry {
     }
 }
 
+/// What may tell what a consumer has missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::channels) enum Source {
+    Any,
+    /// The channel layer, or a window that was compared with it since the consumer asked.
+    Store,
+}
+
 /// What a consumer that resumes a topic is to do.
 pub(in crate::channels) enum Look {
     Found(Recovery),
@@ -95,6 +103,7 @@ impl Windows {
         &self,
         topic: &GroupName,
         query: &TopicQuery,
+        source: Source,
         asked: Instant,
         is_shared: bool,
     ) -> Look {
@@ -109,14 +118,16 @@ impl Windows {
             let is_current = window.is_asked_since(asked);
             let keep = || Some(window.position().clone());
             match window.since(since, limits) {
-                Ok(recovery) => return Look::Found(recovery),
+                Ok(recovery) if is_current || source == Source::Any => {
+                    return Look::Found(recovery);
+                }
                 Err(Unknown::TooShort) => is_whole = true,
                 // The query names the event that the store has lost.
                 Err(Unknown::Ahead) if query.is_received => kept_at = keep(),
                 Err(Unknown::Ahead | Unknown::Foreign) if is_current => {
                     return Look::Found(window.finally_since(since, limits));
                 }
-                Err(Unknown::Ahead | Unknown::Foreign) => kept_at = keep(),
+                Ok(_) | Err(Unknown::Ahead | Unknown::Foreign) => kept_at = keep(),
             }
         }
         // The window serves the others.
@@ -290,7 +301,7 @@ mod tests {
 
     fn look(windows: &Windows, since: &str, is_shared: bool) -> Look {
         let request = request(since, false);
-        windows.look(&topic(), &request, Instant::now(), is_shared)
+        windows.look(&topic(), &request, Source::Any, Instant::now(), is_shared)
     }
 
     fn request(since: &str, is_received: bool) -> TopicQuery {
@@ -394,7 +405,7 @@ mod tests {
         let asked = Instant::now();
         let look = |is_received| {
             let request = request("12:a", is_received);
-            windows.look(&topic(), &request, asked, false)
+            windows.look(&topic(), &request, Source::Any, asked, false)
         };
         let (number, _) = query(look(false));
         windows.finish(&topic(), number, loaded(0, false));
@@ -412,12 +423,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_place_that_is_unknown_leaves_the_window_unless_the_store_has_another_history() {
-        for (unknown, store, found_after) in [
-            ("8:b", "10:a", Some(3)),
-            ("8:b", "12:a", Some(3)),
-            ("99:a", "10:a", Some(3)),
-            ("99:a", "9:a", None),
-            ("8:b", "10:b", None),
+        for (unknown, source, store, found_after) in [
+            ("8:b", Source::Any, "10:a", Some(3)),
+            ("8:b", Source::Any, "12:a", Some(3)),
+            ("99:a", Source::Any, "10:a", Some(3)),
+            ("9:a", Source::Store, "10:a", Some(3)),
+            ("99:a", Source::Any, "9:a", None),
+            ("9:a", Source::Store, "9:a", None),
+            ("8:b", Source::Any, "10:b", None),
         ] {
             let windows = Windows::default();
             let (number, is_whole) = query(look(&windows, "6:a", true));
@@ -425,7 +438,7 @@ mod tests {
             tokio::time::advance(Duration::from_secs(1)).await;
 
             let asked = Instant::now();
-            let again = || windows.look(&topic(), &request(unknown, false), asked, true);
+            let again = || windows.look(&topic(), &request(unknown, false), source, asked, true);
             let (number, is_whole) = query(again());
             assert!(!is_whole, "{unknown}");
             assert!(matches!(again(), Look::Wait(_)), "{unknown}: one query");
@@ -437,7 +450,7 @@ mod tests {
                 Look::Found(recovery) => Some(recovery.events.len()),
                 _ => None,
             };
-            assert_eq!(after, found_after, "{unknown}, {store}");
+            assert_eq!(after, found_after, "{unknown}, {source:?}, {store}");
             windows.remove(&topic());
             assert_eq!(windows.bytes.load(Ordering::Relaxed), 0);
         }
