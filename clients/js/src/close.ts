@@ -23,7 +23,7 @@ export function isFinal(code: number): boolean {
 /** Returns the milliseconds that a reason such as `retry_after=7.31` asks to wait; 0 without one. */
 export function retryAfter(reason: string): number {
   const found = /\bretry_after=(\d+(\.\d+)?)/.exec(reason);
-  return Math.min(Number(found?.[1] ?? 0) * 1000, LONGEST);
+  return Math.min(+(found?.[1] ?? 0) * 1000, LONGEST);
 }
 
 /** The codes that stand for a status. */

@@ -26,9 +26,10 @@ export interface PresenceMessage {
   readonly left?: readonly { readonly key: string }[];
 }
 
-/** Returns whether a message without a `type` is about presence. */
+/** Returns whether a message without a `type` is about presence: it has a list of people. */
 export function isPresenceMessage(message: object): message is PresenceMessage {
-  return typeof (message as Partial<PresenceMessage>).presence === "string";
+  const { presence, state, joined, updated, left } = message as PresenceMessage;
+  return typeof presence === "string" && Array.isArray(state ?? joined ?? updated ?? left);
 }
 
 /**
@@ -79,8 +80,7 @@ export class Presence<M = unknown> extends Tracked {
       if (!known) change.joined!.push(entry);
       else if (JSON.stringify(known) !== JSON.stringify(entry)) change.updated!.push(entry);
     }
-    const hasChanged = Object.values(change).flat().length;
-    if (hasChanged) this.#changes.call(change as unknown as PresenceChange<M>, this.list);
+    if (Object.values(change).flat().length) this.#changes.call(change as unknown as PresenceChange<M>, this.list);
     this.notify();
   }
 }

@@ -67,7 +67,7 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
     const reader = response.body!.getReader();
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return lost("the stream has ended");
+      if (done) return lost("the stream ended");
       listeners.alive();
       parse(decoder.decode(value, { stream: true }));
     }
@@ -77,7 +77,7 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
     const target = new URL(address);
     target.searchParams.delete("resume");
     for (let repeats = 0; ; repeats++) {
-      timer = setTimeout(lost, POST_LIMIT, "a POST timed out");
+      timer = setTimeout(lost, POST_LIMIT, "the POST timed out");
       const response = await ask(target, { "seaway-connection": connection }, { method: "POST", body: text })
         .finally(() => clearTimeout(timer));
       if (response.ok) break;

@@ -6,7 +6,7 @@ import { delay } from "../../build/backoff.js";
 import { closeOf, isFinal, retryAfter } from "../../build/close.js";
 import { eventStream } from "../../build/event-stream.js";
 import { Listeners } from "../../build/listeners.js";
-import { Presence } from "../../build/presence.js";
+import { isPresenceMessage, Presence } from "../../build/presence.js";
 import { Queue } from "../../build/queue.js";
 import { Topics } from "../../build/topic.js";
 
@@ -191,6 +191,18 @@ test("topics with long names are resumed as far as an address may go, from the l
   assert.ok(length > 5900 && length <= 6000, `${length} bytes`);
   assert.deepEqual([...gaps, ...resumed], names);
   assert.equal(topics.resume(), resume);
+});
+
+test("a message of the application may have a field `presence`", () => {
+  for (const [message, expected] of [
+    [{ presence: "lot.7", state: [] }, true],
+    [{ presence: "lot.7", left: [{ key: "a" }] }, true],
+    [{ presence: "ana", state: "away" }, false],
+    [{ presence: "ana", status: "away" }, false],
+    [{ joined: [] }, false],
+  ]) {
+    assert.equal(isPresenceMessage(message), expected, JSON.stringify(message));
+  }
 });
 
 test("presence is kept from the state and its changes", () => {
