@@ -1,5 +1,6 @@
 //! Tests of presence over Redis, between processes.
 
+mod clock;
 mod cost;
 mod encrypted;
 mod repair;

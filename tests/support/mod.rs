@@ -14,7 +14,7 @@
 //! - [`reconnects`]: thousands of members that join and leave;
 //! - [`page`], [`devtools`]: a page in the browser, and the connection to it; [`browser_user`]: a user
 //!   of the chat;
-//! - [`child`], [`port`], [`temp_dir`], [`usage`], [`wait`]: helpers.
+//! - [`child`], [`clock`], [`port`], [`temp_dir`], [`usage`], [`wait`]: helpers.
 
 pub mod authority;
 pub mod browser;
@@ -22,6 +22,7 @@ pub mod browser_user;
 pub mod child;
 pub mod client;
 pub mod clients;
+pub mod clock;
 pub mod cluster;
 pub mod delivery_report;
 pub mod devtools;

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{child::Process, port::free_port, temp_dir::Scratch, wait};
+use super::{child::Process, clock::Clock, port::free_port, temp_dir::Scratch, wait};
 
 /// The timeout of a command.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -27,6 +27,8 @@ pub struct Redis {
     password: Option<String>,
     /// The settings of a Sentinel, if it is one.
     sentinel: Option<String>,
+    /// A clock of its own.
+    clock: Option<Clock>,
     process: Option<Process>,
 }
 
@@ -55,6 +57,23 @@ impl Redis {
         redis
     }
 
+    /// Starts a server whose clock is ahead by this many seconds.
+    pub async fn with_clock(ahead: i64) -> Self {
+        let mut redis = Self::stopped();
+        redis.clock = Some(Clock::new(ahead));
+        redis.start().await;
+        redis
+    }
+
+    /// Sets the clock: how many seconds it is ahead.
+    ///
+    /// # Panics
+    /// If it has no clock of its own.
+    pub fn set_clock(&self, ahead: i64) {
+        let clock = self.clock.as_ref();
+        clock.expect("Redis has a clock of its own").set(ahead);
+    }
+
     /// Starts a Sentinel with these settings.
     pub async fn sentinel(settings: &str) -> Self {
         let mut redis = Self::stopped();
@@ -72,6 +91,7 @@ impl Redis {
             options: Vec::new(),
             password: None,
             sentinel: None,
+            clock: None,
             process: None,
         }
     }
@@ -100,6 +120,9 @@ impl Redis {
                     .arg(folder)
                     .args(&self.options);
             }
+        }
+        if let Some(clock) = &self.clock {
+            clock.give(&mut command);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let mut process = Process::start(

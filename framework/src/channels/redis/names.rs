@@ -165,10 +165,13 @@ impl HostNames {
         format!("{}{}:{}$processes", self.tag, self.prefix, self.list)
     }
 
-    /// Returns the id of this process.
-    pub(super) fn presence_process(&self) -> &str {
+    /// Returns the id of this process in presences, with its lease in milliseconds: the beginning of
+    /// its id, `x`, and 11 digits. It is as long as the id of a process that does not state its
+    /// lease, and distinguished by the `x`, which is no hexadecimal digit.
+    pub(super) fn presence_process(&self, lease_ms: u64) -> String {
         let id = self.process.rsplit_once('.');
-        id.map_or(&*self.process, |(_, id)| id)
+        let id = id.map_or(&*self.process, |(_, id)| id);
+        format!("{id:.20}x{lease_ms:011}")
     }
 
     /// Returns the number of the host on which events for a channel are sent. Python sends directly

@@ -39,6 +39,8 @@ pub(super) struct PresenceHost {
     pub(super) endpoint: Endpoint,
     pub(super) silence: Duration,
     pub(super) times: Times,
+    /// The id of this process, with its lease.
+    pub(super) process: String,
     pub(super) local: LocalChannels,
     pub(super) coding: Arc<Coding>,
     pub(super) sink: Sink,
@@ -98,7 +100,7 @@ impl PresenceHost {
             .arg(&channel)
             .arg(millis(grace))
             .arg(millis(kept))
-            .arg(self.names.presence_process())
+            .arg(&self.process)
             .arg(fresh_epoch());
         call
     }

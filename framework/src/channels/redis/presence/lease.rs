@@ -79,7 +79,7 @@ impl PresenceHost {
     /// Renews the lease, and claims at most `most` processes that have ended.
     async fn renew(&self, most: usize) -> Result<LeaseState> {
         let Times { lease, kept, .. } = self.times;
-        let process = self.names.presence_process();
+        let process = &self.process;
         let mut call = scripts::RENEW.call(2);
         call.arg(self.names.presence_processes())
             .arg(self.names.presence_groups(process))
@@ -101,7 +101,7 @@ impl PresenceHost {
     /// Has this process compare the groups in which Redis has people of it: after a fail-over or a
     /// restart, Redis may have lost that some of them have left.
     async fn compare(&self) -> Result<()> {
-        let (groups, _) = self.groups_of(self.names.presence_process()).await?;
+        let (groups, _) = self.groups_of(&self.process).await?;
         groups.iter().for_each(|group| self.sink.stored(group));
         Ok(())
     }
@@ -221,7 +221,7 @@ async fn renew_until_released(host: Weak<PresenceHost>, first: LeaseState, began
         let mut held = host.lease.lock().await;
         // A removal that has begun is to end.
         if removing.is_empty() && !host.sink.is_connected(|group| host.has(group)) {
-            let process = host.names.presence_process();
+            let process = &host.process;
             if host.release(process, false).await.unwrap_or(false) {
                 held.renewals = None;
                 return;

@@ -63,7 +63,7 @@ impl PresenceHost {
     /// # Errors
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if Redis refuses.
     pub(super) async fn own(&self, group: &GroupName) -> Result<Vec<PersonKey>> {
-        let process = self.names.presence_process();
+        let process = &self.process;
         let key = self.names.presence_of(group);
         let mut number = redis::pipe();
         number.cmd("HGET").arg(&key).arg(format!("#{process}"));
@@ -110,7 +110,10 @@ impl PresenceHost {
         });
         let people = fields.iter().filter_map(|(field, packed)| {
             let key = str::from_utf8(field.strip_prefix(b"k")?).ok()?;
-            Some((key.into(), record(packed, now, group, &self.coding)?))
+            let mut record = record(packed, now, group, &self.coding)?;
+            // It may end later by the clock of Redis, if that has been set back since.
+            record.grace = record.grace.min(self.times.grace);
+            Some((key.into(), record))
         });
         Ok(ListPart {
             version: Version {

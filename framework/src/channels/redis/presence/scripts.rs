@@ -7,7 +7,11 @@
 //! | `<prefix>:presence$process:<process>`, a set | the groups in which a process has people |
 //! | `<prefix>:presence$processes`, a sorted set | the processes that have people, by the end of their lease (ms); `~<process>`: who removes the people of this one, until when |
 //!
-//! All times are those of Redis. Each change is published to the channel
+//! The name of a process contains its lease, except for processes of versions before that.
+//!
+//! All times are those of Redis. Its clock may be set back, and be behind after a fail-over: then a
+//! time that is further ahead than the lease, the claim or the grace time that it was set to the end
+//! of is not valid. Each change is published to the channel
 //! `<prefix>:presence:<group>`, as the MessagePack array of epoch, number, time, and a list of keys
 //! and people in turn, empty for one who has left.
 
@@ -187,22 +191,23 @@ return reached"
     ))
 });
 
-/// Removes those of some people whose grace time is over. Returns the epoch and number of the list.
+/// Removes those of some people whose grace time is over: also if it ends later than one that begins
+/// now, because the clock of Redis has been set back. Returns the epoch and number of the list.
 pub(super) static EXPIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(change!(
         "\
-local people, counts, process = KEYS[1], KEYS[2], ARGV[5]
+local people, counts, process, grace = KEYS[1], KEYS[2], ARGV[5], tonumber(ARGV[3])
 reset_if_damaged(people, counts)
 for i = 7, #ARGV do
   local key = ARGV[i]
   local record = person(people, counts, process, key)
-  if record and record[1] == 0 and record[2] <= now then
+  if record and record[1] == 0 and (record[2] <= now or record[2] > now + grace) then
     redis.call('HDEL', people, 'k' .. key)
     changes[#changes + 1] = key
     changes[#changes + 1] = ''
   end
 end
-return publish(people, counts, ARGV[1], ARGV[2], ARGV[6], tonumber(ARGV[3]), tonumber(ARGV[4]))"
+return publish(people, counts, ARGV[1], ARGV[2], ARGV[6], grace, tonumber(ARGV[4]))"
     ))
 });
 
@@ -296,6 +301,9 @@ return {has_more and cursor or '', removed}"
 /// Renews the lease of a process. Returns whether it had one and has groups, how long until the
 /// lease of another one ends (ms), and those whose lease has ended and whose people this process is
 /// to remove: no other process does so within the next seconds.
+///
+/// The end of a lease or claim of another process is lowered if it is later than that of one that
+/// begins now, because the clock of Redis has been set back: that process may have been killed.
 pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "\
@@ -309,6 +317,14 @@ local result = {was_held and 1 or 0, lease, {}}
 redis.call('ZADD', processes, now + lease, process)
 redis.call('PEXPIRE', processes, kept)
 redis.call('PEXPIRE', groups, kept)
+local later = redis.call('ZRANGEBYSCORE', processes, '(' .. now + lease, '+inf', 'WITHSCORES')
+for i = 1, #later, 2 do
+  local other = later[i]
+  local longest = other:sub(1, 1) == '~' and claim or tonumber(other:match('^%x+x(%d+)$'))
+  if longest and tonumber(later[i + 1]) > now + longest then
+    redis.call('ZADD', processes, now + longest, other)
+  end
+end
 for _, ended in ipairs(redis.call('ZRANGEBYSCORE', processes, '-inf', '(' .. now, 'LIMIT', 0, ARGV[5])) do
   if not ended:match('^%w+$') then
     redis.call('ZREM', processes, ended)

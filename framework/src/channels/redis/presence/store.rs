@@ -1,7 +1,7 @@
 //! The store of presence, on all hosts.
 
 use super::{
-    host::{PresenceHost, Times},
+    host::{PresenceHost, Times, millis},
     scripts,
 };
 use crate::{
@@ -57,6 +57,7 @@ impl RedisPresence {
         let hosts = hosts.into_iter().enumerate().map(|(number, hosted)| {
             Arc::new(PresenceHost {
                 number,
+                process: hosted.names.presence_process(millis(times.lease)),
                 names: hosted.names,
                 link: hosted.link,
                 endpoint: hosted.endpoint,
@@ -125,7 +126,7 @@ impl PresenceStore for RedisPresence {
     async fn declare(&self, group: &GroupName, people: &[Declaration]) -> Result<Declared> {
         let host = self.host(group);
         let mut call = scripts::DECLARE.call(4);
-        host.keys(&mut call, group, host.names.presence_process());
+        host.keys(&mut call, group, &host.process);
         for person in people {
             call.arg(&*person.key)
                 .arg(person.count)
