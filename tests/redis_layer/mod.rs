@@ -1,5 +1,6 @@
 //! Tests of the Redis layer.
 
+mod clock;
 mod cluster_gaps;
 mod conformance;
 mod connections;

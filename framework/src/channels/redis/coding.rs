@@ -375,6 +375,11 @@ pub(super) fn since_epoch() -> Duration {
         .unwrap_or_default()
 }
 
+/// Returns the time since 1970 by the clock of Redis, given its reply to TIME.
+pub(super) fn redis_time((seconds, micros): (u64, u32)) -> Duration {
+    Duration::from_secs(seconds).saturating_add(Duration::from_micros(micros.into()))
+}
+
 /// Returns a time as a score, in seconds with six decimals.
 pub(super) fn score(time: Duration) -> String {
     format!("{}.{:06}", time.as_secs(), time.subsec_micros())

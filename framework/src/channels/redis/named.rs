@@ -1,7 +1,7 @@
 //! Receiving from named channels: queues that several processes take jobs from.
 
 use super::{
-    coding::{Coding, since_epoch},
+    coding::{Coding, redis_time, since_epoch},
     names::HostNames,
     pops::popped_entry,
     publisher::NOT_YET,
@@ -45,6 +45,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 const UNPOISONED: &str = "no code panics while it holds this lock";
 
+/// A job that was taken.
+struct Taken {
+    entry: Vec<u8>,
+    /// How long it has waited, in seconds, by the clock of Redis.
+    age: f64,
+}
+
 /// The named channels that this process takes jobs from. Each has a connection of its own, because
 /// BZPOPMIN blocks it.
 pub(super) struct NamedChannels {
@@ -55,11 +62,14 @@ pub(super) struct NamedChannels {
     receivers: Mutex<HashMap<ChannelName, Arc<AsyncMutex<JobReader>>>>,
 }
 
+/// A BZPOPMIN and its result.
+type Popping = MaybeDone<BoxFuture<'static, RedisResult<Option<Taken>>>>;
+
 struct JobReader {
     link: LazyLink,
     /// The BZPOPMIN under way, and the number of its connection: that of a call that was dropped is
     /// finished by the next one.
-    popping: Option<(u64, MaybeDone<BoxFuture<'static, RedisResult<Value>>>)>,
+    popping: Option<(u64, Popping)>,
     /// The question under way for the time of the oldest job.
     looking: Option<BoxFuture<'static, Option<f64>>>,
 }
@@ -111,10 +121,10 @@ impl NamedChannels {
         let start = Instant::now();
         loop {
             let left = wait.saturating_sub(start.elapsed());
-            let Some((entry, score)) = receiver.pop(&queue, left, late).await? else {
+            let Some(taken) = receiver.pop(&queue, left, late).await? else {
                 return Ok(None);
             };
-            if let Some(job) = self.open(channel, &entry, score) {
+            if let Some(job) = self.open(channel, taken) {
                 return Ok(Some(job));
             }
             if start.elapsed() >= wait {
@@ -132,14 +142,13 @@ impl NamedChannels {
         receiver.oldest(self.names.queue_of(channel)).await
     }
 
-    fn open(&self, channel: &ChannelName, entry: &[u8], score: f64) -> Option<Envelope> {
-        let age = since_epoch().as_secs_f64() - score;
+    fn open(&self, channel: &ChannelName, Taken { entry, age }: Taken) -> Option<Envelope> {
         if age > self.coding.expiry.as_secs_f64() {
             metric::jobs_expired(1);
             log_limited!(warn, %channel, seconds = age, "dropped a job that has waited longer than its expiry");
             return None;
         }
-        let job = self.coding.decode_job(channel, entry)?;
+        let job = self.coding.decode_job(channel, &entry)?;
         Some(Envelope::from_bytes(job))
     }
 
@@ -187,12 +196,7 @@ impl JobReader {
         oldest
     }
 
-    async fn pop(
-        &mut self,
-        queue: &str,
-        wait: Duration,
-        late: Duration,
-    ) -> Result<Option<(Vec<u8>, f64)>> {
+    async fn pop(&mut self, queue: &str, wait: Duration, late: Duration) -> Result<Option<Taken>> {
         let deadline = deadline_after(wait.saturating_add(late));
         let Some(link) = self.link.open_by(deadline).await? else {
             return Ok(None);
@@ -212,11 +216,15 @@ impl JobReader {
                     }
                     return Ok(None);
                 }
-                let mut pop = redis::cmd("BZPOPMIN");
+                let mut pop = redis::pipe();
+                // A job is not lost because the user may not ask for the time.
+                pop.ignore_errors();
                 // 0 would wait without a limit.
                 let wait = wait.clamp(SHORTEST_WAIT, LONGEST_WAIT);
-                pop.arg(queue).arg(wait.as_secs_f64());
-                let popping = async move { pop.query_async(&mut connection).await }.boxed();
+                pop.cmd("BZPOPMIN").arg(queue).arg(wait.as_secs_f64());
+                // Redis replies to it when the other one has ended.
+                pop.cmd("TIME");
+                let popping = async move { taken(pop.query_async(&mut connection).await?) }.boxed();
                 self.popping.insert((generation, maybe_done(popping)))
             }
         };
@@ -227,7 +235,7 @@ impl JobReader {
         let popped = popped.expect("its output is taken once");
         let generation = *generation;
         self.popping = None;
-        let error = match popped.and_then(popped_entry) {
+        let error = match popped {
             Ok(popped) => return Ok(popped),
             Err(error) => error,
         };
@@ -250,4 +258,16 @@ impl JobReader {
             }
         }
     }
+}
+
+/// Returns the job that was taken, if there was one, from the replies to BZPOPMIN and TIME.
+fn taken(
+    (popped, time): (RedisResult<Value>, RedisResult<(u64, u32)>),
+) -> RedisResult<Option<Taken>> {
+    let Some((entry, score)) = popped_entry(popped?)? else {
+        return Ok(None);
+    };
+    let now = time.map_or_else(|_| since_epoch(), redis_time);
+    let age = now.as_secs_f64() - score;
+    Ok(Some(Taken { entry, age }))
 }
