@@ -1,11 +1,12 @@
 //! Tests of processes whose clock differs from that of Redis.
 
-use super::said::{Said, connect, said};
+use super::said::{Said, connect, member, next_text, queue, said};
 use seaway::{ChannelName, channels::Envelope};
 use seaway_tests::support::{Redis, wait::DEADLINE};
 use std::time::Duration;
 
 const MINUTES: i64 = 2 * 60;
+const DAY: i64 = 25 * 3600;
 
 #[tokio::test]
 async fn jobs_expire_by_the_clock_of_redis() {
@@ -28,5 +29,29 @@ async fn jobs_expire_by_the_clock_of_redis() {
         redis.set_clock(ahead + MINUTES);
         let job = layer.receive(&jobs, Duration::ZERO).await.unwrap();
         assert!(job.is_none(), "taken with {ahead} s");
+    }
+}
+
+#[tokio::test]
+async fn memberships_begin_and_expire_by_the_clock_of_redis() {
+    const OTHER: &str = "specific.0123456789abcdef0123456789abcdef!other";
+    for ahead in [-DAY, DAY] {
+        let redis = Redis::with_clock(ahead).await;
+        let channels = queue(&redis).await;
+        let (mut mailbox, room) = member(&channels, "room").await;
+        let join = "
+            local hour = redis.call('TIME')[1] - 3600
+            redis.call('ZADD', KEYS[1], hour, ARGV[1])
+            return redis.call('ZCOUNT', KEYS[1], hour, hour + 3660)";
+        let joined = redis
+            .does(&["EVAL", join, "1", "asgi:group:room", OTHER])
+            .await;
+        assert_eq!(joined, ":2\r\n", "{ahead} s");
+
+        room.send(&said("to both")).await.unwrap();
+
+        assert_eq!(next_text(&mut mailbox).await, "to both");
+        let members = redis.does(&["ZCARD", "asgi:group:room"]).await;
+        assert_eq!(members, ":2\r\n", "{ahead} s");
     }
 }

@@ -166,8 +166,8 @@ async fn scripts_are_sent_by_their_hash_and_again_once_redis_has_forgotten_them(
         let digits = rest.and_then(|(_, rest)| rest.split(',').next());
         digits.and_then(|digits| digits.parse::<u32>().ok())
     };
-    assert_eq!(calls("eval"), Some(4), "each script, after each flush");
-    assert_eq!(calls("evalsha"), Some(40));
+    assert_eq!(calls("eval"), Some(6), "each script, after each flush");
+    assert_eq!(calls("evalsha"), Some(80));
 }
 
 #[tokio::test(flavor = "multi_thread")]

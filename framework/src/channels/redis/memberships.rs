@@ -1,7 +1,7 @@
 //! The memberships of this process in groups, with the format of queues.
 
 use super::{
-    coding::{score, since_epoch},
+    coding::{redis_time, score},
     heartbeat::HeartbeatKey,
     host_part::HostPart,
     names::{HostNames, Proxies},
@@ -158,19 +158,24 @@ impl Registrar for Memberships {
     }
 
     fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture {
-        let mut pipe = redis::pipe();
-        let now = score(since_epoch());
-        for group in groups {
-            let (key, proxy) = (self.names.of_group(group), self.proxies.of(group));
-            pipe.cmd("ZADD")
-                .arg(&key)
-                .arg(&now)
-                .arg(proxy.as_str())
-                .ignore();
-            let seconds = self.group_expiry.as_secs();
-            pipe.cmd("EXPIRE").arg(&key).arg(seconds).ignore();
-        }
-        run(connection, pipe)
+        let groups = groups.iter();
+        let members: Vec<_> = groups
+            .map(|group| (self.names.of_group(group), self.proxies.of(group)))
+            .collect();
+        let seconds = self.group_expiry.as_secs();
+        let mut connection = connection.clone();
+        // A script would do it at once, but its errors name no command that is not permitted.
+        Box::pin(async move {
+            let time = redis::cmd("TIME").query_async(&mut connection).await?;
+            let now = score(redis_time(time));
+            let mut pipe = redis::pipe();
+            for (key, proxy) in members {
+                let (join, member) = (pipe.cmd("ZADD"), proxy.as_str());
+                join.arg(&key).arg(&now).arg(member).ignore();
+                pipe.cmd("EXPIRE").arg(&key).arg(seconds).ignore();
+            }
+            pipe.exec_async(&mut connection).await
+        })
     }
 
     fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture {

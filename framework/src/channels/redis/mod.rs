@@ -123,8 +123,8 @@
 //!   the key was evicted, deleted, or cleaned by a program whose clock is wrong: it checks 1,000
 //!   groups each second, and each group that it sends to. So Redis must not evict keys
 //!   (`noeviction`).
-//! - Seaway adds and removes events by the clock of Redis. Python does so by its own, and
-//!   memberships, jobs and encrypted events expire by those of the processes: all must agree to a
+//! - Seaway adds and removes events, jobs and memberships by the clock of Redis. Python does so by
+//!   its own, and encrypted events and jobs expire by those of the processes: all must agree to a
 //!   few seconds.
 //!
 //! # Lost connections

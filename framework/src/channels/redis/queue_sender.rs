@@ -2,12 +2,13 @@
 
 use super::{
     addition::{Addition, Bucket, seaway_limit},
-    coding::{Coding, Recipients, since_epoch},
+    coding::{Coding, Recipients},
     heartbeat::heartbeat_key,
     names::{HostNames, is_of_seaway, is_proxy},
     publisher::{Command, Fate, Publisher, Purpose},
     queue_owners::{GroupProxy, QueueOwners},
     received::ReceivedLog,
+    script::Script,
 };
 use crate::{
     channels::Envelope,
@@ -21,7 +22,7 @@ use redis::RedisResult;
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -323,6 +324,17 @@ impl QueueSender {
     }
 }
 
+/// Returns the members of a group. Removes those first that have expired, by the clock of Redis.
+static MEMBERS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "\
+local expired = redis.call('TIME')[1] - ARGV[1]
+local removed = redis.pcall('ZREMRANGEBYSCORE', KEYS[1], 0, expired)
+if type(removed) == 'table' then return removed end
+return redis.call('ZRANGE', KEYS[1], 0, -1)",
+    )
+});
+
 /// The query for the members of a group, which removes expired memberships first.
 struct MembersQuery {
     key: String,
@@ -334,16 +346,9 @@ impl Command for MembersQuery {
     type Reply = Vec<Vec<u8>>;
 
     async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {
-        let expired = since_epoch().saturating_sub(self.expiry).as_secs();
-        let mut pipe = redis::pipe();
-        pipe.cmd("ZREMRANGEBYSCORE")
-            .arg(&self.key)
-            .arg(0)
-            .arg(expired)
-            .ignore();
-        pipe.cmd("ZRANGE").arg(&self.key).arg(0).arg(-1);
-        let (names,) = pipe.query_async(&mut up.connection).await?;
-        Ok(names)
+        let mut members = MEMBERS.call(1);
+        members.arg(&self.key).arg(self.expiry.as_secs());
+        members.query_async(&mut up.connection).await
     }
 
     fn fate(&self, _: &ReceivedLog, _: u64) -> Fate {
