@@ -2,14 +2,18 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use serde::{
-    Deserialize, Serialize,
-    de::{DeserializeOwned, IgnoredAny},
+    Deserializer, Serialize,
+    de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::{
-    Map, Value,
+    Value,
     value::{RawValue, to_raw_value},
 };
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+    sync::Arc,
+};
 
 /// The size of the largest session that is decoded, in bytes of JSON. A larger one counts as
 /// corrupted.
@@ -24,22 +28,19 @@ pub(super) struct SessionData {
 }
 
 /// What `django.contrib.auth.login` stores in a session.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct LogInData {
-    #[serde(rename = "_auth_user_id")]
     pub(super) user_id: String,
     /// The Python path of the authentication backend.
-    #[serde(rename = "_auth_user_backend")]
     pub(super) backend: String,
-    #[serde(rename = "_auth_user_hash")]
     pub(super) hash: String,
 }
 
 impl SessionData {
     /// Returns the values in this JSON; `None` if it is no object, or larger than [`MAX_SESSION`].
     ///
-    /// The values are only skipped here, so one that Rust cannot represent, such as half of a
-    /// surrogate pair, does not hide the others.
+    /// The keys and values are only skipped here and in each look-up, so one that Rust cannot
+    /// represent, such as half of a surrogate pair, does not hide the others.
     pub(super) fn from_json(mut json: Vec<u8>) -> Option<Self> {
         let is_json = |json: &[u8]| serde_json::from_slice::<IgnoredAny>(json).is_ok();
         if json.len() > MAX_SESSION || !json.trim_ascii_start().starts_with(b"{") {
@@ -57,7 +58,15 @@ impl SessionData {
 
     /// Returns what the log-in has stored; `None` if nobody is logged in.
     pub(super) fn log_in(&self) -> Option<LogInData> {
-        serde_json::from_slice(&self.json).ok()
+        let text = |key| match self.find(key) {
+            Ok(Some(Value::String(text))) => Some(text),
+            _ => None,
+        };
+        Some(LogInData {
+            user_id: text("_auth_user_id")?,
+            backend: text("_auth_user_backend")?,
+            hash: text("_auth_user_hash")?,
+        })
     }
 
     /// Returns the value of a key.
@@ -65,11 +74,13 @@ impl SessionData {
     /// # Errors
     /// [`ErrorKind::Codec`] if it cannot be decoded as `T`.
     pub(super) fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let values: Map<String, Value> = serde_json::from_slice(&self.json)
-            .map_err(|error| undecodable("a Django session", error))?;
-        let value = values.get(key).cloned();
-        let decoded = value.map(serde_json::from_value).transpose();
+        let found = self.find(key);
+        let decoded = found.and_then(|value| value.map(serde_json::from_value).transpose());
         decoded.map_err(|error| undecodable(&format!("the session value {key:?}"), error))
+    }
+
+    fn find(&self, key: &str) -> serde_json::Result<Option<Value>> {
+        serde_json::Deserializer::from_slice(&self.json).deserialize_map(ValueOf(key))
     }
 
     /// Returns the values with one of them changed, as JSON of ASCII characters, which is all that
@@ -77,7 +88,7 @@ impl SessionData {
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the value cannot be encoded, the session is too large with it, or
-    /// the session has values that JSON has not.
+    /// the session has numbers that JSON has not, or a key with half of a surrogate pair.
     pub(super) fn with<T: Serialize>(&self, key: &str, value: &T) -> Result<String> {
         if self.has_nan {
             let message = "cannot change a Django session that contains NaN or infinity";
@@ -102,6 +113,52 @@ impl SessionData {
     #[cfg(test)]
     pub(super) fn values(&self) -> Value {
         serde_json::from_slice(&self.json).expect("it was checked")
+    }
+}
+
+/// Finds the value of a key in an object: of several, the last, as Python does.
+struct ValueOf<'a>(&'a str);
+
+impl<'de> Visitor<'de> for ValueOf<'_> {
+    type Value = Option<Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut values: A) -> Result<Option<Value>, A::Error> {
+        let mut found = None;
+        while let Some(is_wanted) = values.next_key_seed(IsKey(self.0))? {
+            if is_wanted {
+                found = Some(values.next_value()?);
+            } else {
+                values.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Compares a key as bytes, which it has even if half of a surrogate pair is in it.
+struct IsKey<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for IsKey<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for IsKey<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<bool, E> {
+        Ok(key == self.0.as_bytes())
     }
 }
 
@@ -161,6 +218,8 @@ mod tests {
         for other in [
             r#""n":null"#,
             r#""half":"\ud800""#,
+            r#""\ud800":1,"\udfff\ud83d\ude00":2"#,
+            r#""_auth_user_id":1"#,
             r#""big":1e999"#,
             r#""no":NaN,"text":"\"NaN","far":[-Infinity,Infinity]"#,
             &format!(r#""deep":{deep}"#),
@@ -195,6 +254,7 @@ mod tests {
         assert_eq!(data("{}").with("ü", &[1]).unwrap(), r#"{"\u00fc":[1]}"#);
         for (before, value) in [
             (r#"{"no":NaN}"#, "short"),
+            (r#"{"\ud800":1}"#, "short"),
             ("{}", &*"x".repeat(MAX_SESSION)),
         ] {
             let error = data(before).with("a", &value).unwrap_err();
@@ -204,12 +264,13 @@ mod tests {
 
     #[test]
     fn a_value_is_decoded_as_its_type() {
-        let data = data(r#"{"cart":[1,2],"text":"NaN","far":Infinity}"#);
+        let data = data(r#"{"\ud800":1,"half":"\udfff","cart":[1,2],"text":"NaN","far":Infinity}"#);
 
         assert_eq!(data.get::<Vec<u8>>("cart").unwrap(), Some(vec![1, 2]));
         assert_eq!(data.get::<String>("text").unwrap().unwrap(), "NaN");
         assert_eq!(data.get::<Option<f64>>("far").unwrap(), Some(None));
         assert_eq!(data.get::<u8>("other").unwrap(), None);
+        assert!(data.get::<String>("half").is_err());
         let error = data.get::<u8>("cart").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Codec);
         assert!(error.to_string().contains("\"cart\""), "{error}");

@@ -85,7 +85,8 @@ impl DjangoSession {
     /// # Errors
     /// [`ErrorKind::SessionGone`] if there is no session, or Django has ended it: a hook that
     /// returns this error closes the connection with 4401. [`ErrorKind::Codec`] if the value cannot
-    /// be encoded, or the session is larger than 1 MiB with it. [`ErrorKind::Session`] if the
+    /// be encoded, the session is larger than 1 MiB with it, or Django has stored what only Python's
+    /// JSON has: NaN, infinity, or half of a surrogate pair in a key. [`ErrorKind::Session`] if the
     /// engine is only read, or the database does not respond.
     ///
     /// # Cancel safety

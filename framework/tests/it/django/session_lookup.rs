@@ -2,10 +2,13 @@
 
 use super::{
     app::who_is,
-    site::{COOKIE_SALT, KEY, ROW_SALT, Site, log_in, now, signed, with},
+    site::{COOKIE_SALT, KEY, ROW_SALT, Site, log_in, now, signed, signed_json, with},
 };
 use crate::log::Log;
-use seaway::django::{DjangoSessions, SecretKeys};
+use seaway::{
+    django::{DjangoSessions, SecretKeys},
+    testing::TestClient,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -198,6 +201,38 @@ async fn a_session_counts_only_if_django_would_accept_it() {
             "nobody",
             "{key}"
         );
+    }
+}
+
+#[tokio::test]
+async fn what_rust_cannot_represent_does_not_hide_the_other_values_of_a_session() {
+    let site = Site::new().await;
+    let rest = with(&log_in(1, &site.hash("alice")), "cart", "3 apples").to_string();
+    let rest = &rest[1..];
+    let age = Duration::from_secs(3600);
+    for other in [
+        r#""\ud800":1"#,
+        r#""a\udfff\ud800":1,"b":"\ud800""#,
+        r#""big":1e999"#,
+        // Python takes the last of several.
+        r#""_auth_user_id":"2","cart":[]"#,
+    ] {
+        let json = format!("{{{other},{rest}");
+        let sign = |salt| signed_json(&site.secret_key(), salt, &json, now());
+        site.store("halfpair", &sign(ROW_SALT), "2099-01-01 00:00:00")
+            .await;
+        for (sessions, cookie) in [
+            (None, "halfpair".to_owned()),
+            (Some(DjangoSessions::signed_cookies(age)), sign(COOKIE_SALT)),
+        ] {
+            let keys = SecretKeys::new(site.secret_key());
+            let client = TestClient::new(&site.app_with(|auth| auth, keys, sessions).await);
+            for (page, text) in [("/me", "alice"), ("/cart", "3 apples")] {
+                let request = client.get(page);
+                let response = request.header("cookie", &format!("sessionid={cookie}"));
+                assert_eq!(response.await.text(), text, "{json}");
+            }
+        }
     }
 }
 

@@ -208,7 +208,12 @@ pub(super) fn with(session: &Value, key: &str, value: &str) -> Value {
 
 /// Signs as Django does.
 pub(super) fn signed(key: &str, salt: &str, session: &Value, at: u64) -> String {
-    let payload = BASE64URL_NOPAD.encode(session.to_string().as_bytes());
+    signed_json(key, salt, &session.to_string(), at)
+}
+
+/// Signs JSON that [`Value`] cannot represent, too.
+pub(super) fn signed_json(key: &str, salt: &str, json: &str, at: u64) -> String {
+    let payload = BASE64URL_NOPAD.encode(json.as_bytes());
     let value = format!("{payload}:{}", base62(at));
     let derived = Sha256::digest(format!("{salt}signer{key}"));
     let mac = Hmac::<Sha256>::new_from_slice(&derived).unwrap();
