@@ -118,6 +118,17 @@ impl Dialect {
         }
     }
 
+    /// Returns a column as a number that is not 0 if Django takes its value for true.
+    pub(super) fn truth(self, column: &str, column_type: &str) -> String {
+        let is_bool = column_type.eq_ignore_ascii_case("bool");
+        match self {
+            // In a column of this type, which can hold any value there, Django takes only 1 for
+            // true.
+            Self::Sqlite if is_bool => format!("CAST({} = '1' AS integer)", self.text(column)),
+            _ => self.integer(column),
+        }
+    }
+
     /// Returns a boolean expression as 0 or 1.
     pub(super) fn integer(self, expression: &str) -> String {
         match self {
@@ -225,7 +236,7 @@ pub(super) fn text(row: &AnyRow, index: usize) -> Result<String, SqlError> {
     String::from_utf8(bytes).map_err(|error| SqlError::Decode(error.into()))
 }
 
-/// Returns a boolean of a row that [`Dialect::integer`] has made a number.
+/// Returns a boolean of a row that [`Dialect::truth`] has made a number.
 pub(super) fn flag(row: &AnyRow, index: usize) -> Result<bool, SqlError> {
     Ok(row.try_get::<i64, _>(index)? != 0)
 }

@@ -41,7 +41,7 @@ impl UserQuery {
             .iter()
             .filter_map(|(_, value)| parameter(value));
         let query = Self {
-            sql: sql(pool.dialect, users, id)?,
+            sql: sql(pool.dialect, users, id, &columns)?,
             id,
             conditions: conditions.collect(),
         };
@@ -137,11 +137,17 @@ fn check_columns(
     })
 }
 
-fn sql(dialect: Dialect, users: &UserTable, id: IdType) -> Result<String> {
+fn sql(
+    dialect: Dialect,
+    users: &UserTable,
+    id: IdType,
+    columns: &HashMap<String, String>,
+) -> Result<String> {
     let flag = |column: &Option<String>, otherwise: &str| -> Result<String> {
-        let column = column.as_deref().map(|column| dialect.name(column));
-        let column = column.transpose()?;
-        let flag = dialect.integer(column.as_deref().unwrap_or(otherwise));
+        let flag = match column {
+            Some(column) => dialect.truth(&dialect.name(column)?, &columns[column]),
+            None => dialect.integer(otherwise),
+        };
         // NULL is false, as in Python.
         Ok(format!("coalesce({flag}, 0)"))
     };

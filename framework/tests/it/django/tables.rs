@@ -69,6 +69,32 @@ async fn a_row_that_misses_a_condition_of_the_table_is_no_user() {
 }
 
 #[tokio::test]
+async fn a_flag_is_true_as_in_django_whatever_sqlite_stores_in_its_column() {
+    let site = Site::new().await;
+    let add = "ALTER TABLE auth_user ADD COLUMN level integer NOT NULL DEFAULT 1";
+    sqlx::query(add).execute(&site.pool).await.unwrap();
+    let levels = UserTable::default().active("level");
+    let levels = DjangoDatabase::connect_with(&site.url(), levels).await;
+    let levels = site.app_on(&levels.unwrap(), |auth| auth).await;
+    let flags = site.app().await;
+    let cookie = format!("sessionid={KEY}");
+    for (value, by_flag, by_level) in [
+        ("1", "alice", "alice"),
+        ("x'31'", "alice", "alice"),
+        ("2", "nobody", "alice"),
+        ("-1", "nobody", "alice"),
+        ("1.5", "nobody", "alice"),
+        ("0", "nobody", "nobody"),
+    ] {
+        let change = format!("UPDATE auth_user SET is_active = {value}, level = {value}");
+        sqlx::query(&change).execute(&site.pool).await.unwrap();
+
+        assert_eq!(who_is(&flags, &cookie).await.1, by_flag, "{value}");
+        assert_eq!(who_is(&levels, &cookie).await.1, by_level, "{value}");
+    }
+}
+
+#[tokio::test]
 async fn a_table_between_users_and_groups_with_more_columns_than_djangos_is_not_guessed_at() {
     for (table, pages) in [
         ("auth_user_groups", &["/permissions", "/groups"][..]),
