@@ -5,7 +5,11 @@ use super::{
     site::{OFTEN, alone, site_with},
     socket::{assert_open, who, who_is},
 };
-use seaway_tests::support::{Redis, django::Version};
+use seaway_tests::support::{
+    Redis,
+    django::Version,
+    wait::{DEADLINE, until},
+};
 use serde_json::{Value, json};
 
 /// How long a cookie of `signed_cookies` lasts that is to expire while its socket is open.
@@ -68,6 +72,28 @@ async fn what_ends_a_log_in_in_django_closes_the_socket_at_the_next_check(versio
             assert_eq!(page, user, "{function}");
         }
         assert_open(&mut nobody).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cached_session_that_becomes_a_list_closes_its_socket_and_the_log_says_why() {
+    let redis = Redis::new().await;
+    let mut site = site_with(&redis, "cache", json!({})).await;
+    let mut server = alone(&site, &redis, "cache", &OFTEN).await;
+    let cookie = site.log_in("ana").await;
+    let (socket, known) = who_is(&server, &cookie).await;
+    assert_eq!(known, "ana");
+
+    redis.does(&["RPUSH", "list", "item"]).await;
+    let name = format!(":1:django.contrib.sessions.cache{cookie}");
+    redis.does(&["RENAME", "list", &name]).await;
+
+    assert_eq!(socket.closed().await.0, 4401);
+    assert_eq!(who_is(&server, &cookie).await.1, Value::Null);
+    until("a warning", DEADLINE, async || {
+        let log = server.errors();
+        log.contains("its key holds a list").then_some(())
     })
     .await;
 }

@@ -149,16 +149,21 @@ impl Engine for DjangoCache {
         command.arg(name).arg(0).arg(MAX_SESSION);
         let asking = command.query_async::<Vec<u8>>(&mut connection);
         let failed = |reason: &'static str| Error::new(ErrorKind::Session, reason);
-        let stored = timeout(ANSWER_TIMEOUT, asking)
+        let answer = timeout(ANSWER_TIMEOUT, asking)
             .await
-            .map_err(|_| failed("Django's cache in Redis has not replied within 2 s"))?
-            .map_err(|error| {
-                failed("cannot read a session from Django's cache in Redis").with_source(error)
-            })?;
-        if stored.is_empty() {
-            return Ok(None);
-        }
-        let decoded = decode(stored, self.is_pickle_read);
+            .map_err(|_| failed("Django's cache in Redis has not replied within 2 s"))?;
+        let decoded = match answer {
+            Ok(stored) if stored.is_empty() => return Ok(None),
+            Ok(stored) => decode(stored, self.is_pickle_read),
+            // It stays so, unlike any other error.
+            Err(error) if error.code() == Some("WRONGTYPE") => {
+                Err("its key holds a list, hash, set or stream".to_owned())
+            }
+            Err(error) => {
+                let message = "cannot read a session from Django's cache in Redis";
+                return Err(failed(message).with_source(error));
+            }
+        };
         if let Err(reason) = &decoded {
             log_limited!(warn, reason, "a session in Django's cache was refused");
         }

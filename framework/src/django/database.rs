@@ -3,12 +3,11 @@
 use super::{
     dialect::text,
     grants::GrantQueries,
-    pool::{DatabasePool, failed, limited, no_column},
+    pool::{DatabasePool, decoded, limited, no_column},
     user_query::{UserQuery, UserRow},
     users::UserTable,
 };
 use crate::error::{Error, ErrorKind, Result};
-use sqlx::Error as SqlError;
 use std::{collections::HashSet, fmt, sync::Arc};
 
 /// The database of a Django site, which Seaway only reads, unless you
@@ -97,11 +96,8 @@ impl DjangoDatabase {
             dialect.now(),
         );
         let running = sqlx::query(&query).bind(key).fetch_optional(connections);
-        let row = limited("read", "a session", running).await?;
-        let stored = row.map(|row| Ok::<_, SqlError>((text(&row, 0)?, text(&row, 1)?)));
-        let stored = stored
-            .transpose()
-            .map_err(|error| failed("read", "a session", error))?;
+        let read = |row: &_| Ok((text(row, 0)?, text(row, 1)?));
+        let stored = decoded("a session", running, read).await?;
         // MySQL finds a key in other letter case, too, which would have another group.
         Ok(stored
             .filter(|(found, _)| found == key)

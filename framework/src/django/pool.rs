@@ -1,10 +1,13 @@
 //! The connections to Django's database, and its queries, each within a time limit.
 
 use super::dialect::{Dialect, text};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
+};
 use sqlx::{
     AnyPool, Error as SqlError,
-    any::{AnyPoolOptions, install_default_drivers},
+    any::{AnyPoolOptions, AnyRow, install_default_drivers},
 };
 use std::{collections::HashMap, future::Future, time::Duration};
 use tokio::time::timeout;
@@ -67,6 +70,28 @@ impl DatabasePool {
         let columns = columns.collect::<Result<_, SqlError>>();
         columns.map_err(|error| failed("read", "the columns of a table", error))
     }
+}
+
+/// Runs a query for a row, and reads the row. One that cannot be decoded, such as a text that is
+/// not UTF-8, counts as none: unlike a database that does not respond, it stays so.
+pub(super) async fn decoded<T>(
+    what: &str,
+    query: impl Future<Output = Result<Option<AnyRow>, SqlError>>,
+    read: impl FnOnce(&AnyRow) -> Result<T, SqlError>,
+) -> Result<Option<T>> {
+    let reading = async {
+        let read = query
+            .await
+            .and_then(|row| row.as_ref().map(read).transpose());
+        match read {
+            Err(reason @ (SqlError::Decode(_) | SqlError::ColumnDecode { .. })) => {
+                log_limited!(warn, what, %reason, "cannot decode a row of Django's database");
+                Ok(None)
+            }
+            other => other,
+        }
+    };
+    limited("read", what, reading).await
 }
 
 /// Runs a query for at most [`QUERY_TIMEOUT`].

@@ -2,11 +2,10 @@
 
 use super::{
     dialect::{Dialect, IdType, Parameter, flag, text},
-    pool::{DatabasePool, failed, limited, no_column},
+    pool::{DatabasePool, decoded, no_column},
     users::{ColumnValue, UserTable},
 };
 use crate::error::{Error, ErrorKind, Result};
-use sqlx::Error as SqlError;
 use std::collections::HashMap;
 
 /// The query for a user.
@@ -69,18 +68,16 @@ impl UserQuery {
         let by_id = id.bind(sqlx::query(&self.sql));
         let conditions = self.conditions.iter();
         let running = conditions.fold(by_id, |query, value| value.bind(query));
-        let row = limited("read", "a user", running.fetch_optional(&pool.connections)).await?;
-        let user = row.map(|row| {
-            Ok::<_, SqlError>(UserRow {
-                name: text(&row, 0)?,
-                password: text(&row, 1)?,
-                is_active: flag(&row, 2)?,
-                is_staff: flag(&row, 3)?,
-                is_superuser: flag(&row, 4)?,
+        let read = |row: &_| {
+            Ok(UserRow {
+                name: text(row, 0)?,
+                password: text(row, 1)?,
+                is_active: flag(row, 2)?,
+                is_staff: flag(row, 3)?,
+                is_superuser: flag(row, 4)?,
             })
-        });
-        user.transpose()
-            .map_err(|error| failed("read", "a user", error))
+        };
+        decoded("a user", running.fetch_optional(&pool.connections), read).await
     }
 }
 

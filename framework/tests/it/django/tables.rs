@@ -95,6 +95,31 @@ async fn a_flag_is_true_as_in_django_whatever_sqlite_stores_in_its_column() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_not_utf_8_is_no_log_in_and_the_log_says_so() {
+    for (change, what) in [
+        (
+            "UPDATE django_session SET session_data = x'fffe'",
+            "a session",
+        ),
+        ("UPDATE auth_user SET password = x'ff'", "a user"),
+        ("UPDATE auth_user SET username = x'61ff' || id", "a user"),
+    ] {
+        let site = Site::new().await;
+        let app = site.app().await;
+        let cookie = format!("sessionid={KEY}");
+        let (mut alice, _) = who_is(&app, &cookie).await;
+        let log = Log::listen();
+
+        sqlx::query(change).execute(&site.pool).await.unwrap();
+
+        assert_eq!(alice.receive_close().await.code, Close::UNAUTHORIZED);
+        assert_eq!(who_is(&app, &cookie).await.1, "nobody", "{change}");
+        let lines = log.lines("cannot decode a row of Django's database");
+        assert!(lines[0].contains(what), "{lines:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_table_between_users_and_groups_with_more_columns_than_djangos_is_not_guessed_at() {
     for (table, pages) in [
         ("auth_user_groups", &["/permissions", "/groups"][..]),
