@@ -1,13 +1,17 @@
 //! Django's database: its sessions, users and their permissions.
 
 use super::{
-    dialect::text,
+    dialect::{optional_text, text},
     grants::GrantQueries,
     pool::{DatabasePool, decoded, limited, no_column},
+    signing::MAX_SIGNED,
     user_query::{UserQuery, UserRow},
     users::UserTable,
 };
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
+};
 use std::{collections::HashSet, fmt, sync::Arc};
 
 /// The database of a Django site, which Seaway only reads, unless you
@@ -89,19 +93,29 @@ impl DjangoDatabase {
             dialect,
         } = &self.0.pool;
         let query = format!(
-            "SELECT {}, {} FROM django_session WHERE session_key = {} AND expire_date > {}",
+            "SELECT {}, CASE WHEN {} <= {MAX_SIGNED} THEN {} END FROM django_session \
+             WHERE session_key = {} AND expire_date > {}",
             dialect.text("session_key"),
+            dialect.size("session_data"),
             dialect.text("session_data"),
             dialect.parameter(1),
             dialect.now(),
         );
         let running = sqlx::query(&query).bind(key).fetch_optional(connections);
-        let read = |row: &_| Ok((text(row, 0)?, text(row, 1)?));
+        let read = |row: &_| Ok((text(row, 0)?, optional_text(row, 1)?));
         let stored = decoded("a session", running, read).await?;
         // MySQL finds a key in other letter case, too, which would have another group.
-        Ok(stored
-            .filter(|(found, _)| found == key)
-            .map(|(_, data)| data))
+        let Some((_, data)) = stored.filter(|(found, _)| found == key) else {
+            return Ok(None);
+        };
+        if data.is_none() {
+            log_limited!(
+                warn,
+                "cannot read a Django session: its row is larger than 2 MiB, and a session of \
+                 1 MiB is the largest"
+            );
+        }
+        Ok(data)
     }
 
     /// Replaces the signed values of a session that has not expired; returns false if they are no

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use sqlx::{
-    Any, Error as SqlError, Row,
+    Any, Error as SqlError, Row, ValueRef,
     any::{AnyArguments, AnyRow},
     query::Query,
 };
@@ -115,6 +115,14 @@ impl Dialect {
         match self {
             Self::Mysql => format!("CAST({expression} AS binary)"),
             Self::Sqlite | Self::Postgres => expression.to_owned(),
+        }
+    }
+
+    /// Returns the size of a column's value in bytes.
+    pub(super) fn size(self, column: &str) -> String {
+        match self {
+            Self::Sqlite => format!("length(CAST({column} AS blob))"),
+            Self::Postgres | Self::Mysql => format!("octet_length({column})"),
         }
     }
 
@@ -234,6 +242,14 @@ pub(super) fn text(row: &AnyRow, index: usize) -> Result<String, SqlError> {
     }
     let bytes: Vec<u8> = row.try_get(index)?;
     String::from_utf8(bytes).map_err(|error| SqlError::Decode(error.into()))
+}
+
+/// Returns a text of a row, which may have none.
+pub(super) fn optional_text(row: &AnyRow, index: usize) -> Result<Option<String>, SqlError> {
+    if row.try_get_raw(index)?.is_null() {
+        return Ok(None);
+    }
+    text(row, index).map(Some)
 }
 
 /// Returns a boolean of a row that [`Dialect::truth`] has made a number.

@@ -14,6 +14,10 @@ pub(super) const ROW_SALT: &str = "django.contrib.sessions.SessionStore";
 /// The salt of sessions that the cookie itself stores.
 pub(super) const COOKIE_SALT: &str = "django.contrib.sessions.backends.signed_cookies";
 
+/// The size of the longest signed session that is verified, in bytes: one of [`MAX_SESSION`] is a
+/// third longer in Base64, and its time and signature take less than 100 bytes.
+pub(super) const MAX_SIGNED: usize = 2 * MAX_SESSION;
+
 /// The salt of a user's session hash.
 const HASH_SALT: &str = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash";
 
@@ -48,8 +52,12 @@ impl SecretKeys {
         Self(self.0.iter().cloned().chain([added]).collect())
     }
 
-    /// Verifies a signed string; `None` if no key has signed it with this salt.
+    /// Verifies a signed string; `None` if no key has signed it with this salt, or it is longer
+    /// than [`MAX_SIGNED`].
     pub(super) fn unsign<'a>(&self, salt: &str, signed: &'a str) -> Option<Unsigned<'a>> {
+        if signed.len() > MAX_SIGNED {
+            return None;
+        }
         let (value, signature) = signed.rsplit_once(':')?;
         let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).ok()?;
         let is_signed_with = |key: &String| {
@@ -343,6 +351,24 @@ mod tests {
             let unsigned = keys.unsign(ROW_SALT, &value).unwrap();
             assert_eq!(unsigned.decode().is_some(), is_session, "{payload:.40}");
         }
+    }
+
+    #[test]
+    fn only_a_string_that_a_session_can_have_is_verified() {
+        let keys = SecretKeys::new("key");
+        let signed_with_length = |length| {
+            let rest = signed("key", ROW_SALT, ":1r31eq").len();
+            signed(
+                "key",
+                ROW_SALT,
+                &format!("{}:1r31eq", "x".repeat(length - rest)),
+            )
+        };
+
+        let longest = signed_with_length(MAX_SIGNED);
+        assert!(keys.unsign(ROW_SALT, &longest).is_some());
+        let longer = signed_with_length(MAX_SIGNED + 1);
+        assert_eq!(keys.unsign(ROW_SALT, &longer), None);
     }
 
     #[test]

@@ -318,6 +318,11 @@ async fn a_session_that_cannot_be_read_is_logged_with_the_cause() {
             "larger than 1 MiB",
         ),
         (
+            "toolong0",
+            "x".repeat(2 * 1024 * 1024 + 1),
+            "larger than 2 MiB",
+        ),
+        (
             "pickled0",
             site.signed(ROW_SALT, &json!(["pickled"])),
             "SESSION_SERIALIZER",
