@@ -2,10 +2,10 @@
 
 use super::{
     matrix::{Place, everywhere, with_each_version},
-    site::{NEVER, server},
+    site::{NEVER, alone, server, site_with},
     socket::{who, who_is},
 };
-use seaway_tests::support::django::Version;
+use seaway_tests::support::{Redis, django::Version};
 use serde_json::{Value, json};
 
 with_each_version!(a_log_in_on_a_page_is_known_to_the_socket);
@@ -59,4 +59,25 @@ async fn a_log_in_on_a_page_is_known_to_the_socket(version: Version) {
         assert_eq!(who_is(&server, &ana.to_uppercase()).await.1, Value::Null);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_cached_session_is_found_by_the_prefix_and_version_of_the_cache() {
+    let redis = Redis::new().await;
+    let cache = json!({
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": redis.url(),
+        "KEY_PREFIX": "shop:eu",
+        "VERSION": 3,
+    });
+    let settings = json!({ "CACHES": { "default": cache } });
+    let mut site = site_with(&redis, "cache", settings).await;
+    let cookie = site.log_in("ana").await;
+    let flags = ["--cache-key-prefix", "shop:eu", "--cache-version", "3"];
+
+    let same = alone(&site, &redis, "cache", &flags).await;
+    let other = alone(&site, &redis, "cache", &flags[..2]).await;
+
+    assert_eq!(who_is(&same, &cookie).await.1, "ana");
+    assert_eq!(who_is(&other, &cookie).await.1, Value::Null);
 }

@@ -45,6 +45,11 @@ const PROGRAM: Program = Program {
             "the Redis of Django's channel layer and cache (none: one process)",
         ),
         (
+            "--cache-key-prefix P",
+            "KEY_PREFIX of the cache, for the session engine cache (none)",
+        ),
+        ("--cache-version N", "its VERSION (1)"),
+        (
             "--recheck S",
             "seconds between two checks of a socket's user (10)",
         ),
@@ -78,6 +83,8 @@ pub struct Options {
     pub database: String,
     pub engine: String,
     pub redis: Option<String>,
+    cache_key_prefix: String,
+    cache_version: u32,
     recheck: Duration,
     pub secret_key: String,
     user_view: Option<String>,
@@ -93,6 +100,7 @@ impl Options {
         let (mut database, mut engine) = (format!("sqlite:{file}"), "db".to_owned());
         let (mut key, mut fallbacks) = (None::<String>, Vec::<String>::new());
         let mut user_view = None;
+        let (mut cache_key_prefix, mut cache_version) = (String::new(), 1);
         let (mut recheck, mut table, mut columns) = (10_u64, None::<String>, Vec::new());
         let address = PROGRAM.start_with(|flag| {
             match flag.name().to_owned().as_str() {
@@ -103,6 +111,8 @@ impl Options {
                 "--secret-key-fallback" => fallbacks.push(flag.value()?),
                 "--session-engine" => engine = flag.value()?,
                 "--redis" => redis = Some(flag.value()?),
+                "--cache-key-prefix" => cache_key_prefix = flag.value()?,
+                "--cache-version" => cache_version = flag.value()?,
                 "--recheck" => recheck = flag.value()?,
                 "--user-view" => user_view = Some(flag.value()?),
                 "--user-table" => table = Some(flag.value()?),
@@ -147,6 +157,8 @@ impl Options {
             database,
             engine,
             redis,
+            cache_key_prefix,
+            cache_version,
             recheck: Duration::from_secs(recheck.max(1)),
             secret_key,
             user_view,
@@ -191,7 +203,10 @@ impl Options {
             }
             ("cache", Some(url)) => {
                 let cache = DjangoCache::connect(url).await?;
-                Ok(DjangoSessions::cache(cache.pickle()))
+                let cache = cache.key_prefix(&self.cache_key_prefix);
+                Ok(DjangoSessions::cache(
+                    cache.version(self.cache_version).pickle(),
+                ))
             }
             ("cache", None) => Err(mistake("the session engine cache needs --redis")),
             _ => Err(mistake(
