@@ -349,13 +349,13 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Closes WebSockets and event streams over this time when the server stops, in batches, so that
-    /// their clients do not all reconnect at once (default: zero, all at once).
+    /// Closes WebSockets, event streams and waiting requests over this time when the server stops,
+    /// in batches, so that their clients do not all reconnect at once (default: zero, all at once).
     ///
     /// There are ten batches per second at most, and 600 in all; each connection is in a random
-    /// one. Until its turn a connection is served as before. The listeners are closed at once, and so are
-    /// connections without an open request. Clients that obey [`retry_after`](Serve::retry_after)
-    /// spread by themselves; this spreads the others, too.
+    /// one. Until its turn a connection is served as before. The listeners are closed at once, and
+    /// so are connections without an open request. Clients that obey
+    /// [`retry_after`](Serve::retry_after) spread by themselves; this spreads the others, too.
     pub fn close_over(mut self, time: Duration) -> Self {
         self.limits.close_over = time;
         self

@@ -1,6 +1,9 @@
 //! Tests of the batches in which connections close when the server stops.
 
-use crate::support::{Client, PATIENCE, Server, connect, echo, next_close, read_until};
+use crate::{
+    support::{Client, PATIENCE, Server, connect, echo, next_close, read_until},
+    test_consumer::TestState,
+};
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
     Close,
@@ -111,6 +114,46 @@ async fn a_connection_is_served_until_its_batch_closes() {
     let stopped = timeout(PATIENCE, stopped).await;
     stopped
         .expect("it stops with its last connection")
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_waiting_request_gets_events_until_its_batch_closes() {
+    let state = TestState::new();
+    let app = ProtocolTypeRouter::new().http(state.pages());
+    let slowly = Duration::from_secs(3600);
+    let server = Server::configured(app, |server| server.close_over(slowly)).await;
+    let mut clients = Vec::new();
+    for number in 1..=5 {
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        client
+            .write_all(b"GET /?action=next+event HTTP/1.1\r\nHost: a\r\n\r\n")
+            .await
+            .unwrap();
+        state.recorder.wait_for(number).await;
+        clients.push(client);
+    }
+
+    let stopped = server.stop();
+    state.publish(1, "still served").await;
+
+    // There are 600 batches: hardly ever are all of them in the first.
+    let mut served = 0;
+    for client in &mut clients {
+        let mut response = String::new();
+        let reading = timeout(PATIENCE, client.read_to_string(&mut response)).await;
+        reading.expect("an end").unwrap();
+        assert!(
+            response.ends_with("still served") || response.ends_with("closing time"),
+            "{response}"
+        );
+        served += usize::from(response.ends_with("still served"));
+    }
+    assert!(served > 0);
+    let stopped = timeout(PATIENCE, stopped).await;
+    stopped
+        .expect("it stops with its last request")
         .unwrap()
         .unwrap();
 }
