@@ -46,7 +46,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 const UNPOISONED: &str = "no code panics while it holds this lock";
 
 /// A job that was taken.
-struct Taken {
+struct TakenJob {
     entry: Vec<u8>,
     /// How long it has waited, in seconds, by the clock of Redis.
     age: f64,
@@ -63,7 +63,7 @@ pub(super) struct NamedChannels {
 }
 
 /// A BZPOPMIN and its result.
-type Popping = MaybeDone<BoxFuture<'static, RedisResult<Option<Taken>>>>;
+type Popping = MaybeDone<BoxFuture<'static, RedisResult<Option<TakenJob>>>>;
 
 struct JobReader {
     link: LazyLink,
@@ -142,7 +142,7 @@ impl NamedChannels {
         receiver.oldest(self.names.queue_of(channel)).await
     }
 
-    fn open(&self, channel: &ChannelName, Taken { entry, age }: Taken) -> Option<Envelope> {
+    fn open(&self, channel: &ChannelName, TakenJob { entry, age }: TakenJob) -> Option<Envelope> {
         if age > self.coding.expiry.as_secs_f64() {
             metric::jobs_expired(1);
             log_limited!(warn, %channel, seconds = age, "dropped a job that has waited longer than its expiry");
@@ -196,7 +196,12 @@ impl JobReader {
         oldest
     }
 
-    async fn pop(&mut self, queue: &str, wait: Duration, late: Duration) -> Result<Option<Taken>> {
+    async fn pop(
+        &mut self,
+        queue: &str,
+        wait: Duration,
+        late: Duration,
+    ) -> Result<Option<TakenJob>> {
         let deadline = deadline_after(wait.saturating_add(late));
         let Some(link) = self.link.open_by(deadline).await? else {
             return Ok(None);
@@ -263,11 +268,11 @@ impl JobReader {
 /// Returns the job that was taken, if there was one, from the replies to BZPOPMIN and TIME.
 fn taken(
     (popped, time): (RedisResult<Value>, RedisResult<(u64, u32)>),
-) -> RedisResult<Option<Taken>> {
+) -> RedisResult<Option<TakenJob>> {
     let Some((entry, score)) = popped_entry(popped?)? else {
         return Ok(None);
     };
     let now = time.map_or_else(|_| since_epoch(), redis_time);
     let age = now.as_secs_f64() - score;
-    Ok(Some(Taken { entry, age }))
+    Ok(Some(TakenJob { entry, age }))
 }

@@ -1,6 +1,6 @@
 //! The merge of history and live events of one mailbox: in order, each once, and gaps are reported.
 
-use super::{window::Recovery, windows::Source};
+use super::{window::Recovery, windows::RecoverySource};
 use crate::{
     channels::{Envelope, Position, positioned},
     error::{Error, Result},
@@ -18,7 +18,8 @@ use std::{
 };
 
 /// Reads what was missed of a topic since a position that this mailbox has reached.
-pub(in crate::channels) type ReadFrom = Arc<dyn Fn(Position, Source) -> Reading + Send + Sync>;
+pub(in crate::channels) type ReadFrom =
+    Arc<dyn Fn(Position, RecoverySource) -> Reading + Send + Sync>;
 
 type Reading = Pin<Box<dyn Future<Output = Result<Recovery>> + Send>>;
 
@@ -96,11 +97,11 @@ enum Fit {
 
 impl Fit {
     /// Returns what may tell what is missing.
-    fn source(&self) -> Source {
+    fn source(&self) -> RecoverySource {
         match self {
             // The window has the events that the store has lost.
-            Self::Again => Source::Store,
-            _ => Source::Any,
+            Self::Again => RecoverySource::Store,
+            _ => RecoverySource::Any,
         }
     }
 }
@@ -119,7 +120,7 @@ impl ResumedTopic {
     }
 
     /// Starts to read what is missing since the position of the owner.
-    fn read(&self, topic: &GroupName, from: Source) -> (HistorySource, Reading) {
+    fn read(&self, topic: &GroupName, from: RecoverySource) -> (HistorySource, Reading) {
         let source = HistorySource {
             topic: topic.clone(),
             resume: self.resume,
@@ -318,7 +319,7 @@ impl Merge {
             return;
         }
         let topics = self.topics.iter();
-        let readings = topics.map(|(topic, resumed)| resumed.read(topic, Source::Any));
+        let readings = topics.map(|(topic, resumed)| resumed.read(topic, RecoverySource::Any));
         self.filling = Some(Filling::new(readings.collect()));
     }
 

@@ -67,7 +67,7 @@ impl WindowEntry {
 
 /// What may tell what a consumer has missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::channels) enum Source {
+pub(in crate::channels) enum RecoverySource {
     Any,
     /// The channel layer, or a window that was compared with it since the consumer asked.
     Store,
@@ -103,7 +103,7 @@ impl Windows {
         &self,
         topic: &GroupName,
         query: &TopicQuery,
-        source: Source,
+        source: RecoverySource,
         asked: Instant,
         is_shared: bool,
     ) -> Look {
@@ -118,7 +118,7 @@ impl Windows {
             let is_current = window.is_asked_since(asked);
             let keep = || Some(window.position().clone());
             match window.since(since, limits) {
-                Ok(recovery) if is_current || source == Source::Any => {
+                Ok(recovery) if is_current || source == RecoverySource::Any => {
                     return Look::Found(recovery);
                 }
                 Err(Unknown::TooShort) => is_whole = true,
@@ -301,7 +301,13 @@ mod tests {
 
     fn look(windows: &Windows, since: &str, is_shared: bool) -> Look {
         let request = request(since, false);
-        windows.look(&topic(), &request, Source::Any, Instant::now(), is_shared)
+        windows.look(
+            &topic(),
+            &request,
+            RecoverySource::Any,
+            Instant::now(),
+            is_shared,
+        )
     }
 
     fn request(since: &str, is_received: bool) -> TopicQuery {
@@ -405,7 +411,7 @@ mod tests {
         let asked = Instant::now();
         let look = |is_received| {
             let request = request("12:a", is_received);
-            windows.look(&topic(), &request, Source::Any, asked, false)
+            windows.look(&topic(), &request, RecoverySource::Any, asked, false)
         };
         let (number, _) = query(look(false));
         windows.finish(&topic(), number, loaded(0, false));
@@ -424,13 +430,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_place_that_is_unknown_leaves_the_window_unless_the_store_has_another_history() {
         for (unknown, source, store, found_after) in [
-            ("8:b", Source::Any, "10:a", Some(3)),
-            ("8:b", Source::Any, "12:a", Some(3)),
-            ("99:a", Source::Any, "10:a", Some(3)),
-            ("9:a", Source::Store, "10:a", Some(3)),
-            ("99:a", Source::Any, "9:a", None),
-            ("9:a", Source::Store, "9:a", None),
-            ("8:b", Source::Any, "10:b", None),
+            ("8:b", RecoverySource::Any, "10:a", Some(3)),
+            ("8:b", RecoverySource::Any, "12:a", Some(3)),
+            ("99:a", RecoverySource::Any, "10:a", Some(3)),
+            ("9:a", RecoverySource::Store, "10:a", Some(3)),
+            ("99:a", RecoverySource::Any, "9:a", None),
+            ("9:a", RecoverySource::Store, "9:a", None),
+            ("8:b", RecoverySource::Any, "10:b", None),
         ] {
             let windows = Windows::default();
             let (number, is_whole) = query(look(&windows, "6:a", true));
