@@ -1,7 +1,7 @@
 //! Tests of presences in a Redis whose clock was ahead.
 
 use seaway_tests::support::{
-    Redis, Roster,
+    Redis, Roster, Server,
     presence_list::{arena, no_key_is_left},
 };
 
@@ -36,7 +36,8 @@ async fn people_of_a_process_leave_that_was_killed_before_the_clock_of_redis_was
 #[tokio::test(flavor = "multi_thread")]
 async fn people_whose_grace_time_began_before_the_clock_of_redis_was_set_back_leave() {
     let redis = Redis::with_clock(HOURS).await;
-    let mut one = arena(&redis).await;
+    // A grace time that does not end before the process is killed.
+    let mut one = Server::arena_with(&["--redis", &redis.url(), "--grace", "10"]).await;
     let ana = Roster::connect(one.port(), "lot", "ana").await;
     let bo = Roster::connect(one.port(), "lot", "bo").await;
     bo.sees("both", &[("ana", 1), ("bo", 1)]).await;

@@ -302,7 +302,7 @@ export class Socket<S extends Schema = AnySchema> {
   #transmit(message: Queued): void {
     if (!this.#carries(message)) {
       // It was accepted before anyone knew.
-      return report(new TypeError("binary was dropped"));
+      return report(new TypeError("SseFallback carries text"));
     }
     message.sent?.();
     this.#connection!.send(message.data);

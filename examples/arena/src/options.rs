@@ -92,7 +92,7 @@ const PROGRAM: Program = Program {
             ),
             (
                 "--close-over S",
-                "closes WebSockets over this time when the server stops (0: all at once)",
+                "closes WebSockets, event streams and waiting requests over this time when the server stops (0)",
             ),
             (
                 "--max-connections N",

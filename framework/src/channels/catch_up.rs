@@ -3,7 +3,7 @@
 
 use super::{
     Channels, Position, TopicQuery,
-    topics::{HistoryLimits, Look, ReadFrom, Recovery, Source, TopicWindow, Windows},
+    topics::{HistoryLimits, Look, ReadFrom, Recovery, RecoverySource, TopicWindow, Windows},
 };
 use crate::{error::Result, metric, name::GroupName};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ impl Channels {
         since: Option<Position>,
         limits: HistoryLimits,
         is_received: bool,
-        source: Source,
+        source: RecoverySource,
     ) -> Result<Recovery> {
         let local = self.layer().local();
         let windows = local.windows();

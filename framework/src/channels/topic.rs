@@ -2,7 +2,7 @@
 
 use super::{
     Channels, Envelope, Event, Group, GroupEvents, LocalChannels, Position, TopicEvent, TopicPost,
-    topics::{HistoryLimits, Source},
+    topics::{HistoryLimits, RecoverySource},
 };
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -177,7 +177,8 @@ impl<E: Event> Topic<E> {
             is_due: !local.is_member(self.name(), channel),
         };
         self.group.add(channel).await?;
-        let recovery = channels.catch_up(self.name(), since, self.limits, false, Source::Any);
+        let recovery =
+            channels.catch_up(self.name(), since, self.limits, false, RecoverySource::Any);
         let recovery = recovery.await?;
         let read = channels.reader(self.name(), self.limits);
         local.resume(self.name(), channel, recovery, read)?;

@@ -151,15 +151,18 @@ fn sql(
     let mut conditions = String::new();
     // The primary key is the first parameter.
     let mut number = 1;
-    for (column, value) in &users.conditions {
-        let column = dialect.name(column)?;
+    for (name, value) in &users.conditions {
+        let column = dialect.name(name)?;
         let mut parameter = || {
             number += 1;
             dialect.parameter(number)
         };
         let condition = match value {
             ColumnValue::Null => format!("{column} IS NULL"),
-            ColumnValue::Boolean(_) => format!("{} = {}", dialect.integer(&column), parameter()),
+            ColumnValue::Boolean(_) => {
+                let flag = dialect.truth(&column, &columns[name]);
+                format!("{flag} = {}", parameter())
+            }
             ColumnValue::Integer(_) => format!("{column} = {}", parameter()),
             ColumnValue::Text(_) => format!(
                 "{} = {}",

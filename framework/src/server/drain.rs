@@ -22,7 +22,7 @@ const FIRST_BYTES: Duration = Duration::from_millis(250);
 /// The open connections of a server, and the signals that end them.
 pub(super) struct Drain {
     stop: Signal,
-    /// When WebSockets and event streams close after the stop.
+    /// When WebSockets, event streams and waiting requests close after the stop.
     batches: Batches,
     abort: Signal,
     connections: TaskTracker,
@@ -53,7 +53,7 @@ impl Drain {
         self.connections.close();
     }
 
-    /// Closes WebSockets and event streams in batches; returns when the last batch closes, or when
+    /// Closes WebSockets, event streams and waiting requests in batches; returns when the last batch closes, or when
     /// all connections have ended.
     pub(super) async fn close_in_batches(&self) {
         tokio::select! {

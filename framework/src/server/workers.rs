@@ -15,7 +15,7 @@ use crate::{
     routing::ChannelNameRouter,
     scope::Scope,
 };
-use std::{future::Future, mem, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
@@ -150,25 +150,32 @@ impl WorkerQueue {
         let kind = envelope.kind().unwrap_or_default();
         let span = info_span!("job", channel = %self.channel, r#type = kind);
         let (application, scope) = (self.application.clone(), Scope::new(self.channel.clone()));
-        let running = self.metrics.clone().begin();
+        let running = UnfinishedJob(Some(self.metrics.clone().begin()));
         async move {
             let job = Job::from_bytes(envelope.as_bytes().clone());
-            let aborted = LogAborted;
             let outcome = catch_panic(|| application.call(scope, job)).await;
-            // It has ended.
-            mem::forget(aborted);
             running.end(log_job(outcome));
         }
         .instrument(span)
     }
 }
 
-/// Logs that the job was aborted, when it is dropped.
-struct LogAborted;
+/// A job that runs; if this is dropped before its end, the job was aborted.
+struct UnfinishedJob(Option<metric::RunningJob>);
 
-impl Drop for LogAborted {
+impl UnfinishedJob {
+    fn end(mut self, outcome: &'static str) {
+        if let Some(running) = self.0.take() {
+            running.end(outcome);
+        }
+    }
+}
+
+impl Drop for UnfinishedJob {
     fn drop(&mut self) {
-        log_limited!(warn, "a job was aborted, and is lost");
+        if self.0.is_some() {
+            log_limited!(warn, "a job was aborted, and is lost");
+        }
     }
 }
 

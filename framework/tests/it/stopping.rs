@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 const BATCH_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long connections may take to end once the last batch closes: shorter than all batches take.
-const DRAIN_TIMEOUT: Duration = Duration::from_millis(600);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(1000);
 
 async fn server(close_over: Duration) -> Server {
     let app = ProtocolTypeRouter::new()

@@ -328,7 +328,7 @@ test("binary that was accepted before the fall-back is reported when it is dropp
 
   assert.deepEqual(streams.posts.map(({ body }) => body), ["text"]);
   assert.equal(reports.length, 1);
-  assert.throws(reports[0], /binary/);
+  assert.throws(reports[0], /SseFallback carries text/);
 });
 
 test("close leaves the stream", async () => {

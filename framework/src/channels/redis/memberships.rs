@@ -164,7 +164,7 @@ impl Registrar for Memberships {
             .collect();
         let seconds = self.group_expiry.as_secs();
         let mut connection = connection.clone();
-        // A script would do it at once, but its errors name no command that is not permitted.
+        // A script would do it at once, but its errors do not name the command that is not permitted.
         Box::pin(async move {
             let time = redis::cmd("TIME").query_async(&mut connection).await?;
             let now = score(redis_time(time));

@@ -48,7 +48,8 @@ const UNPOISONED: &str = "no code panics while it holds this lock";
 /// A job that was taken.
 struct TakenJob {
     entry: Vec<u8>,
-    /// How long it has waited, in seconds, by the clock of Redis.
+    /// How long it has waited, in seconds, by the clock of Redis; by that of this process if Redis
+    /// refuses to tell the time.
     age: f64,
 }
 

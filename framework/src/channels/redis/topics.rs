@@ -105,6 +105,7 @@ if not id.err then
   id = add()
   if id.err and id.err:find('last possible ID', 1, true) then
     call('DEL', stream)
+    due = ''
     id = add()
   end
 end

@@ -19,6 +19,8 @@ pub(in crate::channels) struct TopicWindow {
     is_whole: bool,
     /// When the query for it began, or the last one that confirmed it.
     asked: Instant,
+    /// When the last query began that has found the same epoch.
+    epoch_asked: Instant,
 }
 
 /// What a consumer that resumes a topic receives.
@@ -61,6 +63,7 @@ impl TopicWindow {
             limits,
             is_whole,
             asked,
+            epoch_asked: asked,
         };
         let count = events.len();
         for (number, (age, envelope)) in events.into_iter().enumerate() {
@@ -126,7 +129,10 @@ impl TopicWindow {
     }
 
     /// Notes that a later query has returned nothing that this window lacks, if that is so.
+    ///
+    /// Its epoch is that of the later one in any case.
     pub(super) fn confirm(&mut self, later: &Self) {
+        self.epoch_asked = later.asked;
         if later.position.until(&self.position).is_some() {
             self.asked = later.asked;
         }
@@ -136,6 +142,11 @@ impl TopicWindow {
     /// later.
     pub(super) fn is_asked_since(&self, time: Instant) -> bool {
         self.asked >= time
+    }
+
+    /// Returns the same for a query that has confirmed the epoch at least.
+    pub(super) fn is_epoch_asked_since(&self, time: Instant) -> bool {
+        self.epoch_asked >= time
     }
 
     /// Returns what a consumer has missed since a position; one without a position has missed

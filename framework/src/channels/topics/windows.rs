@@ -38,7 +38,7 @@ pub(in crate::channels) struct Windows {
     bytes: AtomicUsize,
 }
 
-/// What is known of a topic, and asked; never neither.
+/// The window of a topic, the query under way, or both.
 #[derive(Default)]
 struct WindowEntry {
     window: Option<TopicWindow>,
@@ -65,7 +65,7 @@ impl WindowEntry {
     }
 }
 
-/// What may tell what a consumer has missed.
+/// Where to look up what a consumer has missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::channels) enum RecoverySource {
     Any,
@@ -124,7 +124,11 @@ impl Windows {
                 Err(Unknown::TooShort) => is_whole = true,
                 // The query names the event that the store has lost.
                 Err(Unknown::Ahead) if query.is_received => kept_at = keep(),
-                Err(Unknown::Ahead | Unknown::Foreign) if is_current => {
+                Err(Unknown::Ahead) if is_current => {
+                    return Look::Found(window.finally_since(since, limits));
+                }
+                // A gap, wherever the store is in this epoch.
+                Err(Unknown::Foreign) if window.is_epoch_asked_since(asked) => {
                     return Look::Found(window.finally_since(since, limits));
                 }
                 Ok(_) | Err(Unknown::Ahead | Unknown::Foreign) => kept_at = keep(),
@@ -428,7 +432,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_place_that_is_unknown_leaves_the_window_unless_the_store_has_another_history() {
+    async fn an_unknown_position_leaves_the_window_unless_the_store_has_another_history() {
         for (unknown, source, store, found_after) in [
             ("8:b", RecoverySource::Any, "10:a", Some(3)),
             ("8:b", RecoverySource::Any, "12:a", Some(3)),
@@ -460,6 +464,24 @@ mod tests {
             windows.remove(&topic());
             assert_eq!(windows.bytes.load(Ordering::Relaxed), 0);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clients_of_another_epoch_share_a_query_whose_last_event_is_not_delivered() {
+        let windows = Windows::default();
+        let (number, is_whole) = query(look(&windows, "6:a", true));
+        windows.finish(&topic(), number, loaded(4, is_whole));
+        tokio::time::advance(Duration::from_secs(1)).await;
+
+        let asked = Instant::now();
+        let again = || {
+            let request = request("8:b", false);
+            windows.look(&topic(), &request, RecoverySource::Any, asked, true)
+        };
+        let (number, _) = query(again());
+        windows.finish(&topic(), number, empty("12:a"));
+
+        assert_eq!(found(again()), None, "a gap");
     }
 
     #[tokio::test(start_paused = true)]

@@ -95,7 +95,8 @@ pub struct Socket {
     ahead: Option<Box<Ahead>>,
     /// The close with which the client left.
     left: Option<Box<Close>>,
-    /// Until when `send` accepts messages, once the client has left or the server stops.
+    /// Until when `send` accepts messages once the server stops, or the client has hung up behind
+    /// messages that were not received.
     grace: Option<Pin<Box<Sleep>>>,
     _counted: metric::OpenSocket,
 }
@@ -186,13 +187,14 @@ impl Socket {
     /// Sends a message, and writes it at once if the client accepts it.
     ///
     /// The bounds and policies are those of [`Sender::send`]. It also serves the connection, while
-    /// it waits for room and otherwise once: it responds to pings, and reads ahead up to 64 messages
-    /// or 64 KiB.
+    /// it waits for room and otherwise once: it responds to pings and to a close frame, and reads
+    /// ahead up to 64 messages or 64 KiB. Behind these it sees nothing, so an application whose
+    /// client sends messages calls [`receive`](Socket::receive) too.
     ///
     /// # Errors
-    /// As [`Sender::send`]; also [`ErrorKind::Closed`](crate::ErrorKind::Closed) for
-    /// [`grace`](super::WebSocketConfig::grace) and longer after the first call since the server
-    /// began to stop.
+    /// As [`Sender::send`]; also [`ErrorKind::Closed`](crate::ErrorKind::Closed) once
+    /// [`grace`](super::WebSocketConfig::grace) has passed since the first call after the server
+    /// began to close this connection.
     ///
     /// # Cancel safety
     /// Safe: the message is queued whole or not at all.
@@ -201,13 +203,16 @@ impl Socket {
         let sender = self.sender.clone();
         let mut sending = pin!(sender.queue(message, SendSource::Handler));
         poll_fn(|cx| {
+            if self.grace.is_some() && self.poll_grace(cx).is_ready() {
+                return Poll::Ready(Err(Error::closed()));
+            }
             let sent = sending.as_mut().poll(cx);
             let served = match sent.is_ready() {
                 // An application that only sends waits nowhere else, and must not starve others.
                 true => self.poll_ahead_in_budget(cx),
                 false => self.poll_ahead(cx),
             };
-            match served.is_ready() && self.poll_grace(cx).is_ready() {
+            match served.is_ready() && self.poll_grace(cx).is_ready() && sent.is_pending() {
                 true => Poll::Ready(Err(Error::closed())),
                 false => sent,
             }
@@ -215,8 +220,8 @@ impl Socket {
         .await
     }
 
-    /// Completes some time after the client has left or the server has stopped, as for a hook that
-    /// runs then. The time begins with the first call.
+    /// Completes some time after the first call, as for a hook that still runs when the server
+    /// stops or the client has left.
     fn poll_grace(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.config.grace;
         let grace = self.grace.get_or_insert_with(|| Box::pin(sleep(limit)));

@@ -1,6 +1,6 @@
 //! Reading the list of a group in parts: it may be larger than one value of Redis may be.
 
-use super::{host::PresenceHost, inbox::record};
+use super::{super::coding::redis_time, host::PresenceHost, inbox::record};
 use crate::{
     channels::local_presence::store::{PersonKey, Record, Snapshot, Version},
     error::Result,
@@ -88,7 +88,7 @@ impl PresenceHost {
 
     async fn read_part(&self, group: &GroupName, from: u64) -> Result<ListPart> {
         type Reply = (
-            (u64, u64),
+            (u64, u32),
             [Option<Vec<u8>>; 2],
             (u64, Vec<(Vec<u8>, Vec<u8>)>),
         );
@@ -101,9 +101,8 @@ impl PresenceHost {
             .arg(from)
             .arg("COUNT")
             .arg((self.coding.max_batch() / LARGEST_PERSON).max(1));
-        let (((seconds, micros), version, (next, fields)), up) =
-            self.run_on::<Reply>(&pipe).await?;
-        let now = seconds.saturating_mul(1000).saturating_add(micros / 1000);
+        let ((time, version, (next, fields)), up) = self.run_on::<Reply>(&pipe).await?;
+        let now = u64::try_from(redis_time(time).as_millis()).unwrap_or(u64::MAX);
         let [epoch, number] = version.map(|text| {
             let text = String::from_utf8(text?).ok()?;
             text.parse().ok()

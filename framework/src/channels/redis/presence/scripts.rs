@@ -164,7 +164,11 @@ for i = 8, #ARGV, 4 do
       open = open + total - record[1]
       record[1] = total
     end
-    if is_changed then set(people, key, record) end
+    if is_changed then
+      -- The clock of Redis may have been set back since.
+      record[2] = math.min(record[2], now + grace)
+      set(people, key, record)
+    end
   end
   if count ~= before then
     if count > 0 then
