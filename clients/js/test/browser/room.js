@@ -3,7 +3,7 @@
 // It speaks Seaway's wire format, and may be killed at any time: a message that it has acknowledged
 // is in the file.
 
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, truncateSync } from "node:fs";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
 import { WebSocketServer } from "ws";
@@ -12,8 +12,17 @@ const [, , , port, file] = process.argv;
 const TOPIC = "room";
 const EPOCH = "e1";
 
+/** Returns the whole lines of the file: a kill may have cut the last one, which is removed. */
+function stored() {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, "utf8").split("\n");
+  const cut = Buffer.byteLength(lines.pop());
+  if (cut) truncateSync(file, readFileSync(file).length - cut);
+  return lines;
+}
+
 /** The texts by offset from 1, and the offsets by key: a message that is sent again is stored once. */
-const history = existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(0, -1).map((line) => JSON.parse(line)) : [];
+const history = stored().map((line) => JSON.parse(line));
 const offsets = new Map(history.map(({ key }, at) => [key, at + 1]));
 
 const client = readFileSync(fileURLToPath(new URL("../../dist/seaway.js", import.meta.url)));
