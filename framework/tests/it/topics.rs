@@ -523,7 +523,7 @@ async fn clients_that_come_back_at_once_are_one_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn clients_with_unknown_places_do_not_have_the_topic_read_again() {
+async fn clients_with_unknown_positions_do_not_have_the_topic_read_again() {
     let layer = Lossy::default();
     let channels = Channels::new(layer.clone());
     let lot = lot(&channels);
