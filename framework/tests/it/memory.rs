@@ -1,17 +1,146 @@
 //! The conformance tests of the in-memory layer.
 
+use async_trait::async_trait;
 use seaway::{
-    Channels, NoEvent,
-    channels::InMemoryChannelLayer,
+    ChannelName, Channels, Error, GroupName, NoEvent, Result,
+    channels::{ChannelLayer, Envelope, InMemoryChannelLayer, LocalChannels, LocalQueues, Mailbox},
     testing::{channel_layer, topics},
 };
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 #[tokio::test]
 async fn the_in_memory_layer_conforms() {
     let channels = Channels::in_memory();
 
     channel_layer::conforms(async || channels.clone()).await;
+}
+
+/// A layer that delivers in a task, for which no sender waits.
+struct InTask {
+    local: LocalChannels,
+    queues: LocalQueues,
+    sending: UnboundedSender<(GroupName, Envelope)>,
+}
+
+impl InTask {
+    fn start() -> Channels {
+        let (sending, mut sent) = unbounded_channel();
+        let local = LocalChannels::default();
+        let delivering = local.clone();
+        tokio::spawn(async move {
+            while let Some((group, envelope)) = sent.recv().await {
+                delivering.deliver_group(&group, &envelope);
+            }
+        });
+        Channels::new(Self {
+            local,
+            queues: LocalQueues::default(),
+            sending,
+        })
+    }
+}
+
+#[async_trait]
+impl ChannelLayer for InTask {
+    fn local(&self) -> &LocalChannels {
+        &self.local
+    }
+    async fn open(&self) -> Result<Mailbox, Error> {
+        self.local.open("task")
+    }
+    async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<(), Error> {
+        if channel.is_worker_queue() {
+            return self.queues.send(channel, envelope);
+        }
+        self.local.deliver(channel, envelope);
+        Ok(())
+    }
+    async fn receive(
+        &self,
+        queue: &ChannelName,
+        wait: Duration,
+    ) -> Result<Option<Envelope>, Error> {
+        self.queues.receive(queue, wait).await
+    }
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
+        self.local.join(group, channel).map(drop)
+    }
+    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
+        self.local.leave(group, channel);
+        Ok(())
+    }
+    async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<(), Error> {
+        _ = self.sending.send((group.clone(), envelope));
+        Ok(())
+    }
+    async fn members(&self, group: &GroupName) -> Result<u64, Error> {
+        Ok(self.local.members(group) as u64)
+    }
+}
+
+#[tokio::test]
+async fn a_layer_that_delivers_in_a_task_conforms_on_one_thread() {
+    let channels = InTask::start();
+
+    channel_layer::conforms(async || channels.clone()).await;
+}
+
+/// A layer whose processes give their channels the same names.
+struct SameNames {
+    local: LocalChannels,
+    all: Arc<Mutex<Vec<LocalChannels>>>,
+}
+
+impl SameNames {
+    fn process(all: &Arc<Mutex<Vec<LocalChannels>>>) -> Channels {
+        let (local, all) = (LocalChannels::default(), all.clone());
+        all.lock().unwrap().push(local.clone());
+        Channels::new(Self { local, all })
+    }
+}
+
+#[async_trait]
+impl ChannelLayer for SameNames {
+    fn local(&self) -> &LocalChannels {
+        &self.local
+    }
+    async fn open(&self) -> Result<Mailbox, Error> {
+        self.local.open("same")
+    }
+    async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<(), Error> {
+        for process in &*self.all.lock().unwrap() {
+            process.deliver(channel, envelope.clone());
+        }
+        Ok(())
+    }
+    async fn receive(&self, _: &ChannelName, _: Duration) -> Result<Option<Envelope>, Error> {
+        unreachable!("the conformance suite checks the names before the jobs")
+    }
+    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
+        self.local.join(group, channel).map(drop)
+    }
+    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
+        self.local.leave(group, channel);
+        Ok(())
+    }
+    async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<(), Error> {
+        for process in &*self.all.lock().unwrap() {
+            process.deliver_group(group, &envelope);
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+#[should_panic(expected = "no two processes give a channel the same name")]
+async fn a_layer_that_gives_channels_of_two_processes_the_same_name_does_not_conform() {
+    let all = Arc::default();
+
+    channel_layer::conforms(async || SameNames::process(&all)).await;
 }
 
 #[tokio::test(start_paused = true)]

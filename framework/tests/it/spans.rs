@@ -7,16 +7,20 @@ use crate::{
 use futures_util::StreamExt;
 use http::{Request, Response, StatusCode};
 use seaway::{
-    Application, ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, Channels,
-    Context, Error, Handshake, HttpConsumer, HttpContext, HttpHandshake, NoEvent, OpensOverHttp,
-    Rejection, Reply, Result, Scope, WebSocketConsumer, from_service,
+    Application, ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, ChannelName,
+    Channels, Context, Error, Event, Handshake, HttpConsumer, HttpContext, HttpHandshake, NoEvent,
+    OpensOverHttp, Rejection, Reply, Result, Scope, WebSocketConsumer, WorkerContext, from_service,
     protocol::{Body, Http, WebSocket},
-    routing::{PathRouter, ProtocolTypeRouter},
+    routing::{ChannelNameRouter, PathRouter, ProtocolTypeRouter},
+    serve_workers,
     testing::{HttpCommunicator, WebSocketCommunicator},
+    worker_fn,
 };
 use std::{
+    future::pending,
     io,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tower::ServiceExt;
@@ -426,4 +430,33 @@ async fn the_log_lines_of_a_connection_show_its_user() {
     assert_eq!(response.unwrap().status(), 500);
     let line = log.line("the library is on fire").await;
     assert!(line.contains("user=42"), "{line}");
+}
+
+#[derive(Event)]
+enum SlowJob {
+    Wait,
+}
+
+async fn wait(_: WorkerContext, job: SlowJob) -> Result<()> {
+    match job {
+        SlowJob::Wait => pending().await,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_of_an_aborted_job_names_its_channel_and_type() {
+    let (log, _logging) = Log::listen();
+    let channels = Channels::in_memory();
+    let queue = ChannelName::new("slow").unwrap();
+    channels.send(&queue, &SlowJob::Wait).await.unwrap();
+    let workers = ChannelNameRouter::new().route("slow", worker_fn(&channels, wait));
+
+    serve_workers(&channels, workers)
+        .stop_on(tokio::time::sleep(Duration::from_secs(5)))
+        .await
+        .unwrap();
+
+    let line = log.line("a job was aborted, and is lost").await;
+    let span = r#"job{channel=slow type="slow_job.wait"}"#;
+    assert!(line.contains(span), "{line}");
 }
