@@ -85,28 +85,23 @@ impl Transport {
     /// # Errors
     /// If the option has no value, or a trusted proxy is not an address or a network.
     pub fn read(&mut self, flag: &mut Flag<'_>) -> Result<bool, Mistake> {
+        let switch = match flag.name() {
+            "--x-forwarded-host" => Some(&mut self.has_forwarded_host),
+            "--forwarded-header" => Some(&mut self.has_forwarded_header),
+            "--reuse-port" => Some(&mut self.shares_port),
+            "--proxy-protocol" => Some(&mut self.has_proxy_protocol),
+            _ => None,
+        };
+        if let Some(switch) = switch {
+            *switch = true;
+            return Ok(true);
+        }
         let file = match flag.name() {
             "--tls-cert" => &mut self.certificate,
             "--tls-key" => &mut self.key,
             "--unix" => &mut self.unix,
             "--trusted-proxies" => {
                 self.proxies = Some(flag.value()?);
-                return Ok(true);
-            }
-            "--x-forwarded-host" => {
-                self.has_forwarded_host = true;
-                return Ok(true);
-            }
-            "--forwarded-header" => {
-                self.has_forwarded_header = true;
-                return Ok(true);
-            }
-            "--reuse-port" => {
-                self.shares_port = true;
-                return Ok(true);
-            }
-            "--proxy-protocol" => {
-                self.has_proxy_protocol = true;
                 return Ok(true);
             }
             _ => return Ok(false),

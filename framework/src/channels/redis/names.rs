@@ -166,8 +166,10 @@ impl HostNames {
     }
 
     /// Returns the id of this process in presences, with its lease in milliseconds: the beginning of
-    /// its id, `x`, and 11 digits, which are enough for the longest lease, 365 days. It is as long as the id of a process that does not state its
-    /// lease, and distinguished by the `x`, which is no hexadecimal digit.
+    /// its id, `x`, and 11 digits, which are enough for the longest lease, 365 days.
+    ///
+    /// It is as long as the id of a process that does not state its lease, and distinguished by the
+    /// `x`, which is no hexadecimal digit.
     pub(super) fn presence_process(&self, lease_ms: u64) -> String {
         let id = self.process.rsplit_once('.');
         let id = id.map_or(&*self.process, |(_, id)| id);
