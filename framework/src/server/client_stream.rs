@@ -108,6 +108,12 @@ impl ClientStream {
         }
         written
     }
+
+    /// Records whether a stream that buffers (TLS) waits for the client to read what was written.
+    fn record_flush(&self, flushed: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        self.traffic.record_flush(flushed.is_pending());
+        flushed
+    }
 }
 
 impl AsyncRead for ClientStream {
@@ -180,18 +186,20 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.side {
+        let flushed = match &mut self.side {
             Side::Both(socket) => Pin::new(socket).poll_flush(cx),
             Side::Sending(socket) => Pin::new(&mut socket.write).poll_flush(cx),
             Side::None => Poll::Ready(Ok(())),
-        }
+        };
+        self.record_flush(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.side {
+        let shut_down = match &mut self.side {
             Side::Both(socket) => Pin::new(socket).poll_shutdown(cx),
             Side::Sending(socket) => Pin::new(&mut socket.write).poll_shutdown(cx),
             Side::None => Poll::Ready(Ok(())),
-        }
+        };
+        self.record_flush(shut_down)
     }
 }

@@ -244,8 +244,9 @@ impl<S> Serve<S> {
     /// window remains full. [`Duration::MAX`] sets no limit.
     ///
     /// Progress is detected when the socket's send buffer has room again, which a slow client makes
-    /// in steps of up to a third of the buffer. A response without bytes to send, such as a quiet
-    /// event stream, is not affected, and neither are WebSockets: they have a
+    /// in steps of up to a third of the buffer; over TLS, what is left at the end, up to 64 KiB, is
+    /// one step. A response without bytes to send, such as a quiet event stream, is not affected,
+    /// and neither are WebSockets: they have a
     /// [heartbeat](crate::protocol::WebSocketConfig::heartbeat). A WebSocket that a `proxy` passes
     /// through has none; it is closed if one side reads nothing for this time. What a WebSocket
     /// over HTTP/2 has sent last must be read within 5 s of its end, or within this time if that is

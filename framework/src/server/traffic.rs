@@ -18,7 +18,7 @@ pub(super) struct Traffic {
     has_broken_body: AtomicBool,
     /// Whether the client has closed its sending side after a complete request.
     is_half_closed: AtomicBool,
-    /// Whether the last write found the socket's send buffer full.
+    /// Whether the last write or flush found the socket's send buffer full.
     is_blocked: AtomicBool,
     /// Number of bytes written. Only compared for equality, so it may wrap.
     written: AtomicUsize,
@@ -75,7 +75,12 @@ impl Traffic {
         self.written.store(written, Relaxed);
     }
 
-    /// Returns the number of bytes written, if more are waiting and the socket's send buffer is
+    /// Records a flush. hyper flushes only once it has written everything.
+    pub(super) fn record_flush(&self, is_blocked: bool) {
+        self.is_blocked.store(is_blocked, Relaxed);
+    }
+
+    /// Returns the number of bytes written, if some are waiting and the socket's send buffer is
     /// full.
     pub(super) fn blocked(&self) -> Option<usize> {
         self.is_blocked

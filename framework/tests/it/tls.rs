@@ -8,7 +8,8 @@ use axum::{Router, routing::get};
 use futures_util::{SinkExt, StreamExt};
 use rcgen::{CertificateParams, DnType, KeyPair};
 use seaway::{
-    ClientAddr, ErrorKind, Result, TlsListener, from_service, routing::ProtocolTypeRouter, serve,
+    ClientAddr, ErrorKind, Result, Serve, TlsListener, from_service, routing::ProtocolTypeRouter,
+    serve,
 };
 use std::{
     fs,
@@ -20,7 +21,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
     task::JoinHandle,
     time::timeout,
@@ -108,7 +109,10 @@ async fn connect_as(
     client: &TlsConnector,
     address: SocketAddr,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let tcp = TcpStream::connect(address).await?;
+    handshake(client, TcpStream::connect(address).await?).await
+}
+
+async fn handshake(client: &TlsConnector, tcp: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from("localhost").unwrap();
     let connected = timeout(PATIENCE, client.connect(name, tcp)).await;
     connected.expect("a TLS handshake")
@@ -120,6 +124,9 @@ impl Drop for Files {
     }
 }
 
+/// The length of `/long`, in bytes: less than a TLS connection buffers.
+const LONG: usize = 32 * 1024;
+
 /// A running server.
 struct Server {
     address: SocketAddr,
@@ -129,21 +136,36 @@ struct Server {
 
 impl Server {
     async fn start(files: &Files) -> Self {
+        Self::configured(files, |server| server).await
+    }
+
+    async fn configured(
+        files: &Files,
+        configure: impl FnOnce(Serve<ProtocolTypeRouter>) -> Serve<ProtocolTypeRouter>,
+    ) -> Self {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let listener = TlsListener::new(tcp, files.certificate(), files.key()).unwrap();
-        Self::serve(address, listener)
+        Self::serve(address, listener, configure)
     }
 
-    fn serve(address: SocketAddr, listener: TlsListener) -> Self {
+    fn serve(
+        address: SocketAddr,
+        listener: TlsListener,
+        configure: impl FnOnce(Serve<ProtocolTypeRouter>) -> Serve<ProtocolTypeRouter>,
+    ) -> Self {
         let page = async |ClientAddr(client): ClientAddr| client.ip().to_string();
+        let pages = Router::new()
+            .route("/", get(page))
+            .route("/long", get(async || "x".repeat(LONG)));
         let app = ProtocolTypeRouter::new()
-            .http(from_service(Router::new().route("/", get(page))))
+            .http(from_service(pages))
             .websocket(echo());
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = serve(listener, app)
             .head_timeout(Duration::from_secs(1))
             .stop_on(async { _ = stopped.await });
+        let serving = configure(serving);
         Self {
             address,
             _stop: stop,
@@ -177,7 +199,9 @@ async fn a_configuration_of_ones_own_can_demand_a_client_certificate() {
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = tcp.local_addr().unwrap();
     let config = Arc::new(demanding(&files, &clients));
-    let server = Server::serve(address, TlsListener::with_config(tcp, config));
+    let server = Server::serve(address, TlsListener::with_config(tcp, config), |server| {
+        server
+    });
     let request = async |client: &TlsConnector| -> std::io::Result<String> {
         let mut stream = connect_as(client, server.address).await?;
         let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -266,6 +290,28 @@ async fn clients_that_do_not_complete_the_handshake_are_disconnected_and_do_not_
         _ = read.expect("it is disconnected");
         assert!(!rest.starts_with(b"HTTP"), "{rest:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_its_responses_is_disconnected_over_tls() {
+    let files = Files::new("deaf");
+    let server = Server::configured(&files, |server| {
+        let soon = Duration::from_millis(100);
+        server.write_timeout(soon).max_connections(1)
+    })
+    .await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let tcp = socket.connect(server.address).await.unwrap();
+    let mut deaf = handshake(&files.client(&[]), tcp).await.unwrap();
+
+    // Together the responses are larger than the kernel's buffers.
+    let request = "GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let requests = request.repeat(1000);
+    deaf.write_all(requests.as_bytes()).await.unwrap();
+
+    let mut next = files.connect(server.address, &[]).await.unwrap();
+    assert!(page(&mut next).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]

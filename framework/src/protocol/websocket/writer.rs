@@ -55,7 +55,8 @@ pub(super) struct Writer {
     has_written: bool,
     /// The same, since the last call of `take_progress`.
     has_progressed: bool,
-    /// Whether a stream that buffers (TLS, HTTP/2) must still be flushed.
+    /// Whether bytes wait here, or in a stream that buffers (TLS, HTTP/2), since they are not
+    /// flushed.
     unflushed: bool,
 }
 
@@ -99,7 +100,7 @@ impl Writer {
     /// Returns whether bytes wait for the client and it has accepted none since the last call.
     pub(super) fn is_stuck(&mut self) -> bool {
         let has_written = std::mem::take(&mut self.has_written);
-        self.rest.is_some() && !has_written
+        self.unflushed && !has_written
     }
 
     /// Returns whether the socket has accepted bytes since the last call.
@@ -335,6 +336,8 @@ mod tests {
         /// Where the bytes were that were written last.
         last: *const u8,
         flushes: usize,
+        /// Whether it buffers, and the client reads nothing.
+        holds_back: bool,
     }
 
     impl Narrow {
@@ -345,6 +348,7 @@ mod tests {
                 received: Vec::new(),
                 last: std::ptr::null(),
                 flushes: 0,
+                holds_back: false,
             }
         }
     }
@@ -380,7 +384,10 @@ mod tests {
 
         fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             self.flushes += 1;
-            Poll::Ready(Ok(()))
+            match self.holds_back {
+                true => Poll::Pending,
+                false => Poll::Ready(Ok(())),
+            }
         }
 
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -556,6 +563,26 @@ mod tests {
             assert!(writer.is_stuck());
         }
         assert!(!poll(&mut writer));
+        assert!(!writer.is_stuck());
+    }
+
+    #[tokio::test]
+    async fn a_writer_is_stuck_while_its_client_reads_nothing_of_what_a_stream_buffers() {
+        let sender = Sender::new(WebSocketConfig::shared(), None);
+        let (mut writer, mut io) = (Writer::default(), Narrow::new(usize::MAX / 2));
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        io.holds_back = true;
+        sender.send(Message::text("hello")).await.unwrap();
+
+        assert!(writer.poll_write(&mut io, Some(&sender), cx).is_pending());
+        assert!(!writer.is_stuck(), "the stream has just accepted bytes");
+        assert!(writer.poll_write(&mut io, Some(&sender), cx).is_pending());
+        assert!(writer.is_stuck());
+
+        io.holds_back = false;
+        // The first poll finds the socket full.
+        _ = writer.poll_write(&mut io, Some(&sender), cx);
+        assert!(writer.poll_write(&mut io, Some(&sender), cx).is_ready());
         assert!(!writer.is_stuck());
     }
 }
