@@ -6,12 +6,15 @@
 
 use std::{
     fmt,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::coop::unconstrained,
+    time::{Instant, Sleep, sleep_until},
+};
 
 /// A timer for deadlines that move, allocated at the first deadline.
 #[derive(Default)]
@@ -45,7 +48,8 @@ impl Alarm {
             timer.as_mut().reset(deadline);
         }
         wakes.clone_from(cx.waker());
-        timer.as_mut().poll(cx)
+        // A timer polled without tokio's budget is not armed, which the short cut above relies on.
+        pin!(unconstrained(timer.as_mut())).poll(cx)
     }
 }
 
@@ -112,6 +116,7 @@ impl Stall {
 mod tests {
     use super::*;
     use std::future::poll_fn;
+    use tokio::{task::coop::consume_budget, time::timeout};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -131,13 +136,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_alarm_that_is_set_in_a_poll_without_budget_fires() {
+        let mut alarm = Alarm::default();
+
+        for number in ["first", "second"] {
+            let deadline = Instant::now() + SECOND;
+            let set = poll_fn(|cx| {
+                while pin!(consume_budget()).poll(cx).is_ready() {}
+                Poll::Ready(alarm.poll(deadline, cx))
+            });
+            assert!(set.await.is_pending());
+
+            let fired = timeout(2 * SECOND, poll_fn(|cx| alarm.poll(deadline, cx))).await;
+            assert!(fired.is_ok(), "the {number} deadline");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_makes_progress_or_does_not_wait_has_not_stalled() {
         let mut stall = Stall::new(3 * SECOND);
         let mut passes = async |progress, seconds| {
             let polling = poll_fn(|cx| stall.poll(progress, cx));
-            tokio::time::timeout(seconds * SECOND, polling)
-                .await
-                .is_ok()
+            timeout(seconds * SECOND, polling).await.is_ok()
         };
 
         for (progress, seconds, expected) in [

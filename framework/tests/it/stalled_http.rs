@@ -8,7 +8,10 @@ use axum::{Router, body::Body, response::Response, routing};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use http::Request;
-use seaway::{from_service, routing::ProtocolTypeRouter};
+use seaway::{
+    Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, from_service,
+    routing::ProtocolTypeRouter,
+};
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -56,8 +59,28 @@ fn silent(recorder: &Recorder) -> Response {
     Response::new(Body::from_stream(pieces))
 }
 
+/// A response without an end in small chunks.
+struct Numbers;
+
+impl HttpConsumer for Numbers {
+    type Event = NoEvent;
+
+    async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> {
+        Ok(Self)
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> seaway::Result<Reply> {
+        let body = ctx.stream(seaway::http::Response::new(())).await?;
+        for number in 0_u64.. {
+            body.send(format!("{number}\n")).await?;
+        }
+        Ok(body.end())
+    }
+}
+
 fn pages(recorder: &Recorder) -> Router {
     let (stream, silence) = (recorder.clone(), recorder.clone());
+    let numbers = Numbers::application(&Channels::in_memory());
     Router::new()
         .route("/small", routing::get(async || "small"))
         .route("/large", routing::get(async || vec![b'x'; LARGE]))
@@ -66,6 +89,7 @@ fn pages(recorder: &Recorder) -> Router {
             routing::get(async move || endless(&stream, "stream")),
         )
         .route("/silence", routing::get(async move || silent(&silence)))
+        .route_service("/numbers", ProtocolTypeRouter::new().http(numbers))
         .route("/axum", routing::post(async |body: Bytes| body))
         .route(
             "/seaway",
@@ -199,7 +223,7 @@ async fn a_split_preface_is_http_2_and_a_similar_start_is_http_1() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_its_response_is_disconnected() {
-    for path in ["/large", "/stream"] {
+    for path in ["/large", "/stream", "/numbers"] {
         let recorder = Recorder::default();
         let server = Server::configured(pages(&recorder), |server| {
             server.write_timeout(SOON).max_connections(1)
