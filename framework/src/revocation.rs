@@ -55,6 +55,14 @@ impl Revocations {
         self.changed.0.notified().await;
     }
 
+    /// Waits until something has read the session or the user: before that, nothing depends on
+    /// them.
+    pub(crate) async fn needed(&self) {
+        while self.iter().all(|revocation| revocation.group().is_none()) {
+            self.changed().await;
+        }
+    }
+
     /// Notifies the watch that an announcement may have been missed.
     pub(crate) fn record_interruption(&self) {
         self.interrupted.notify_one();

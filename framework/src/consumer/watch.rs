@@ -118,13 +118,7 @@ pub(super) fn poll_end(
 /// it. Without channels no loss is announced, but conditions are checked repeatedly.
 #[cfg(feature = "proxy")]
 pub(crate) async fn revoked(revocations: &Revocations, channels: Option<&Channels>) -> Close {
-    while revocations
-        .iter()
-        .all(|revocation| revocation.group().is_none())
-    {
-        // Nothing has read the session or the user, so nothing depends on them.
-        revocations.changed().await;
-    }
+    revocations.needed().await;
     let address = channels.map(|channels| ConsumerAddress::new(channels.clone()));
     let starting = async {
         match &address {

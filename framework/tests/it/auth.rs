@@ -510,6 +510,28 @@ async fn disconnect_user_ends_a_long_poll_and_a_stream() {
     assert_eq!(stream.receive().await, None);
 }
 
+#[tokio::test]
+async fn a_stream_that_reads_its_user_later_is_ended_at_log_out() {
+    let site = Site::new();
+    let ana = site.log_in("ana").await;
+    let mut streams = [(); 2].map(|()| site.ask("/late-stream", &ana));
+    for stream in &mut streams {
+        assert_eq!(stream.receive_event().await.data, "ana");
+    }
+    tokio::task::yield_now().await;
+    let [mut cut, mut late] = streams;
+
+    site.channels.disconnect_user("ana").await.unwrap();
+    assert_eq!(cut.receive().await, None);
+    assert_eq!(late.receive().await, None);
+
+    let mut late = site.ask("/late-stream", &ana);
+    assert_eq!(late.receive_event().await.data, "ana");
+    tokio::task::yield_now().await;
+    site.get("/logout", &[("cookie", &ana)]).await;
+    assert_eq!(late.receive().await, None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_recheck_ends_the_stream_of_a_banned_user() {
     let minute = Duration::from_secs(60);

@@ -146,6 +146,7 @@ impl Site {
             .route("/members", from_service(pages()).with(members()))
             .route("/staff", from_service(pages()).with(staff))
             .route("/waiting/{how}", Waiting::application(&channels))
+            .route("/late-stream", LateStream::application(&channels))
             .route("/{page}", from_service(pages()))
             .route("/{page}/{one}", from_service(pages()))
             .route("/{page}/{one}/{two}", from_service(pages()));
@@ -351,6 +352,31 @@ impl HttpConsumer for Waiting {
         }
         let events = ctx.sse().await?;
         events.send(self.name.as_str()).await?;
+        ctx.next_event().await?;
+        Ok(events.end())
+    }
+}
+
+/// A stream that reads its user only after it has begun to wait.
+struct LateStream {
+    auth: AuthSession<Accounts>,
+}
+
+impl HttpConsumer for LateStream {
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
+        let auth = handshake.extract().await?;
+        Ok(Self { auth })
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        let events = ctx.sse().await?;
+        tokio::task::yield_now().await;
+        let user = self.auth.user().await?;
+        events
+            .send(user.map_or("nobody".to_owned(), |account| account.name))
+            .await?;
         ctx.next_event().await?;
         Ok(events.end())
     }

@@ -56,7 +56,7 @@ enum WatchState {
     NotNeeded,
 }
 
-type Starting = Pin<Box<dyn Future<Output = Result<Option<Box<ConditionWatch>>, Close>> + Send>>;
+type Starting = Pin<Box<dyn Future<Output = Result<Box<ConditionWatch>, Close>> + Send>>;
 
 impl Interrupts {
     pub(super) fn new(
@@ -156,8 +156,7 @@ impl Interrupts {
                 }
                 WatchState::Starting(starting) => {
                     self.watch = match ready!(starting.as_mut().poll(cx)) {
-                        Ok(Some(watch)) => WatchState::Running(watch),
-                        Ok(None) => WatchState::NotNeeded,
+                        Ok(watch) => WatchState::Running(watch),
                         Err(close) => return Poll::Ready(close),
                     };
                 }
@@ -191,24 +190,17 @@ impl Interrupts {
     }
 }
 
-/// Starts the watch. Returns `None`, without opening a mailbox, if nothing has read the session or
-/// the user, so that nothing depends on them.
+/// Starts the watch, and opens the mailbox for it, once something has read the session or the user.
 async fn start(
     revocations: Revocations,
     common: Arc<HandlerState>,
-) -> Result<Option<Box<ConditionWatch>>, Close> {
-    if revocations
-        .iter()
-        .all(|revocation| revocation.group().is_none())
-    {
-        return Ok(None);
-    }
+) -> Result<Box<ConditionWatch>, Close> {
+    revocations.needed().await;
     let watching = timeout(
         WATCH_LIMIT,
         ConditionWatch::over(&revocations, &common.address),
     );
-    match watching.await {
-        Ok(watch) => watch.map(Some),
-        Err(_) => Err(Close::from(Close::TRY_AGAIN)),
-    }
+    watching
+        .await
+        .unwrap_or_else(|_| Err(Close::from(Close::TRY_AGAIN)))
 }
