@@ -9,7 +9,8 @@ use super::{
     trusted_proxies::TrustedProxies,
 };
 use crate::{
-    error::BoxError,
+    catch_panic::catch_panic,
+    error::{BoxError, Error, ErrorKind, Result},
     log_limit::log_limited,
     metric,
     rejection_log::{Peer, Rejected, Rule},
@@ -37,12 +38,15 @@ pub(super) struct ServerLimits {
 const DISCONNECT_GRACE: Duration = Duration::from_secs(3);
 
 /// Accepts and serves connections until the shutdown signal, then drains them.
+///
+/// # Errors
+/// [`ErrorKind::User`] if a listener panics, after the drain.
 pub(super) async fn accept<S: ServedApp>(
     listeners: Vec<Box<dyn ErasedListener>>,
     app: S,
     limits: ServerLimits,
     shutdown_signal: &mut ShutdownSignal,
-) {
+) -> Result<()> {
     let drain = Drain::new(
         limits.retry_after,
         limits.close_over,
@@ -61,13 +65,15 @@ pub(super) async fn accept<S: ServedApp>(
     let address = addresses.collect::<Vec<_>>().join(", ");
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(acceptor.clone().accept_from(listener));
+        accepting.spawn(acceptor.clone().accept_until_panic(listener));
     }
-    tokio::select! {
-        // They go on until they are aborted, so one that has ended has panicked.
-        _ = accepting.join_next() => tracing::error!("a listener panicked; stopping"),
-        () = shutdown_signal.stop() => {}
-    }
+    let outcome = tokio::select! {
+        Some(Ok(panic)) = accepting.join_next() => {
+            tracing::error!(error = %panic, "a listener panicked; stopping");
+            Err(Error::new(ErrorKind::User, "a listener panicked").with_source(panic))
+        }
+        () = shutdown_signal.stop() => Ok(()),
+    };
     // This drops the listeners.
     accepting.shutdown().await;
     drain.begin();
@@ -76,9 +82,15 @@ pub(super) async fn accept<S: ServedApp>(
         connections = drain.connections(),
         "stopping: closing WebSockets and finishing open requests"
     );
+    stop(&drain, limits.drain_timeout, shutdown_signal).await;
+    outcome
+}
+
+/// Lets the connections end, for up to `limit` or until another signal, and then aborts them.
+async fn stop(drain: &Drain, limit: Duration, shutdown_signal: &mut ShutdownSignal) {
     let draining = async {
         drain.close_in_batches().await;
-        drain.finish(limits.drain_timeout).await
+        drain.finish(limit).await
     };
     let why = tokio::select! {
         left = draining => match left {
@@ -112,6 +124,14 @@ struct Acceptor<S> {
 }
 
 impl<S: ServedApp> Acceptor<S> {
+    /// Accepts connections until the listener panics; returns its panic.
+    async fn accept_until_panic(self, listener: Box<dyn ErasedListener>) -> Error {
+        match catch_panic(|| self.accept_from(listener)).await {
+            Ok(never) => match never {},
+            Err(panic) => panic,
+        }
+    }
+
     /// Accepts connections, and serves each in a task of its own.
     async fn accept_from(self, mut listener: Box<dyn ErasedListener>) -> Infallible {
         let (permits, limit) = (self.permits.clone(), self.limits.connections);

@@ -59,8 +59,9 @@ use tower_layer::Layer;
 /// # Errors
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen on the address,
 /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if a router needs a value that neither its
-/// middleware nor a start-up function provides ([`RequiredState`]), and the error of a start-up
-/// function that fails.
+/// middleware nor a start-up function provides ([`RequiredState`]), the error of a start-up
+/// function that fails, and [`ErrorKind::User`](crate::ErrorKind::User), once it has shut down, if
+/// a listener panics.
 pub fn serve<S: ServedApp>(on: impl Into<Bind>, app: S) -> Serve<S> {
     Serve::new(on.into(), AppSource::Built(app))
 }
@@ -535,10 +536,10 @@ impl<S> Serve<S> {
                 running.start(these, &values);
             }
             let limit = limits.drain_timeout;
-            accept(listeners, app, limits, signal).await;
+            let outcome = accept(listeners, app, limits, signal).await;
             // Connections send jobs until their end.
             running.stop(limit, signal).await;
-            Ok(())
+            outcome
         };
         lifecycle.run(started, serve).await
     }

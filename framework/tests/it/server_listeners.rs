@@ -6,7 +6,7 @@ use crate::{
 };
 use axum::{Router, routing::get};
 use seaway::{
-    Accepted, ClientAddr, Listener, Result, Serve, bind_tcp, from_service,
+    Accepted, ClientAddr, ErrorKind, Listener, Result, Serve, bind_tcp, from_service,
     routing::ProtocolTypeRouter, serve,
 };
 use std::{future::IntoFuture, io, net::SocketAddr, path::PathBuf, time::Duration};
@@ -276,4 +276,35 @@ async fn a_listener_without_an_address_is_not_served() {
     let served = serve(Nowhere, app()).stop_on(std::future::pending()).await;
 
     assert!(format!("{:?}", served.unwrap_err()).contains("it is closed"));
+}
+
+/// A listener that panics once a client has arrived.
+struct Broken(TcpListener);
+
+impl Listener for Broken {
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        Listener::accept(&mut self.0).await?;
+        panic!("out of order")
+    }
+
+    fn local_addr(&self) -> io::Result<String> {
+        Listener::local_addr(&self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_panics_ends_the_server_with_an_error() {
+    let log = Log::listen();
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let server = start(Broken(tcp));
+
+    let _client = TcpStream::connect(address).await.unwrap();
+
+    let served = timeout(PATIENCE, server.task).await;
+    let error = served.expect("the server stops").unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::User);
+    assert!(format!("{error:#}").contains("out of order"), "{error:#}");
+    let line = log.line("a listener panicked; stopping");
+    assert!(line.contains("out of order"), "{line}");
 }
