@@ -117,7 +117,8 @@ impl WorkerQueue {
             };
             // A job may have been taken when this future is dropped, so it never is: see
             // `ChannelLayer::receive`.
-            match self.channels.layer().receive(&self.channel, WAIT).await {
+            let receiving = catch_panic(|| self.channels.layer().receive(&self.channel, WAIT));
+            match receiving.await.and_then(|received| received) {
                 Ok(Some(envelope)) => {
                     pause = FIRST_PAUSE;
                     let job = self.run(envelope);

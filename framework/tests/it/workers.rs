@@ -497,7 +497,8 @@ impl ChannelLayer for Flaky {
     }
     async fn receive(&self, _: &ChannelName, wait: Duration) -> Result<Option<Envelope>, Error> {
         match self.calls.fetch_add(1, Ordering::Relaxed) {
-            0 | 1 => Err(Error::new(ErrorKind::Layer, "the wire is cut")),
+            0 => Err(Error::new(ErrorKind::Layer, "the wire is cut")),
+            1 => panic!("the wire burns"),
             2 => Envelope::encode(&record(1)).map(Some),
             _ => {
                 tokio::time::sleep(wait).await;
@@ -517,7 +518,7 @@ impl ChannelLayer for Flaky {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_continues_after_errors_of_the_channel_layer() {
+async fn a_worker_continues_after_an_error_and_a_panic_of_the_channel_layer() {
     let log = Log::listen();
     let probe = Probe::new();
     let calls = Arc::default();
@@ -535,11 +536,8 @@ async fn a_worker_continues_after_errors_of_the_channel_layer() {
         began.elapsed() >= Duration::from_millis(300),
         "pauses of 100 and 200 ms"
     );
-    let complaints = log.complaints();
-    assert!(
-        complaints[0].contains("cannot receive jobs"),
-        "{complaints:?}"
-    );
+    let complaints = log.lines("cannot receive jobs");
     assert!(complaints[0].contains("the wire is cut"), "{complaints:?}");
     workers.stop().await;
+    assert!(complaints[1].contains("the wire burns"), "{complaints:?}");
 }
