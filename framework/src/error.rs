@@ -111,7 +111,8 @@ pub enum ErrorKind {
     Layer,
     /// A receiver may have missed events that were sent to it.
     Missed,
-    /// The scope lacks a value that middleware or a router should have inserted.
+    /// The scope lacks a value that middleware or a router should have inserted, or a router a
+    /// route.
     Missing,
     /// A string is not a valid channel or group name.
     Name,

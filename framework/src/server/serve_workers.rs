@@ -50,9 +50,9 @@ use std::{
 ///
 /// # Errors
 /// The error of a start-up function that fails, and
-/// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if an application needs a value that nothing
-/// provides ([`RequiredState`](crate::RequiredState)). Errors of jobs and of the channel layer are
-/// logged, and do not end the workers.
+/// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if the router has no route, or if an
+/// application needs a value that nothing provides ([`RequiredState`](crate::RequiredState)).
+/// Errors of jobs and of the channel layer are logged, and do not end the workers.
 ///
 /// # Cancel safety
 /// Not safe: if the future is dropped, running jobs are aborted, and one that was just taken
@@ -77,7 +77,9 @@ pub fn serve_workers(channels: &Channels, router: ChannelNameRouter) -> ServeWor
 /// use std::time::Duration;
 ///
 /// # let finished = async {};
-/// # let (channels, workers) = (Channels::in_memory(), ChannelNameRouter::new());
+/// # async fn image(_: seaway::WorkerContext, _: seaway::NoEvent) -> seaway::Result<()> { Ok(()) }
+/// # let channels = Channels::in_memory();
+/// # let workers = ChannelNameRouter::new().route("images", seaway::worker_fn(&channels, image));
 /// serve_workers(&channels, workers)
 ///     .on_startup(async || Ok("a database".to_owned()))
 ///     .on_shutdown(async |database: String| println!("closing {database}"))
@@ -156,6 +158,7 @@ impl ServeWorkers {
             drain_timeout,
             lifecycle,
         } = self;
+        workers.check_routes()?;
         let started = async |values: &Extensions| {
             workers.required_state().without_all(values).check()?;
             Ok(workers)

@@ -5,7 +5,7 @@ use crate::{
     application::{Application, ApplicationExt, BoxApplication},
     catch_panic::catch_panic,
     channels::{Channels, Envelope},
-    error::Result,
+    error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     metric,
     middleware::ProvideAll,
@@ -40,6 +40,17 @@ pub(super) struct Workers {
 }
 
 impl Workers {
+    /// Returns an error if there is no channel to serve.
+    pub(super) fn check_routes(&self) -> Result<()> {
+        match self.router.channels().next() {
+            Some(_) => Ok(()),
+            None => Err(Error::new(
+                ErrorKind::Missing,
+                "the workers have no channel to serve; add one with `ChannelNameRouter::route`",
+            )),
+        }
+    }
+
     /// Returns the values that the applications need in the scopes of their jobs.
     pub(super) fn required_state(&self) -> RequiredState {
         self.router.required_state()

@@ -5,12 +5,13 @@ use axum::{Extension, Router, routing::get};
 use http::Request;
 use seaway::{
     ApplicationExt, Channels, Close, Context, ErrorKind, Handshake, Lifespan, NoEvent, Rejection,
-    Result, WebSocketConsumer, from_service,
+    Result, WebSocketConsumer, WorkerContext, from_service,
     middleware::Provide,
     protocol::WebSocket,
     routing::{ChannelNameRouter, PathRouter, ProtocolTypeRouter},
     serve, serve_workers,
     testing::WebSocketCommunicator,
+    worker_fn,
 };
 use std::{
     future::{Ready, ready},
@@ -275,16 +276,22 @@ async fn a_part_keeps_the_shutdown_timeout_that_it_sets_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn workers_of_their_own_have_a_shutdown_timeout() {
-    let before = tokio::time::Instant::now();
+    let channels = Channels::in_memory();
+    let job = async |_: WorkerContext, _: NoEvent| Ok(());
+    let workers = ChannelNameRouter::new().route("jobs", worker_fn(&channels, job));
+    let (began, beginning) = oneshot::channel();
 
-    serve_workers(&Channels::in_memory(), ChannelNameRouter::new())
-        .on_shutdown(async || std::future::pending().await)
+    serve_workers(&channels, workers)
+        .on_shutdown(async move || {
+            began.send(tokio::time::Instant::now()).unwrap();
+            std::future::pending().await
+        })
         .shutdown_timeout(Duration::from_secs(3))
         .stop_on(tokio::time::sleep(Duration::from_secs(1)))
         .await
         .unwrap();
 
-    assert_eq!(before.elapsed().as_secs(), 1 + 3);
+    assert_eq!(beginning.await.unwrap().elapsed().as_secs(), 3);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use seaway::{
     worker_fn,
 };
 use std::{
+    future::ready,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -478,7 +479,7 @@ async fn an_application_of_ones_own_gets_the_encoded_job() {
     assert_eq!(recorder.entries(), ["tasks 16"]);
 }
 
-/// A channel layer that fails twice before it has a job.
+/// A channel layer that fails and panics before it has a job.
 struct Flaky {
     local: LocalChannels,
     calls: Arc<AtomicUsize>,
@@ -538,6 +539,19 @@ async fn a_worker_continues_after_an_error_and_a_panic_of_the_channel_layer() {
     );
     let complaints = log.lines("cannot receive jobs");
     assert!(complaints[0].contains("the wire is cut"), "{complaints:?}");
-    workers.stop().await;
     assert!(complaints[1].contains("the wire burns"), "{complaints:?}");
+    workers.stop().await;
+}
+
+#[tokio::test]
+async fn workers_without_a_route_do_not_start() {
+    let workers = serve_workers(&Channels::in_memory(), ChannelNameRouter::new());
+
+    let error = workers.stop_on(ready(())).await.unwrap_err();
+
+    assert_eq!(error.kind(), ErrorKind::Missing);
+    assert!(
+        error.to_string().contains("`ChannelNameRouter::route`"),
+        "{error}"
+    );
 }
