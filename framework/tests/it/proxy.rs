@@ -1,6 +1,7 @@
 //! Tests of `proxy`, over real sockets.
 
 use crate::{
+    log::Log,
     server::raw,
     support::{
         PATIENCE, Server, connect, echo, next_close, next_text, read_until, send_text, try_connect,
@@ -410,10 +411,13 @@ async fn a_rejected_handshake_has_the_headers_and_the_body_of_the_site() {
             "3\r\nwho\r\n0\r\n\r\n",
         ),
     ] {
+        let log = Log::listen();
         let server = before(answering(answer).await).await;
 
         let response = raw(server.address, HANDSHAKE.as_bytes()).await;
 
+        let line = log.line("the server behind rejected the handshake");
+        assert!(line.contains(status), "{line}");
         let (head, received) = response.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
         for line in passed {

@@ -216,7 +216,9 @@ impl Upgrade {
     #[cfg(feature = "proxy")]
     pub(crate) async fn reject_with(self, response: Response<Body>) -> Result<()> {
         let rejected = crate::rejection_log::Rejected::Status(response.status());
-        self.peer.log_rejection(Rule::Application, rejected, None);
+        let reason = "the server behind rejected the handshake";
+        self.peer
+            .log_rejection(Rule::Application, rejected, Some(reason));
         self.respond(response).await
     }
 
