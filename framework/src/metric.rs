@@ -303,6 +303,11 @@ impl OpenConnection {
     pub(crate) fn new() -> Self {
         Self(OpenUnit::new(gauge!("seaway_connections_open")))
     }
+
+    /// Counts it once more, because it has turned out to be of HTTP/2.
+    pub(crate) fn http_2() -> Self {
+        Self(OpenUnit::new(gauge!("seaway_http2_connections_open")))
+    }
 }
 
 /// An open WebSocket.

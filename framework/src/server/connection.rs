@@ -20,6 +20,7 @@ use super::{
 use crate::{
     error::BoxError,
     extract::RequestedHost,
+    metric,
     protocol::{Body, ConnectionHandle, WeakConnectionHandle},
     rejection::Rejection,
     rejection_log::{Peer, Rejected, Rule},
@@ -243,6 +244,7 @@ async fn serve_http_2<S: ServedApp>(
     connection: Connection,
     traffic: Arc<Traffic>,
 ) -> Result<(), BoxError> {
+    let _open = metric::OpenConnection::http_2();
     let limits = requests.limits;
     let server = connection.server();
     let service = service_fn(move |request: Request<Incoming>| {

@@ -1,6 +1,9 @@
 //! Tests of WebSockets over HTTP/2 (RFC 8441).
 
-use crate::support::{CloseRecorder, PATIENCE, Recorder, Server, echo, eventually};
+use crate::{
+    metrics::Counters,
+    support::{CloseRecorder, PATIENCE, Recorder, Server, echo, eventually},
+};
 use axum::{Router, routing::get};
 use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream, client::SendRequest, ext::Protocol};
@@ -178,6 +181,20 @@ async fn web_sockets_and_pages_share_an_http_2_connection() {
     assert_eq!((opcode, &payload[..2]), (8, &[3, 232][..]));
     second.send(1, b"still here").await;
     assert_eq!(second.next().await, (1, Bytes::from("still here")));
+}
+
+#[tokio::test]
+async fn connections_over_http_2_are_gauged() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let server = Server::start(app(&Recorder::default())).await;
+    let open = || counters.gauge("seaway_http2_connections_open");
+
+    let connection = Connection::new(server.address).await;
+    assert_eq!(open(), 1.0);
+    drop(connection);
+
+    eventually(|| (open() == 0.0).then_some(())).await;
 }
 
 #[tokio::test]
