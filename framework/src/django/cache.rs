@@ -10,9 +10,10 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
-    redis_link::{Link, LinkNeeds, LinkSettings, MAX_VALUE, NoInbox, endpoints},
+    redis_link::{Link, LinkNeeds, LinkSettings, MAX_VALUE, NoInbox, Up, endpoints, remedy},
 };
 use async_trait::async_trait;
+use redis::{RedisError, RedisResult, Value, aio::MultiplexedConnection};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -143,32 +144,85 @@ impl Engine for DjangoCache {
             return Ok(None);
         }
         let name = name(&self.prefix, self.version, cookie);
-        let mut connection = self.link.current()?.connection;
-        // One byte more than is decoded, so that a larger session is refused and not truncated.
-        let mut command = redis::cmd("GETRANGE");
-        command.arg(name).arg(0).arg(MAX_SESSION);
-        let asking = command.query_async::<Vec<u8>>(&mut connection);
-        let failed = |reason: &'static str| Error::new(ErrorKind::Session, reason);
-        let answer = timeout(ANSWER_TIMEOUT, asking)
-            .await
-            .map_err(|_| failed("Django's cache in Redis has not replied within 2 s"))?;
-        let decoded = match answer {
+        let stored = timeout(ANSWER_TIMEOUT, self.stored(&name)).await;
+        let decoded = match stored.map_err(|_| late())?? {
             Ok(stored) if stored.is_empty() => return Ok(None),
             Ok(stored) => decode(stored, self.is_pickle_read),
-            // It stays so, unlike any other error.
-            Err(error) if error.code() == Some("WRONGTYPE") => {
-                Err("its key holds a list, hash, set or stream".to_owned())
-            }
-            Err(error) => {
-                let message = "cannot read a session from Django's cache in Redis";
-                return Err(failed(message).with_source(error));
-            }
+            Err(reason) => Err(reason.to_owned()),
         };
         if let Err(reason) = &decoded {
             log_limited!(warn, reason, "a session in Django's cache was refused");
         }
         Ok(decoded.ok())
     }
+}
+
+impl DjangoCache {
+    /// Returns the bytes under a name, empty if there are none; or why they are no session.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`] if Redis is unavailable or refuses.
+    async fn stored(&self, name: &str) -> Result<Result<Vec<u8>, &'static str>> {
+        loop {
+            let up = self.link.current_primary().await;
+            let Up {
+                mut connection,
+                generation,
+                ..
+            } = up.map_err(|error| unread("").with_source(error))?;
+            match get(name, &mut connection).await {
+                Ok(stored) => return Ok(Ok(stored)),
+                Err(error) if self.link.replace_if_shifted(generation, &error) => {
+                    let why = ": it has replied to another command; check the proxy between this process and Redis";
+                    return Err(unread(why).with_source(error));
+                }
+                // It stays so, unlike any other error.
+                Err(error) if error.code() == Some("WRONGTYPE") => {
+                    return Ok(Err("its key holds a list, hash, set or stream"));
+                }
+                Err(error) if self.link.may_repeat(generation, &error).await => {}
+                Err(error) => {
+                    let remedy = remedy(&error).unwrap_or_default();
+                    return Err(unread(remedy).with_source(error));
+                }
+            }
+        }
+    }
+}
+
+/// Returns the bytes under a name, empty if there are none.
+///
+/// # Errors
+/// That of Redis; or that of a malformed reply, if the reply is one to another command: all clients
+/// share the connection, so it may hold the session of another one. A reply to this command names
+/// no session, but that to the ping after it is the right one only if no proxy has lost or added a
+/// reply before it.
+async fn get(name: &str, connection: &mut MultiplexedConnection) -> RedisResult<Vec<u8>> {
+    let number = fastrand::u64(..);
+    let mut pipe = redis::pipe();
+    // One byte more than is decoded, so that a larger session is refused and not truncated.
+    pipe.cmd("GETRANGE").arg(name).arg(0).arg(MAX_SESSION);
+    pipe.cmd("PING").arg(number).ignore_errors();
+    let replies = pipe.query_async::<(RedisResult<Value>, RedisResult<Value>)>(connection);
+    let (stored, pong) = replies.await?;
+    if redis::from_redis_value(pong?) != Ok(number) {
+        let message = "the reply belongs to another command";
+        return Err(RedisError::from((
+            redis::ErrorKind::UnexpectedReturnType,
+            message,
+        )));
+    }
+    Ok(redis::from_redis_value(stored?)?)
+}
+
+fn unread(why: &str) -> Error {
+    let message = format!("cannot read a session from Django's cache in Redis{why}");
+    Error::new(ErrorKind::Session, message)
+}
+
+fn late() -> Error {
+    let message = "Django's cache in Redis has not replied within 2 s";
+    Error::new(ErrorKind::Session, message)
 }
 
 /// Returns the name of a session in Redis, as Django's default `KEY_FUNCTION` does.

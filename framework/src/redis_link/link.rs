@@ -10,7 +10,11 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use redis::RedisError;
-use tokio::{sync::watch, task::AbortHandle};
+use std::time::Duration;
+use tokio::{sync::watch, task::AbortHandle, time::sleep};
+
+/// The pause before a command is sent again that a server does not run yet.
+const NOT_YET: Duration = Duration::from_millis(50);
 
 /// A connection to Redis that is replaced whenever it is lost, for as long as the link is held.
 pub(crate) struct Link {
@@ -61,14 +65,40 @@ impl Link {
         Some(fault)
     }
 
+    /// Waits until a command that may run twice can be sent again after this error; returns whether
+    /// it can: the server refused it because another one is the primary or will be, or this process
+    /// has left the server for that reason before it replied.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn may_repeat(&self, generation: u64, error: &RedisError) -> bool {
+        match self.fault(generation, error) {
+            Some(CommandFault::Moved) => {
+                self.left(generation).await;
+                true
+            }
+            Some(CommandFault::NotYet) => {
+                sleep(NOT_YET).await;
+                true
+            }
+            Some(CommandFault::Broken) => self.is_left_for_another(generation).await,
+            None => false,
+        }
+    }
+
     /// Replaces a connection if an error shows that its replies belong to other commands; returns
     /// whether it does.
     pub(crate) fn replace_if_shifted(&self, generation: u64, error: &RedisError) -> bool {
         let is_shifted = is_malformed_reply(error);
         if is_shifted {
-            self.replace(generation, End::Lost(Lost::Shifted));
+            self.replace_shifted(generation);
         }
         is_shifted
+    }
+
+    /// Replaces a connection whose replies belong to other commands.
+    pub(crate) fn replace_shifted(&self, generation: u64) {
+        self.replace(generation, End::Lost(Lost::Shifted));
     }
 
     /// Replaces a connection on which commands that Redis has not refused are still under way.
@@ -113,7 +143,7 @@ impl Link {
     ///
     /// # Cancel safety
     /// Safe.
-    pub(crate) async fn is_left_for_another(&self, generation: u64) -> bool {
+    async fn is_left_for_another(&self, generation: u64) -> bool {
         self.left(generation).await;
         match &*self.state.borrow() {
             LinkState::Down(Down { loss, .. })

@@ -4,8 +4,7 @@ use super::{Id, Record, SessionStore, session_store};
 use crate::{
     error::{Error, ErrorKind, Result},
     redis_link::{
-        CommandFault, Hosts, Link, LinkNeeds, LinkSettings, MAX_VALUE, NoInbox, Up, endpoints,
-        error_text,
+        Hosts, Link, LinkNeeds, LinkSettings, MAX_VALUE, NoInbox, Up, endpoints, error_text,
     },
 };
 use async_trait::async_trait;
@@ -14,14 +13,12 @@ use futures_util::future::try_join_all;
 use redis::RedisError;
 use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Timeout of a command. Redis usually replies in well under a millisecond.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest session, in bytes of JSON: each request reads it.
 const MAX_SESSION: usize = 1024 * 1024;
-/// The pause before a command is sent again while a fail-over is under way.
-const NOT_YET: Duration = Duration::from_millis(50);
 /// How long a connection may receive nothing, not even the reply to a ping, before it is replaced.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -232,14 +229,9 @@ async fn run_command<T: redis::FromRedisValue>(
             if link.replace_if_shifted(generation, &error) {
                 return Err("Redis has replied to another session command".to_owned());
             }
-            match link.fault(generation, &error) {
-                Some(CommandFault::Moved) => link.left(generation).await,
-                Some(CommandFault::NotYet) => sleep(NOT_YET).await,
-                Some(CommandFault::Broken) if link.is_left_for_another(generation).await => {}
-                Some(CommandFault::Broken) | None => {
-                    let error = error_text(&error);
-                    return Err(format!("a session command failed in Redis: {error}"));
-                }
+            if !link.may_repeat(generation, &error).await {
+                let error = error_text(&error);
+                return Err(format!("a session command failed in Redis: {error}"));
             }
         }
     };
@@ -260,7 +252,7 @@ impl fmt::Debug for RedisStore {
 mod tests {
     use super::*;
     use crate::redis_link::FakeNode;
-    use tokio::time::Instant;
+    use tokio::time::{Instant, sleep};
 
     /// Waits until the store can load sessions of all shards.
     async fn until_it_loads(store: &RedisStore) -> Duration {

@@ -1,6 +1,8 @@
 //! Tests of `DjangoAuth` on a SQLite database with Django's tables and values that Django has made.
 
 mod app;
+#[cfg(feature = "redis")]
+mod cache;
 mod needed_state;
 mod rechecks;
 mod session_lookup;
