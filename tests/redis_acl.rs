@@ -1,15 +1,21 @@
 //! Tests that a restricted Redis user with the rules of `docs/deployment.md` may do everything.
 
+use axum::{Router, routing::get};
+use http::Request;
 use seaway::{
-    Channels, ErrorKind, Event, NoEvent,
+    ApplicationExt, Channels, ErrorKind, Event, NoEvent,
     channels::redis::RedisConfig,
+    django::{DjangoAuth, DjangoCache, DjangoDatabase, DjangoSession, DjangoSessions, SecretKeys},
+    from_service,
     session::RedisStore,
-    testing::{channel_layer, presence, topics},
+    testing::{HttpCommunicator, channel_layer, presence, topics},
 };
 use seaway_tests::support::{
-    Redis,
+    Database, Django, Redis,
+    django::{SECRET_KEY, Version},
     wait::{DEADLINE, until},
 };
+use serde_json::json;
 use std::{collections::BTreeSet, fs, time::Duration};
 use tokio::time::timeout;
 
@@ -182,6 +188,53 @@ async fn a_restricted_user_may_do_what_counting_members_needs() {
     }
 
     nothing_was_refused(&redis).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restricted_user_may_use_another_database() {
+    let redis = Redis::new().await;
+    let needs = [
+        rules("groups"),
+        rules("jobs"),
+        rules("sessions"),
+        rules("another database"),
+    ];
+    let url = restricted(&redis, &needs).await + "/1";
+
+    channel_layer::conforms(async || Channels::redis(url.as_str()).await.unwrap()).await;
+    session_is_stored(&url).await;
+
+    nothing_was_refused(&redis).await;
+}
+
+#[tokio::test]
+async fn a_restricted_user_may_read_the_sessions_of_django() {
+    const KEY: &str = "abcdefghijklmnopqrstuvwxyz012345";
+    let redis = Redis::new().await;
+    let name = format!(":1:django.contrib.sessions.cache{KEY}");
+    redis.does(&["SET", &name, r#"{"cart": "3 apples"}"#]).await;
+    let url = restricted(&redis, &[rules("DjangoCache")]).await;
+    let site = Django::start(Version::Newest, Database::Sqlite, &redis, json!({})).await;
+    let database = DjangoDatabase::connect(site.database()).await.unwrap();
+    let sessions = DjangoSessions::cache(DjangoCache::connect(&url).await.unwrap());
+    let auth = DjangoAuth::new(SecretKeys::new(SECRET_KEY), sessions, &database);
+    let cart = async |session: DjangoSession| match session.get::<String>("cart").await {
+        Ok(cart) => cart.unwrap_or_default(),
+        Err(error) => format!("{error:#}"),
+    };
+    let pages = from_service(Router::new().route("/", get(cart))).with(auth);
+    let pages = pages.boxed();
+    let page = async || {
+        let request = Request::get("/").header("cookie", format!("sessionid={KEY}"));
+        let page = HttpCommunicator::request(&pages, request.body("").unwrap()).await;
+        String::from_utf8(page.unwrap().into_body().to_vec()).unwrap()
+    };
+
+    assert_eq!(page().await, "3 apples");
+    nothing_was_refused(&redis).await;
+    redis.does(&["ACL", "SETUSER", "shop", "-getrange"]).await;
+    let refused = page().await;
+    assert!(refused.contains("check the user's ACL"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

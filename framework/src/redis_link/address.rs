@@ -89,7 +89,10 @@ impl Address {
         let login = info.redis_settings().clone();
         Ok(Self {
             route,
-            login: login.set_protocol(ProtocolVersion::RESP3),
+            // The name of the library needs a permission, and Redis logs each refusal.
+            login: login
+                .set_protocol(ProtocolVersion::RESP3)
+                .set_skip_set_lib_name(),
             tls,
             max_value,
             shown: info.addr().to_string().into(),

@@ -303,7 +303,9 @@ impl UrlSettings {
 
     fn log_in_at_sentinel(&self) -> RedisConnectionInfo {
         let (user, password) = (&self.sentinel_user, &self.sentinel_password);
-        let login = RedisConnectionInfo::default().set_protocol(redis::ProtocolVersion::RESP3);
+        let login = RedisConnectionInfo::default()
+            .set_protocol(redis::ProtocolVersion::RESP3)
+            .set_skip_set_lib_name();
         with(login, user.as_deref(), password.as_deref())
     }
 }
