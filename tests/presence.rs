@@ -4,6 +4,7 @@ mod clock;
 mod cost;
 mod encrypted;
 mod repair;
+mod restart;
 
 use std::{
     sync::{

@@ -211,11 +211,7 @@ impl Publisher {
             let up = self.link.up().await;
             let settled = async {
                 let receives_on = self.readiness.restored_on(up.run_id.as_deref()).await;
-                if let Some(at) = restart::settles_at(&up)
-                    && at > Instant::now()
-                {
-                    sleep_until(at).await;
-                }
+                restart::settled(&up).await;
                 receives_on
             };
             tokio::select! {

@@ -3,7 +3,7 @@
 use crate::redis_link::{LONGEST_UNSEEN, Loss, Server, Up, are_two_runs};
 use redis::aio::MultiplexedConnection;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long a process waits after it has reconnected to another run of Redis before it publishes:
 /// the other processes reconnect at most 200 ms apart, and renew their subscriptions in a few round
@@ -26,11 +26,21 @@ pub(super) fn unclean(up: &Up, loss: &Loss) -> Option<&'static str> {
     }
 }
 
-/// Returns until when other processes may be renewing their subscriptions to another run of Redis,
-/// be it restarted or the replica that has replaced the primary.
-pub(super) fn settles_at(up: &Up) -> Option<Instant> {
-    let loss = up.loss.as_ref()?;
-    is_another_run(up, loss).then(|| up.since + SETTLE)
+/// Waits until other processes have had the time to renew their subscriptions to another run of
+/// Redis, be it restarted or the replica that has replaced the primary: what is published before is
+/// a gap for them.
+///
+/// # Cancel safety
+/// Safe.
+pub(super) async fn settled(up: &Up) {
+    let is_another_run = up
+        .loss
+        .as_ref()
+        .is_some_and(|loss| is_another_run(up, loss));
+    let at = up.since + SETTLE;
+    if is_another_run && at > Instant::now() {
+        sleep_until(at).await;
+    }
 }
 
 fn is_another_run(up: &Up, loss: &Loss) -> bool {

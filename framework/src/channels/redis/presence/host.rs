@@ -9,6 +9,7 @@ use crate::{
             coding::Coding,
             names::HostNames,
             publisher::NOT_YET,
+            restart,
             script::{Script, ScriptCall},
         },
     },
@@ -193,6 +194,9 @@ fn fresh_epoch() -> u64 {
 
 /// Commands, or the call of a script.
 pub(super) trait PresenceQuery: Sync {
+    /// Whether it may publish, and so waits until other processes have subscribed.
+    const MAY_PUBLISH: bool;
+
     fn send<T: FromRedisValue + Send>(
         &self,
         connection: &mut MultiplexedConnection,
@@ -200,6 +204,8 @@ pub(super) trait PresenceQuery: Sync {
 }
 
 impl PresenceQuery for Pipeline {
+    const MAY_PUBLISH: bool = false;
+
     async fn send<T: FromRedisValue + Send>(
         &self,
         connection: &mut MultiplexedConnection,
@@ -209,6 +215,8 @@ impl PresenceQuery for Pipeline {
 }
 
 impl PresenceQuery for ScriptCall {
+    const MAY_PUBLISH: bool = true;
+
     async fn send<T: FromRedisValue + Send>(
         &self,
         connection: &mut MultiplexedConnection,
@@ -218,15 +226,21 @@ impl PresenceQuery for ScriptCall {
 }
 
 /// Sends commands on the link's connection, and again after faults of it.
-async fn repeated<T: FromRedisValue + Send>(
+async fn repeated<T: FromRedisValue + Send, Q: PresenceQuery>(
     link: &Link,
-    query: &impl PresenceQuery,
+    query: &Q,
 ) -> Result<(T, Up)> {
     loop {
         let up = link.up().await;
         let mut connection = up.connection.clone();
+        let sending = async {
+            if Q::MAY_PUBLISH {
+                restart::settled(&up).await;
+            }
+            query.send::<T>(&mut connection).await
+        };
         let sent = tokio::select! {
-            sent = query.send::<T>(&mut connection) => sent,
+            sent = sending => sent,
             () = link.left(up.generation) => continue,
         };
         let error = match sent {
