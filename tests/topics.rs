@@ -211,6 +211,28 @@ async fn a_topic_whose_last_stream_id_another_program_has_used_stores_further_ev
     }
 }
 
+#[tokio::test]
+async fn a_stream_to_which_another_program_has_added_an_id_of_the_future_expires() {
+    let redis = Redis::new().await;
+    let channels = Channels::redis(redis.url()).await.unwrap();
+    let lot = channels.topic::<Said>("lot").unwrap();
+    let event = Said {
+        text: "event".to_owned(),
+    };
+    lot.send(&event).await.unwrap();
+
+    redis
+        .does(&["XADD", "asgi:topic:lot", "9999999999999-0", "e", "foreign"])
+        .await;
+    for _ in 0..2 {
+        redis.does(&["PERSIST", "asgi:topic:lot"]).await;
+        lot.send(&event).await.unwrap();
+
+        let expiry = redis.does(&["PTTL", "asgi:topic:lot"]).await;
+        assert_ne!(expiry, ":-1\r\n", "it would never be deleted");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_copy_of_the_data_is_another_epoch() {
     for has_file in [false, true] {

@@ -86,7 +86,8 @@ call('PEXPIRE', position, ARGV[3])";
 ///
 /// Expiries are renewed when an eighth of the age has passed, and the stream is trimmed by whole
 /// nodes only, so that most events need four commands; the exact limits apply when it is read. The
-/// times are texts of 13 digits, which compare as numbers do.
+/// times are texts of 13 digits, which compare as numbers do. That of an id may be far ahead, if
+/// another program has added an entry.
 const SEND: &str = "\
 if KEYS[3] then
   local before = call('GET', KEYS[3])
@@ -120,7 +121,8 @@ local function try(...)
   if type(reply) == 'table' and reply.err and refused == '' then refused = reply.err end
 end
 if id > due then
-  local now, age = tonumber(id:match('^%d+')), tonumber(ARGV[5])
+  local time, age = call('TIME'), tonumber(ARGV[5])
+  local now = time[1] * 1000 + math.floor(time[2] / 1000)
   try('PEXPIRE', stream, math.ceil(age * 1.25))
   try('PEXPIRE', position, ARGV[3])
   try('HSET', position, 't', string.format('%.0f', now + age / 8))
