@@ -4,7 +4,14 @@
 //! distinguished by their commands: one that has sent `SUBSCRIBE`, `PSUBSCRIBE` or `BZPOPMIN` is a
 //! [`Side::Subscriber`].
 
-use std::{mem, sync::Arc, time::Duration};
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,7 +24,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{redis::Redis, server::Server};
+use super::{redis::Redis, server::Server, wait};
 
 /// The size of a read in bytes.
 const CHUNK: usize = 64 * 1024;
@@ -31,6 +38,8 @@ pub struct Proxy {
     port: u16,
     server: u16,
     wires: Arc<watch::Sender<Wires>>,
+    /// Whether the next bytes that a publisher would receive are dropped.
+    loses_reply: Arc<AtomicBool>,
     accepting: JoinHandle<()>,
 }
 
@@ -96,12 +105,14 @@ impl Proxy {
         let listener = listener.expect("a port for the proxy");
         let port = listener.local_addr().expect("its port").port();
         let wires = Arc::new(watch::Sender::new(Wires::default()));
-        let accepting = tokio::spawn(accept(listener, server, wires.clone()));
+        let loses_reply = Arc::<AtomicBool>::default();
+        let accepting = accept(listener, server, wires.clone(), loses_reply.clone());
         Self {
             port,
             server,
             wires,
-            accepting,
+            loses_reply,
+            accepting: tokio::spawn(accepting),
         }
     }
 
@@ -150,6 +161,18 @@ impl Proxy {
         self.set(Wire::Cut);
     }
 
+    /// Drops the next reply to a publisher, and returns once it has.
+    ///
+    /// # Panics
+    /// If none comes in time.
+    pub async fn lose_reply(&self) {
+        self.loses_reply.store(true, Ordering::SeqCst);
+        wait::until("a reply to lose", wait::DEADLINE, async || {
+            (!self.loses_reply.load(Ordering::SeqCst)).then_some(())
+        })
+        .await;
+    }
+
     /// Refuses new connections, until [`accept`](Self::accept); the open ones stay.
     pub async fn refuse(&mut self) {
         self.accepting.abort();
@@ -164,7 +187,8 @@ impl Proxy {
     pub async fn accept(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await;
         let listener = listener.expect("the port of the proxy");
-        self.accepting = tokio::spawn(accept(listener, self.server, self.wires.clone()));
+        let (wires, loses_reply) = (self.wires.clone(), self.loses_reply.clone());
+        self.accepting = tokio::spawn(accept(listener, self.server, wires, loses_reply));
     }
 
     /// Forwards everything again.
@@ -188,12 +212,18 @@ impl Wires {
     }
 }
 
-async fn accept(listener: TcpListener, server: u16, wires: Arc<watch::Sender<Wires>>) {
+async fn accept(
+    listener: TcpListener,
+    server: u16,
+    wires: Arc<watch::Sender<Wires>>,
+    loses_reply: Arc<AtomicBool>,
+) {
     while let Ok((client, _)) = listener.accept().await {
         let control = Control {
             side: Arc::new(watch::Sender::new(Side::Publisher)),
             wires: wires.subscribe(),
             opened_at: Instant::now(),
+            loses_reply: loses_reply.clone(),
         };
         tokio::spawn(carry(client, server, control));
     }
@@ -241,6 +271,7 @@ struct Control {
     side: Arc<watch::Sender<Side>>,
     wires: watch::Receiver<Wires>,
     opened_at: Instant,
+    loses_reply: Arc<AtomicBool>,
 }
 
 impl Control {
@@ -319,6 +350,10 @@ async fn read(
             && watched.subscribes(&chunk)
         {
             control.side.send_replace(Side::Subscriber);
+        }
+        let is_reply = direction == Direction::ToClient && control.side() == Side::Publisher;
+        if is_reply && control.loses_reply.swap(false, Ordering::SeqCst) {
+            continue;
         }
         let late = match control.wire() {
             Wire::Losing => continue,

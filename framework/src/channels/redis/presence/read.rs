@@ -3,7 +3,7 @@
 use super::{super::coding::redis_time, host::PresenceHost, inbox::record};
 use crate::{
     channels::local_presence::store::{PersonKey, Record, Snapshot, Version},
-    error::Result,
+    error::{Error, ErrorKind, Result},
     name::GroupName,
     redis_link::Up,
 };
@@ -91,6 +91,7 @@ impl PresenceHost {
             (u64, u32),
             [Option<Vec<u8>>; 2],
             (u64, Vec<(Vec<u8>, Vec<u8>)>),
+            Vec<u8>,
         );
         let key = self.names.of_presence(group.as_str());
         let mut pipe = redis::pipe();
@@ -101,7 +102,15 @@ impl PresenceHost {
             .arg(from)
             .arg("COUNT")
             .arg((self.coding.max_batch() / LARGEST_PERSON).max(1));
-        let ((time, version, (next, fields)), up) = self.run_on::<Reply>(&pipe).await?;
+        // The replies name no list, and all lists share the connection. This one is the right one
+        // only if those before it are, too.
+        pipe.cmd("PING").arg(&key);
+        let ((time, version, (next, fields), pong), up) = self.run_on::<Reply>(&pipe).await?;
+        if pong != key.as_bytes() {
+            self.link.replace_shifted(up.generation);
+            let message = "Redis has returned the list of another presence; check the proxy between this process and Redis";
+            return Err(Error::new(ErrorKind::Layer, message));
+        }
         let now = u64::try_from(redis_time(time).as_millis()).unwrap_or(u64::MAX);
         let [epoch, number] = version.map(|text| {
             let text = String::from_utf8(text?).ok()?;
