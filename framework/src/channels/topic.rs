@@ -119,6 +119,10 @@ impl<E: Event> Topic<E> {
     /// to 200 bytes. Over Redis, an event with a key is sent again by itself after its connection
     /// broke, until [`send_timeout`](crate::channels::redis::RedisConfig::send_timeout).
     ///
+    /// A later call with the key of an event that is stored never sends it again: if the first one
+    /// could not send it to the members, they receive it with the next event, and members of the
+    /// [`group`](Topic::group) do not.
+    ///
     /// ```
     /// # use seaway::{Channels, Event};
     /// # #[derive(Event)] enum LotEvent { Placed { cents: u64 } }

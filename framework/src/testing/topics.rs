@@ -188,6 +188,8 @@ async fn without_a_place_nothing_was_missed(here: &Channels, there: &Channels) {
 async fn an_event_with_a_key_is_stored_once(here: &Channels, there: &Channels) {
     let (one, two) = (topic(here, "once"), topic(there, "once"));
     let mut listener = listen(&two, None).await;
+    let listening = there.listen::<TopicNote>(two.name().as_str());
+    let mut plain = soon("a membership", listening).await.expect("joined");
     let once = async |topic: &Topic<TopicNote>, key: &str, number| {
         let note = TopicNote { number };
         let sent = soon("a send", topic.send_once(key, &note)).await;
@@ -202,10 +204,16 @@ async fn an_event_with_a_key_is_stored_once(here: &Channels, there: &Channels) {
     let sent = once(&one, &a, 1).await;
     assert_eq!(once(&one, &a, 1).await, sent, "it has one position");
     assert_eq!(once(&two, &a, 1).await, sent, "from another process, too");
+    assert_eq!(once(&one, &a, 3).await, sent, "with other contents, too");
     once(&two, &b, 2).await;
 
     assert!(recovered(&mut listener).await.0);
     assert_eq!(numbers(&mut listener, 2).await, [1, 2], "each once");
+    for number in [1, 2] {
+        let event = soon("an event", plain.next()).await;
+        let event = event.expect("nothing was missed");
+        assert_eq!(event.number, number, "members of the group, too");
+    }
     for key in ["", &"k".repeat(201)] {
         let error = one.send_once(key, &TopicNote { number: 3 }).await;
         assert_eq!(error.expect_err("no key").kind(), ErrorKind::TooLarge);

@@ -33,7 +33,14 @@ use crate::{
     redis_link::{Up, is_malformed_reply, short_line},
 };
 use redis::{RedisError, RedisResult};
-use std::{collections::VecDeque, sync::LazyLock, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// Finds the epoch of a topic. It begins a new one if there is none, and if Redis was restarted or
@@ -77,9 +84,10 @@ call('HSET', position, 'o', 0, 'e', epoch, 'r', ARGV[1], 't', due)
 call('PEXPIRE', position, ARGV[3])";
 
 /// Numbers an event, stores it, and publishes it if there is a command for it. Returns the topic's
-/// stream; the position of the event, or of the one with the same key; and the error of the first
-/// command that Redis has refused although the event is stored, or nothing. The key is stored before
-/// the event, so that an event with a key is never stored twice.
+/// stream; the position of the event, or of the one with the same key; the error of the first
+/// command that Redis has refused although the event is stored, or nothing; and whether one with
+/// the same key was stored. The key is stored before the event, so that an event with a key is never
+/// stored twice.
 ///
 /// If another program has used the last id of the stream, the stored events are deleted, so that
 /// further ones can be stored.
@@ -91,7 +99,7 @@ call('PEXPIRE', position, ARGV[3])";
 const SEND: &str = "\
 if KEYS[3] then
   local before = call('GET', KEYS[3])
-  if before and before:match(':(%w+)$') == epoch then return {stream, before, ''} end
+  if before and before:match(':(%w+)$') == epoch then return {stream, before, '', 1} end
 end
 local at = call('HINCRBY', position, 'o', 1) .. ':' .. epoch
 local event = ARGV[10]
@@ -129,7 +137,7 @@ if id > due then
   redis.pcall('XTRIM', stream, 'MINID', string.format('%.0f', now - age))
 end
 if ARGV[6] ~= '' then try(ARGV[6], ARGV[7], event) end
-return {stream, at, refused}";
+return {stream, at, refused, 0}";
 
 /// Returns the stream, the offset and epoch of a topic, and its last events with their ages in ms,
 /// the last one first: one, and more of them as long as they have no more than so many bytes
@@ -220,9 +228,14 @@ pub(super) async fn send(
         },
         events: post.events(),
         age: post.age(),
+        sent: AtomicU32::new(0),
     };
     let deadline = host.publisher.deadline();
-    let (position, refused) = loop {
+    let Appended {
+        position,
+        refused,
+        is_known,
+    } = loop {
         match host.publisher.send(&append, deadline).await {
             Ok(stored) => break stored,
             // The key makes it safe to send it again.
@@ -237,7 +250,8 @@ pub(super) async fn send(
         );
         Error::new(ErrorKind::Unconfirmed, message).with_source(source)
     })?;
-    if !is_published {
+    // An earlier call has sent the event that it stored, which may have other contents.
+    if !is_published && !is_known {
         let envelope = post.envelope().clone().at(&position);
         let published = match wire {
             Wire::PubSub => publish::group_send(host, coding, topic, &envelope, deadline).await,
@@ -331,12 +345,23 @@ struct Append {
     parts: PositionedParts,
     events: usize,
     age: Duration,
+    /// How often it was sent.
+    sent: AtomicU32,
+}
+
+/// The outcome of storing an event.
+struct Appended {
+    position: String,
+    /// The error of a command that was refused after the event was stored.
+    refused: String,
+    /// Whether an earlier call has stored an event with the same key. One that was sent again may
+    /// have stored it itself, and so counts as the first.
+    is_known: bool,
 }
 
 impl Command for Append {
     const PURPOSE: Purpose = Purpose::SEND_EVENT;
-    /// The position, and the error of a command that was refused after the event was stored.
-    type Reply = (String, String);
+    type Reply = Appended;
 
     async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {
         let Self {
@@ -364,10 +389,15 @@ impl Command for Append {
         let mut call = SEND_SCRIPT.call(if once.is_some() { 3 } else { 2 });
         call.arg(&keys.stream).arg(&keys.position).arg(once);
         call.arg(&arguments[..]);
+        let is_first = self.sent.fetch_add(1, Ordering::Relaxed) == 0;
         let reply = call.query_async(&mut up.connection).await?;
-        let (stream, position, refused): (String, _, _) = reply;
+        let (stream, position, refused, is_known): (String, _, _, bool) = reply;
         check_stream(stream.as_bytes(), keys)?;
-        Ok((position, refused))
+        Ok(Appended {
+            position,
+            refused,
+            is_known: is_known && is_first,
+        })
     }
 
     /// What was stored is not lost with Redis for certain, and would be there twice.
