@@ -6,6 +6,9 @@ use redis::{ErrorKind, RedisError};
 /// The longest text of a server in a message or a log, in bytes.
 const LONGEST_TEXT: usize = 500;
 
+/// The remedy if the user may not run a command.
+const DENIED: &str = "; check the user's ACL";
+
 /// Why a command failed that the current primary would run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommandFault {
@@ -66,16 +69,17 @@ pub(crate) fn remedy(error: &RedisError) -> Option<&'static str> {
         Some("OOM") => Some(" because it has reached its `maxmemory`; raise it, or delete keys"),
         Some("MISCONF") => Some(" because it cannot save its data; its log says why"),
         Some("WRONGTYPE") => Some(" because another program has written its key; delete the key"),
-        _ if is_denied(error) => Some("; check the user's ACL"),
+        Some("NOPERM") => Some(DENIED),
+        _ if is_denied(&error.to_string()) => Some(DENIED),
         _ => None,
     }
 }
 
-/// Returns whether the user may not run a command, or one of a script.
-fn is_denied(error: &RedisError) -> bool {
-    refusal_code(error).as_deref() == Some("NOPERM")
-        || error.to_string().contains("ACL")
-        || error.to_string().contains("can't run this command")
+/// Returns whether an error of Redis says that the user may not run a command, or one of a script.
+pub(crate) fn is_denied(text: &str) -> bool {
+    ["NOPERM", "ACL", "can't run this command"]
+        .iter()
+        .any(|part| text.contains(part))
 }
 
 /// Returns whether the reply does not fit its command. Either a proxy has lost or added
@@ -120,6 +124,7 @@ mod tests {
             ("NOPERM User shop has no permissions", Some("ACL")),
             (DENIED, Some("ACL")),
             ("WRONGTYPE Operation against a key", Some("delete the key")),
+            ("NOREPLICAS Not enough good replicas to write.", None),
             ("ERR unknown command", None),
         ] {
             let reply = redis::parse_redis_value(format!("-{reply}\r\n").as_bytes());

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     channels::{Envelope, LocalChannels, lost_part::Everything},
     log_limit::log_limited,
-    redis_link::{self, CommandFault, Link, LinkState, Up, are_two_runs, error_text},
+    redis_link::{self, CommandFault, Link, LinkState, Up, are_two_runs, error_text, remedy},
 };
 use redis::{PushKind, RedisError, Value, aio::MultiplexedConnection};
 use std::{mem, sync::Arc, time::Duration};
@@ -157,11 +157,9 @@ impl QueueReader {
     }
 
     fn refused(&self, error: &RedisError) {
-        let reason: Arc<str> = format!(
-            "Redis refused a command: {}; if it lacks a permission, check the user's ACL",
-            error_text(error)
-        )
-        .into();
+        let remedy = remedy(error).unwrap_or_default();
+        let reason = format!("Redis refused a command{remedy}: {}", error_text(error));
+        let reason: Arc<str> = reason.into();
         log_limited!(warn, %reason, "cannot receive events; retrying");
         self.readiness.set(Status::Refused(reason));
     }
