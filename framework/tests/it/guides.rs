@@ -84,7 +84,7 @@ fn every_page_of_the_book_is_listed_in_the_readme_and_on_the_front_page() {
     let summary = read("docs/SUMMARY.md");
     let pages = summary
         .lines()
-        .filter_map(|line| line.trim_start().strip_prefix("- ["));
+        .filter_map(|line| line.trim_start().trim_start_matches("- ").strip_prefix('['));
     let pages: Vec<_> = pages
         .map(|line| line.split_once("](").unwrap().1.trim_end_matches(')'))
         .collect();
@@ -202,10 +202,13 @@ fn recorded(code: &str) -> Vec<Metric> {
     metrics
 }
 
-/// Returns the levels and lines of the table of log lines.
+/// Returns the levels and lines of the tables of log lines.
 fn log_table() -> Vec<(String, String)> {
     let guide = read("docs/deployment.md");
-    let lines: Vec<_> = table(&guide, "| level | line | means |")
+    let head = "| level | line | means |";
+    let tables = guide.match_indices(head);
+    let lines: Vec<_> = tables
+        .flat_map(|(start, _)| table(&guide[start..], head))
         .flat_map(|row| {
             let mut columns = row.split('|').skip(1);
             let level = columns.next().expect("a first column").trim();
