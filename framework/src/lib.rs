@@ -189,6 +189,10 @@ mod guides {
     #[doc = include_str!("../docs/middleware.md")]
     mod middleware {}
 
+    #[cfg(feature = "server")]
+    #[doc = include_str!("../docs/axum.md")]
+    mod axum {}
+
     #[doc = include_str!("../docs/blocking.md")]
     mod blocking {}
 

@@ -51,7 +51,7 @@ fn copy(docs: &Path, target: &Path) -> Result {
             } else if path.extension().is_some_and(|extension| extension == "md") {
                 let page = read(&path)?;
                 wrong.extend(dead_links(docs, &file, &page));
-                let page = adapt(&page, title(&summary, &file));
+                let page = adapt(&page, title(&summary, &file), &summary);
                 let copy = to.join(&name);
                 fs::write(&copy, page).map_err(|error| failed("write", &copy, &error))?;
             } else {
@@ -86,9 +86,9 @@ fn title<'a>(summary: &'a str, file: &Path) -> Option<&'a str> {
 }
 
 /// Adapts a page to mdbook: replaces links to items of the crate, which only rustdoc resolves, by
-/// their text; and gives a page that is also the documentation of a module, and so has no title,
-/// its title of the summary.
-fn adapt(page: &str, title: Option<&str>) -> String {
+/// their text, and the names of guides, to which rustdoc cannot link, by links; and gives a page
+/// that is also the documentation of a module, and so has no title, its title of the summary.
+fn adapt(page: &str, title: Option<&str>, summary: &str) -> String {
     let title = title.filter(|_| !page.starts_with("# "));
     let mut adapted = match title {
         Some(title) => format!("# {title}\n\n"),
@@ -101,7 +101,7 @@ fn adapt(page: &str, title: Option<&str>) -> String {
             if title.is_some() && line.starts_with('#') {
                 adapted.push('#');
             }
-            adapted.push_str(&without_item_links(line));
+            adapted.push_str(&with_guide_links(&without_item_links(line), summary));
         }
         adapted.push('\n');
     }
@@ -131,6 +131,25 @@ fn without_item_links(line: &str) -> String {
         rest = &rest[link.end..];
     }
     text + rest
+}
+
+/// Replaces the names of guides, such as `` `docs/feed.md` ``, by links. Only pages of the folder
+/// itself have such names.
+fn with_guide_links(line: &str, summary: &str) -> String {
+    const START: &str = "`docs/";
+    let mut parts = line.split(START);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let guide = part.split_once('`').and_then(|(file, rest)| {
+            let title = title(summary, Path::new(file))?;
+            Some(format!("[{title}]({file}){rest}"))
+        });
+        match guide {
+            Some(linked) => text.push_str(&linked),
+            None => text.extend([START, part]),
+        }
+    }
+    text
 }
 
 /// Returns whether a target is the path of an item, such as `crate::Group` or `macro@Event`, or
@@ -253,8 +272,24 @@ mod tests {
         let page = "Hooks.\n\n# Order\n\n```rust\n# let a = 1;\n```\n";
         let adapted = "# Consumers\n\nHooks.\n\n## Order\n\n```rust\n# let a = 1;\n```\n";
 
-        assert_eq!(adapt(page, Some("Consumers")), adapted);
-        assert_eq!(adapt(adapted, Some("Consumers")), adapted);
+        assert_eq!(adapt(page, Some("Consumers"), ""), adapted);
+        assert_eq!(adapt(adapted, Some("Consumers"), ""), adapted);
+    }
+
+    #[test]
+    fn the_name_of_a_guide_becomes_a_link_to_it() {
+        let summary = "- [A feed](feed.md)\n- [1. A room](tutorial/1-a-room.md)\n";
+
+        for (line, expected) in [
+            ("see `docs/feed.md`.", "see [A feed](feed.md)."),
+            (
+                "`docs/tutorial/1-a-room.md`: a room, then `docs/feed.md`",
+                "[1. A room](tutorial/1-a-room.md): a room, then [A feed](feed.md)",
+            ),
+            ("`docs/` and `docs/none.md`", "`docs/` and `docs/none.md`"),
+        ] {
+            assert_eq!(with_guide_links(line, summary), expected);
+        }
     }
 
     #[test]
@@ -268,7 +303,8 @@ mod tests {
             let text = read(&docs.join(page)).unwrap();
             let dead = dead_links(&docs, Path::new(page), &text);
             assert!(dead.is_empty(), "{dead:?}");
-            let adapted = adapt(&text, title(&summary, Path::new(page)));
+            let adapted = adapt(&text, title(&summary, Path::new(page)), &summary);
+            assert!(!adapted.contains("`docs/"), "{page} names a page without a link");
             let titles =
                 lines(&adapted).filter(|(line, is_code)| !is_code && line.starts_with("# "));
             assert_eq!(titles.count(), 1, "{page} has one title");

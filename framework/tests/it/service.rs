@@ -8,8 +8,8 @@ use axum::{Extension, Router, extract::Path, routing::get};
 use http::Request;
 use http_body_util::BodyExt;
 use seaway::{
-    ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result,
-    Scope, Session, application_fn, from_service,
+    ApplicationExt, Channels, ClientAddr, HttpConsumer, HttpContext, HttpHandshake, Rejection,
+    Reply, Result, Scope, Session, WebSocketConsumer, application_fn, from_service,
     middleware::Provide,
     protocol::{Body, Exchange, Http, WebSocket},
     routing::{PathRouter, ProtocolTypeRouter},
@@ -146,6 +146,45 @@ async fn a_router_and_a_single_consumer_mount_inside_an_axum_app_under_axums_own
         try_connect(address, "/in/nowhere", &[]).await.err(),
         Some(404)
     );
+}
+
+#[tokio::test]
+async fn under_axums_server_a_consumer_has_the_extensions_of_layers_and_no_client_address() {
+    /// Sends a value of an axum layer, and whether it has an address.
+    struct Observer(u8, bool);
+    impl WebSocketConsumer for Observer {
+        type Input = String;
+        type Event = seaway::NoEvent;
+
+        async fn connect(handshake: &mut seaway::Handshake) -> Result<Self, Rejection> {
+            if handshake.headers().contains_key("x-address") {
+                handshake.extract::<ClientAddr>().await?;
+            }
+            let address: Option<ClientAddr> = handshake.extract().await?;
+            Ok(Self(*handshake.state()?, address.is_some()))
+        }
+
+        async fn opened(&mut self, ctx: &mut seaway::Context) -> Result<()> {
+            Ok(ctx.send(format!("{} {}", self.0, self.1)).await?)
+        }
+
+        async fn receive(&mut self, _: &mut seaway::Context, _: String) -> Result<()> {
+            Ok(())
+        }
+    }
+    let sockets = PathRouter::new().route("/", Observer::application(&Channels::in_memory()));
+    let app = Router::new()
+        .fallback_service(sockets)
+        .layer(Extension(7_u8));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let mut client = connect(address, "/").await;
+    let rejected = try_connect(address, "/", &[("x-address", "yes")]).await;
+
+    assert_eq!(next_text(&mut client).await, "7 false");
+    assert_eq!(rejected.err(), Some(500));
 }
 
 #[tokio::test]
