@@ -45,7 +45,7 @@ async fn the_tutorials_pages_disconnect_when_left_and_reconnect_after_back() {
         ana.wait_for("window.isKept").await;
         server.holds(1).await;
         let said = "[...document.querySelectorAll('#said li')].map((item) => item.textContent)";
-        let twice = json!(["ana has come in.", "ana has come in."]);
+        let twice = json!(["ana has joined.", "ana has joined."]);
         ana.wait_for_value(said, &twice).await;
     }
 }

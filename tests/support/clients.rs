@@ -124,7 +124,7 @@ impl Drop for RoomClients {
 }
 
 fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
-    log.lock().expect("nobody panics with this lock")
+    log.lock().expect("no code panics while it holds this lock")
 }
 
 /// One client.

@@ -127,7 +127,7 @@ impl Visitor {
         if self.quiet < 30 {
             return Ok(());
         }
-        Ok(ctx.close(Close::new(4000, "you have fallen asleep"))?)
+        Ok(ctx.close(Close::new(4000, "no message for 30 minutes"))?)
     }
 
     async fn disconnect(self, _: Close) {
@@ -145,7 +145,7 @@ impl Visitor {
 
 /// The log-in form.
 #[derive(Deserialize)]
-struct Shown {
+struct LogInForm {
     key: String,
 }
 
@@ -157,13 +157,13 @@ struct LogInQuery {
 
 impl LogInQuery {
     /// Returns a path of this site; any other URL could send the user to another site.
-    fn on(&self) -> &str {
+    fn local_path(&self) -> &str {
         let next = self.next.as_deref().unwrap_or("/");
-        let leads_away = !next.starts_with('/')
+        let is_external = !next.starts_with('/')
             || next.starts_with("//")
             || next.contains('\\')
             || next.contains(char::is_control);
-        if leads_away { "/" } else { next }
+        if is_external { "/" } else { next }
     }
 }
 
@@ -171,14 +171,14 @@ impl LogInQuery {
 async fn log_in(
     auth: AuthSession<Accounts>,
     Query(query): Query<LogInQuery>,
-    Form(shown): Form<Shown>,
+    Form(form): Form<LogInForm>,
 ) -> Result<Response> {
-    let Some(account) = auth.authenticate(shown.key).await? else {
-        let message = "Nobody has this key. Go back and try again.";
+    let Some(account) = auth.authenticate(form.key).await? else {
+        let message = "No account has this key. Go back and try again.";
         return Ok((StatusCode::UNAUTHORIZED, message).into_response());
     };
     auth.log_in(&account).await?;
-    Ok(Redirect::to(query.on()).into_response())
+    Ok(Redirect::to(query.local_path()).into_response())
 }
 
 /// `POST /logout`

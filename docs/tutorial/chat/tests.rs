@@ -27,12 +27,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stranger_is_sent_to_the_log_in_and_gets_no_socket() {
-        let stranger = TestApp::new().client();
-        stranger.set_cookie("session", "AAAAAAAAAAAAAAAAAAAAAA");
+    async fn an_anonymous_client_is_redirected_and_gets_no_websocket() {
+        let client = TestApp::new().client();
+        client.set_cookie("session", "AAAAAAAAAAAAAAAAAAAAAA");
 
-        let page = stranger.get("/?room=attic").await;
-        let mut socket = stranger.websocket("/ws/chat/lobby");
+        let page = client.get("/?room=attic").await;
+        let mut socket = client.websocket("/ws/chat/lobby");
 
         assert_eq!(page.status(), StatusCode::SEE_OTHER);
         assert_eq!(page.header("location"), Some("/login?next=%2F%3Froom%3Dattic"));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_says_nothing_for_half_an_hour_is_sent_away() {
+    async fn a_client_that_is_silent_for_half_an_hour_is_disconnected() {
         let test_app = TestApp::new();
         let mut ana = test_app.connect("lobby", "ana").await;
 
@@ -99,7 +99,7 @@ mod tests {
             let query = LogInQuery {
                 next: Some(next.to_owned()),
             };
-            assert_eq!(query.on(), expected, "{next:?}");
+            assert_eq!(query.local_path(), expected, "{next:?}");
         }
     }
 

@@ -6,7 +6,9 @@ use axum::{
 };
 use seaway::{
     Channels, Context, Error, ErrorKind, Event, Handshake, Json, PresenceEvent, Rejection, Result,
-    Shared, Topic, TopicEvent, WebSocketConsumer, from_service,
+    Shared, Topic, TopicEvent, WebSocketConsumer,
+    channels::redis::RedisConfig,
+    from_service,
     routing::{PathRouter, ProtocolTypeRouter},
     serve,
 };
@@ -87,7 +89,7 @@ fn app(channels: &Channels, files: Files) -> ProtocolTypeRouter {
 async fn main() -> Result<()> {
     tracing_subscriber::fmt::init();
     let channels = match env::var("REDIS_URL") {
-        Ok(url) => Channels::redis(url).await?,
+        Ok(url) => Channels::redis(RedisConfig::new(url).prefix("my-room")).await?,
         Err(_) => Channels::in_memory(),
     };
     let port = env::args().nth(1).unwrap_or_else(|| "8000".to_owned());

@@ -48,20 +48,20 @@ impl Accounts {
     }
 
     /// Creates an account, or returns the reason for a rejection as a sentence.
-    pub async fn sign_up(&self, shown: Credentials) -> Result<Result<Account, &'static str>> {
-        if let Some(problem) = shown.name.problem() {
+    pub async fn sign_up(&self, credentials: Credentials) -> Result<Result<Account, &'static str>> {
+        if let Some(problem) = credentials.name.problem() {
             return Ok(Err(problem));
         }
-        if !(8..=LONGEST_PASSWORD).contains(&shown.password.chars().count()) {
+        if !(8..=LONGEST_PASSWORD).contains(&credentials.password.chars().count()) {
             return Ok(Err("A password has 8 to 200 characters."));
         }
-        let hash = self.passwords.hash(shown.password).await?;
+        let hash = self.passwords.hash(credentials.password).await?;
         let account: Option<Account> = sqlx::query_as(
             "INSERT INTO users (name, folded, password) VALUES (?, ?, ?)
              ON CONFLICT (folded) DO NOTHING RETURNING id, name",
         )
-        .bind(shown.name.shown())
-        .bind(shown.name.folded())
+        .bind(credentials.name.shown())
+        .bind(credentials.name.folded())
         .bind(hash)
         .fetch_optional(&self.database)
         .await?;
@@ -80,19 +80,19 @@ impl Authenticator for Accounts {
         Ok(account.await?)
     }
 
-    async fn authenticate(&self, shown: Credentials) -> Result<Option<Account>> {
-        if shown.password.chars().count() > LONGEST_PASSWORD {
+    async fn authenticate(&self, credentials: Credentials) -> Result<Option<Account>> {
+        if credentials.password.chars().count() > LONGEST_PASSWORD {
             return Ok(None);
         }
         let found: Option<(i64, String, String)> =
             sqlx::query_as("SELECT id, name, password FROM users WHERE folded = ?")
-                .bind(shown.name.folded())
+                .bind(credentials.name.folded())
                 .fetch_optional(&self.database)
                 .await?;
         let (account, hash) = found
             .map(|(id, name, hash)| (Account { id, name }, hash))
             .unzip();
-        let fits = self.passwords.fits(shown.password, hash).await?;
+        let fits = self.passwords.fits(credentials.password, hash).await?;
         Ok(account.filter(|_| fits))
     }
 

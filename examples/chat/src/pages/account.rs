@@ -110,10 +110,10 @@ async fn enter(
         let headers = [(RETRY_AFTER, seconds.to_string())];
         return Ok((StatusCode::TOO_MANY_REQUESTS, headers, again(&problem)).into_response());
     }
-    let shown = Credentials { name, password };
+    let credentials = Credentials { name, password };
     let entered = match kind {
-        FormKind::SignUp => chat.accounts.sign_up(shown).await?,
-        FormKind::LogIn => auth.authenticate(shown).await?.ok_or(NOT_FOUND),
+        FormKind::SignUp => chat.accounts.sign_up(credentials).await?,
+        FormKind::LogIn => auth.authenticate(credentials).await?.ok_or(NOT_FOUND),
     };
     let account = match entered {
         Ok(account) => account,
