@@ -226,7 +226,7 @@ async fn a_form_from_another_site_is_rejected() {
         );
         elsewhere.eval(&send).await;
         elsewhere
-            .wait_for("document.body.innerText.includes('by a page of another site')")
+            .wait_for("document.body.innerText.includes('by a page of another origin')")
             .await;
     }
 

@@ -1,5 +1,5 @@
 //! Tests of `examples/beside-django` with real Django: a socket knows the user who is logged in on
-//! a Django page, and is closed when that is no longer so.
+//! a Django page, and is closed when that user loses access.
 //!
 //! | file | contains |
 //! | --- | --- |

@@ -11,12 +11,12 @@ export type RequestFailure<E = unknown> =
     readonly fault: "malformed" | "failed";
     readonly reason?: string;
 }
-/** No reply within the time-out. It may have been carried out, unless `sent` is false. */
+/** No reply within the time-out. It may have been handled, unless `sent` is false. */
  | {
     readonly kind: "timeout";
     readonly sent: boolean;
 }
-/** The connection ended before the reply. It may have been carried out. */
+/** The connection ended before the reply. It may have been handled. */
  | {
     readonly kind: "lost";
 }
@@ -24,7 +24,7 @@ export type RequestFailure<E = unknown> =
  | {
     readonly kind: "full";
 }
-/** The socket is closed for good. It may have been carried out if `sent`. */
+/** The socket is closed for good. It may have been handled if `sent`. */
  | {
     readonly kind: "closed";
     readonly sent: boolean;

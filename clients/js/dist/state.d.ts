@@ -6,7 +6,7 @@ export type State =
 {
     readonly name: "connecting";
 }
-/** Messages flow. */
+/** Messages can be sent and received. */
  | {
     readonly name: "open";
     readonly transport: Transport;

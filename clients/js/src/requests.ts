@@ -4,13 +4,13 @@ export type RequestFailure<E = unknown> =
   | { readonly kind: "error"; readonly error: E }
   /** The server could not decode it (`malformed`) or failed (`failed`). */
   | { readonly kind: "fault"; readonly fault: "malformed" | "failed"; readonly reason?: string }
-  /** No reply within the time-out. It may have been carried out, unless `sent` is false. */
+  /** No reply within the time-out. It may have been handled, unless `sent` is false. */
   | { readonly kind: "timeout"; readonly sent: boolean }
-  /** The connection ended before the reply. It may have been carried out. */
+  /** The connection ended before the reply. It may have been handled. */
   | { readonly kind: "lost" }
   /** The queue for the time without a connection is full. It was not sent. */
   | { readonly kind: "full" }
-  /** The socket is closed for good. It may have been carried out if `sent`. */
+  /** The socket is closed for good. It may have been handled if `sent`. */
   | { readonly kind: "closed"; readonly sent: boolean };
 
 /**

@@ -5,7 +5,7 @@ import type { Transport } from "./connection.js";
 export type State =
   /** An attempt is under way. */
   | { readonly name: "connecting" }
-  /** Messages flow. */
+  /** Messages can be sent and received. */
   | { readonly name: "open"; readonly transport: Transport }
   /** The connection was lost, or did not open; `until` is the time of the next attempt (ms since 1970). */
   | { readonly name: "waiting"; readonly until: number; readonly close: Close }

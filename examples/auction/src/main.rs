@@ -58,7 +58,7 @@ fn app(auction: Auction) -> ProtocolTypeRouter {
     let Auction { database, channels } = &auction;
     let sessions = Sessions::new(SqliteStore::new(database.clone()), channels)
         .cookie_name(PROGRAM.name) // browsers share cookies between all ports of a host
-        .secure(false); // browsers do not store `Secure` cookies without HTTPS
+        .secure(false); // Safari stores `Secure` cookies over HTTPS only, even from 127.0.0.1
     ProtocolTypeRouter::new()
         .http(from_service(pages::router(&auction)).with(RejectCrossSite))
         .websocket(Bidder::application(channels))

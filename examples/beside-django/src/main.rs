@@ -1,5 +1,5 @@
 //! WebSockets of a Django site: a chat for the users who are logged in on its pages, and
-//! `/ws/whoami`, which sends the user and stays open until that is no longer so.
+//! `/ws/whoami`, which sends the user and stays open until that user loses access.
 //!
 //! `cargo run -p beside-django` starts the site and the server, and prints one address: all paths
 //! without a route here are passed to Django.

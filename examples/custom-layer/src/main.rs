@@ -1,4 +1,4 @@
-//! A room over a channel layer of one's own, in any number of processes:
+//! A room over a custom channel layer, in any number of processes:
 //!
 //! ```text
 //! cargo run -p custom-layer -- --hub
@@ -51,7 +51,7 @@ impl WebSocketConsumer for Member {
 
 const PROGRAM: Program = Program {
     name: "custom-layer",
-    about: "A room over a channel layer of one's own: a hub on a Unix socket.",
+    about: "A room over a custom channel layer: a hub on a Unix socket.",
     settings: &[&[
         ("--hub", "be the hub, and serve no clients"),
         (

@@ -113,7 +113,7 @@ async fn main() -> Result<()> {
         // Browsers share cookies between all ports of a host: other examples may run on other
         // ports.
         .cookie_name(PROGRAM.name)
-        // Browsers do not store `Secure` cookies without HTTPS.
+        // Safari does not store `Secure` cookies without HTTPS, even from 127.0.0.1.
         .secure(false);
     let app = ProtocolTypeRouter::new()
         .http(from_service(pages).with(RejectCrossSite))

@@ -37,10 +37,11 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 /// ```
 ///
 /// One hook runs at a time, in order; the client's messages and the groups' events alternate. An
-/// error returned by a hook is logged with its sources and closes the connection with 1011, unless
-/// [`failed`](WebSocketConsumer::failed) handles it otherwise. A panic closes the connection too,
-/// and affects no other connection. See [the guide](mod@crate::consumer) for all hooks, close codes
-/// and limits.
+/// error returned by a hook goes to [`failed`](WebSocketConsumer::failed), which by default closes
+/// the connection: with 1013 after an error of the channel layer, with 4401 if the session has
+/// ended, otherwise with 1011, and logs the error with its sources. A panic closes the connection
+/// with 1011, and affects no other connection. See [the guide](mod@crate::consumer) for all hooks,
+/// close codes and limits.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a `WebSocketConsumer`",
     label = "put #[consumer] on its `impl` block, or write `impl WebSocketConsumer for {Self}`"

@@ -1,4 +1,4 @@
-//! Middleware that rejects requests from pages of other sites.
+//! Middleware that rejects requests from pages of other origins.
 
 use crate::{
     application::Application,
@@ -11,7 +11,7 @@ use crate::{
 use http::{Extensions, HeaderMap, StatusCode, Uri};
 use tower_layer::Layer;
 
-/// Middleware that rejects unsafe requests from pages of other sites with 403: protection against
+/// Middleware that rejects unsafe requests from pages of other origins with 403: protection against
 /// cross-site request forgery (CSRF).
 ///
 /// Wrap the pages in it: an HTTP application, such as an axum router.
@@ -34,7 +34,7 @@ use tower_layer::Layer;
 ///   [same origin](AllowedOrigins::same_origin); or
 /// - it has neither header: the client is not a browser, or one from before 2020.
 ///
-/// A page of another port or subdomain is another site here. WebSockets need no such check:
+/// A page of another subdomain or port is rejected too. WebSockets need no such check:
 /// [`AllowedOrigins`] applies to them by default.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a middleware has no effect until it wraps an application"]
@@ -60,7 +60,7 @@ impl<A: Application<Http>> Application<Http> for WithCrossSiteCheck<A> {
         if head.method.is_safe() || is_same_origin(&head.headers, &head.uri, &scope.extensions) {
             return self.inner.call(scope, exchange).await;
         }
-        let text = "this request was sent by a page of another site";
+        let text = "this request was sent by a page of another origin";
         let rejection = Rejection::new(StatusCode::FORBIDDEN, text).by(Rule::Origin);
         Ok(Http::reject(exchange, rejection).await?)
     }
@@ -70,7 +70,7 @@ impl<A: Application<Http>> Application<Http> for WithCrossSiteCheck<A> {
     }
 }
 
-/// Returns whether a request comes from a page of this site, or from no page.
+/// Returns whether a request comes from a page of this origin, or from no page.
 fn is_same_origin(headers: &HeaderMap, uri: &Uri, extensions: &Extensions) -> bool {
     match headers.get("sec-fetch-site") {
         Some(site) => matches!(site.as_bytes(), b"same-origin" | b"none"),
@@ -84,7 +84,7 @@ mod tests {
     use http::header::HOST;
 
     #[test]
-    fn pages_of_this_site_are_known_by_sec_fetch_site_or_origin() {
+    fn pages_of_this_origin_are_known_by_sec_fetch_site_or_origin() {
         for (site, origin, expected) in [
             (Some("same-origin"), Some("https://chat.example"), true),
             (Some("none"), None, true),

@@ -11,7 +11,7 @@
 //! | [`Sessions`] | loads and saves the client's session, and sets its cookie |
 //! | [`Auth`] | identifies the user, and provides log-in and log-out |
 //! | [`RequireUser`] | rejects clients that are not logged in |
-//! | [`RejectCrossSite`] | rejects unsafe requests from pages of other sites (CSRF) |
+//! | [`RejectCrossSite`] | rejects unsafe requests from pages of other origins (CSRF) |
 //! | [`AllowedOrigins`](crate::protocol::AllowedOrigins) | restricts which origins may open a WebSocket |
 //! | [`WebSocketConfig`](crate::protocol::WebSocketConfig) | sets the limits of WebSocket connections |
 

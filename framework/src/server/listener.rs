@@ -24,13 +24,13 @@ use tokio::{
 /// # struct Acceptor;
 /// # impl Acceptor { fn stream(&self, stream: tokio::net::TcpStream) -> tokio::net::TcpStream { stream } }
 ///
-/// /// Accepts TLS connections.
-/// struct TlsListener {
+/// /// Accepts connections of another TLS library; for rustls see `TlsListener`.
+/// struct OtherTls {
 ///     tcp: TcpListener,
 ///     acceptor: Acceptor, // of a TLS library
 /// }
 ///
-/// impl Listener for TlsListener {
+/// impl Listener for OtherTls {
 ///     async fn accept(&mut self) -> io::Result<Accepted> {
 ///         let (tcp, client) = self.tcp.accept().await?;
 ///         // A stream that performs the TLS handshake when it is first read.
@@ -43,7 +43,7 @@ use tokio::{
 ///     }
 /// }
 /// # fn is<L: Listener>() {}
-/// # is::<TlsListener>();
+/// # is::<OtherTls>();
 /// ```
 pub trait Listener: Send + 'static {
     /// Accepts the next connection.
