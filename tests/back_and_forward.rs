@@ -30,7 +30,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 #[tokio::test]
 async fn the_tutorials_pages_disconnect_when_left_and_reconnect_after_back() {
-    for part in ["1-a-chat-room.md", "3-sessions-and-log-in.md"] {
+    for part in ["1-a-chat-room.md", "3-sessions-and-login.md"] {
         let server = TestServer::with(page_of(part)).await;
         let browser = Browser::new().await;
         let ana = browser.page().await;

@@ -1,4 +1,4 @@
-//! Tests of the chat's accounts in a real browser: sign-up, log-in, rate limits, log-out.
+//! Tests of the chat's accounts in a real browser: sign-up, login, rate limits, logout.
 
 use seaway_tests::support::{Browser, Redis, Server, Visitor, browser_user::PASSWORD};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ async fn a_user_signs_up_logs_out_and_logs_in_again() {
 }
 
 #[tokio::test]
-async fn an_anonymous_user_is_redirected_to_the_log_in_and_back() {
+async fn an_anonymous_user_is_redirected_to_the_login_and_back() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::join(&browser, &chat, "Ana").await;
     ana.page.click("#logout").await;
@@ -38,7 +38,7 @@ async fn an_anonymous_user_is_redirected_to_the_log_in_and_back() {
 }
 
 #[tokio::test]
-async fn the_redirect_after_log_in_leads_to_no_other_site() {
+async fn the_redirect_after_login_leads_to_no_other_site() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
     for elsewhere in [
@@ -61,7 +61,7 @@ async fn the_redirect_after_log_in_leads_to_no_other_site() {
 }
 
 #[tokio::test]
-async fn a_log_out_closes_all_tabs_of_its_session_on_both_servers_and_no_others() {
+async fn a_logout_closes_all_tabs_of_its_session_on_both_servers_and_no_others() {
     let redis = Redis::new().await;
     let one = Server::chat_on(&redis).await;
     let two = Server::chat_beside(&one, &redis).await;
@@ -109,7 +109,7 @@ async fn a_name_is_unique_in_any_spelling() {
 }
 
 #[tokio::test]
-async fn log_in_attempts_are_limited_across_servers() {
+async fn login_attempts_are_limited_across_servers() {
     let redis = Redis::new().await;
     let one = Server::chat_on(&redis).await;
     let two = Server::chat_beside(&one, &redis).await;
@@ -160,7 +160,7 @@ async fn attempts_count_for_the_account_in_any_spelling_of_its_name() {
 }
 
 #[tokio::test]
-async fn a_log_in_to_one_account_does_not_allow_more_attempts_at_another() {
+async fn a_login_to_one_account_does_not_allow_more_attempts_at_another() {
     let (_redis, chat, browser) = one_chat().await;
     Visitor::sign_up(&browser, &chat, "Ana").await;
     let anabel = Visitor::sign_up(&browser, &chat, "Anabel").await;
@@ -241,7 +241,7 @@ async fn a_form_from_another_site_is_rejected() {
 }
 
 #[tokio::test]
-async fn a_form_loaded_before_a_log_in_in_another_tab_is_valid() {
+async fn a_form_loaded_before_a_login_in_another_tab_is_valid() {
     let (_redis, chat, browser) = one_chat().await;
     let ana = Visitor::sign_up(&browser, &chat, "Ana").await;
     ana.page.click("#logout").await;

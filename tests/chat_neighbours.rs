@@ -20,7 +20,7 @@ async fn chats_with_separate_data_on_one_redis_exchange_no_events() {
 }
 
 #[tokio::test]
-async fn a_log_in_to_one_chat_does_not_end_the_session_of_another_on_the_same_host() {
+async fn a_login_to_one_chat_does_not_end_the_session_of_another_on_the_same_host() {
     let redis = Redis::new().await;
     let (one, other) = (Server::chat_on(&redis).await, Server::chat_on(&redis).await);
     let browser = Browser::new().await;

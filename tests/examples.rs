@@ -90,7 +90,7 @@ async fn a_customer_is_notified_in_every_tab_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn an_anonymous_page_asks_for_a_log_in_and_does_not_retry() {
+async fn an_anonymous_page_asks_for_a_login_and_does_not_retry() {
     let shop = Server::example("notifications").await;
     let browser = Browser::new().await;
     let stranger = browser.page().await;
@@ -128,7 +128,7 @@ async fn a_customer_reconnects_after_a_reset_and_a_restart_but_not_after_the_ses
     wire.restore();
     says(&ana, "hello, Ana").await;
 
-    // Each log-in changes the session id, which closes the WebSockets of the old session with 4401.
+    // Each login changes the session id, which closes the WebSockets of the old session with 4401.
     let tab = browser.tab_beside(&ana).await;
     tab.goto(&wire.page("/")).await;
     come_in(&tab, "Cy").await;

@@ -30,7 +30,7 @@ mod restart;
 mod scale;
 mod sessions;
 mod sse_fallback;
-mod start_up;
+mod startup;
 mod tls_in_browser;
 mod topics;
 mod transports;

@@ -51,9 +51,9 @@ with_every_store! {
     concurrent_writes_of_a_page_survive_a_save_in_a_websocket,
     a_websocket_removes_a_value_and_keeps_the_others,
     a_session_created_in_the_handshake_sets_its_cookie_on_the_101,
-    a_session_is_not_restored_after_a_log_out,
-    a_save_after_a_log_out_elsewhere_is_an_error,
-    a_log_out_while_a_socket_saves_is_not_undone,
+    a_session_is_not_restored_after_a_logout,
+    a_save_after_a_logout_elsewhere_is_an_error,
+    a_logout_while_a_socket_saves_is_not_undone,
     a_session_cannot_be_created_in_an_open_websocket,
     a_request_that_does_not_use_its_session_gets_no_cookie,
 }
@@ -128,7 +128,7 @@ async fn a_session_created_in_the_handshake_sets_its_cookie_on_the_101(store: im
     assert_eq!(site.reads(&cookie, "begun").await, "there");
 }
 
-async fn a_session_is_not_restored_after_a_log_out(store: impl SessionStore) {
+async fn a_session_is_not_restored_after_a_logout(store: impl SessionStore) {
     let site = Site::new(store);
     let cookie = site.writes(None, "cart", "3").await;
     let mut socket = site.socket(&cookie);
@@ -146,9 +146,9 @@ async fn a_session_is_not_restored_after_a_log_out(store: impl SessionStore) {
     assert_eq!(again.asks("get cart").await, "nothing");
 }
 
-/// Only the store is shared, so the event of the log-out does not reach the WebSocket before it
+/// Only the store is shared, so the event of the logout does not reach the WebSocket before it
 /// saves.
-async fn a_save_after_a_log_out_elsewhere_is_an_error(store: impl SessionStore) {
+async fn a_save_after_a_logout_elsewhere_is_an_error(store: impl SessionStore) {
     let store: Arc<dyn SessionStore> = Arc::new(store);
     let (here, elsewhere) = (Site::over(store.clone()), Site::over(store));
     let cookie = here.writes(None, "cart", "3").await;
@@ -165,8 +165,8 @@ async fn a_save_after_a_log_out_elsewhere_is_an_error(store: impl SessionStore) 
     assert_eq!(here.reads(&cookie, "cart").await, "nothing");
 }
 
-/// The WebSocket has read that the session exists, and the store writes it just after the log-out.
-async fn a_log_out_while_a_socket_saves_is_not_undone(store: impl SessionStore) {
+/// The WebSocket has read that the session exists, and the store writes it just after the logout.
+async fn a_logout_while_a_socket_saves_is_not_undone(store: impl SessionStore) {
     let store: Arc<dyn SessionStore> = Arc::new(store);
     let slow = Slow {
         store: store.clone(),

@@ -1,4 +1,4 @@
-//! Tests of the fall-back to server-sent events with real processes: a POST in another process, and
+//! Tests of the fallback to server-sent events with real processes: a POST in another process, and
 //! the end of a process.
 
 use std::time::{Duration, Instant};

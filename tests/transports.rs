@@ -54,7 +54,7 @@ async fn where_websockets_are_blocked_the_client_falls_back_to_events_and_posts(
     let room = Server::example("transports").await;
     let browser = Browser::new().await;
     let page = browser.page().await;
-    page.goto(&room.page("/fall-back")).await;
+    page.goto(&room.page("/fallback")).await;
     let transport = "document.querySelector('#client').dataset.transport";
     let texts = "[...document.querySelectorAll('#log > li .text')].map((text) => text.textContent)";
 

@@ -13,7 +13,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// The result of this crate's own functions.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The result of an application's code: hooks, start-up functions, authenticators, handlers and
+/// The result of an application's code: hooks, startup functions, authenticators, handlers and
 /// `main`.
 ///
 /// `?` converts any error to [`AnyError`]. The functions of this crate return [`Error`] instead, so
@@ -120,7 +120,7 @@ pub enum ErrorKind {
     ///
     /// A later retry may succeed.
     Session,
-    /// The session has ended by a log-out, and is not recreated.
+    /// The session has ended by a logout, and is not recreated.
     SessionGone,
     /// A payload is larger than its limit.
     TooLarge,

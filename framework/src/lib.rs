@@ -141,8 +141,8 @@ mod guides {
     #[doc = include_str!("../docs/tutorial/2-groups-and-redis.md")]
     mod groups_and_redis {}
 
-    #[doc = include_str!("../docs/tutorial/3-sessions-and-log-in.md")]
-    mod sessions_and_log_in {}
+    #[doc = include_str!("../docs/tutorial/3-sessions-and-login.md")]
+    mod sessions_and_login {}
 
     #[doc = include_str!("../docs/tutorial/4-testing.md")]
     mod testing_the_chat {}
@@ -159,7 +159,7 @@ mod guides {
     /// The pages show the same code:
     /// ```
     /// const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tutorial");
-    /// for (page, code) in [("3-sessions-and-log-in.md", "main.rs"), ("4-testing.md", "tests.rs")] {
+    /// for (page, code) in [("3-sessions-and-login.md", "main.rs"), ("4-testing.md", "tests.rs")] {
     ///     let page = std::fs::read_to_string(format!("{DOCS}/{page}")).unwrap();
     ///     let code = std::fs::read_to_string(format!("{DOCS}/chat/{code}")).unwrap();
     ///     assert!(page.contains(&code), "the page shows another program than chat/ has");

@@ -164,7 +164,7 @@ pub use seaway_macros::HttpConsumer;
 /// | `#[query]`, `#[query("name")]` | a query parameter, by `FromStr` | 400 |
 /// | `#[session("key")]` | a value in the session | 401 |
 /// | `#[user]` | the logged-in user | 401 |
-/// | `#[state]` | a value from [`Provide`](crate::middleware::Provide) or a start-up function | nothing: [`serve`](crate::serve) fails at the start and names the type; under another server 500 |
+/// | `#[state]` | a value from [`Provide`](crate::middleware::Provide) or a startup function | nothing: [`serve`](crate::serve) fails at startup and names the type; under another server 500 |
 /// | `#[group("chat.{room}")]` | a [`Group`](crate::Group) that the consumer joins | 400 if the group name is invalid |
 /// | `#[presence("lot.{lot}", key = user)]` | a [`Presence`](crate::Presence) that the consumer takes part in | the same |
 /// | `#[topic("lot.{lot}")]` | a [`Topic`](crate::Topic) that is resumed from the position that the client names | the same, also if the position is malformed |

@@ -81,7 +81,7 @@ impl Outage {
             "could not recheck {what} for longer than `max_outage`; the connection is closed"
         );
         let wait = spread(RETURN).as_secs_f64();
-        let reason = format!("the log-in cannot be checked; retry_after={wait:.2}");
+        let reason = format!("the login cannot be checked; retry_after={wait:.2}");
         Some(Close::new(Close::TRY_AGAIN, reason))
     }
 

@@ -13,7 +13,7 @@ use std::{
 ///
 /// Consumers and extractors report what they need, and middleware and routers remove what they
 /// provide. Before it accepts the connections of a router, [`serve`](crate::serve) fails with
-/// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if anything is left that no start-up function
+/// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if anything is left that no startup function
 /// has returned.
 ///
 /// ```

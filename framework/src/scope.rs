@@ -47,7 +47,7 @@ pub trait Protocol: Sized + Send + Sync + 'static {
 /// Middleware that is generic over these protocols works for HTTP and WebSockets alike.
 pub trait OpensOverHttp: Protocol<Head = request::Parts> {
     /// Whether a browser shows the response, so that
-    /// [`RequireUser`](crate::middleware::RequireUser) may redirect to a log-in page (default: no).
+    /// [`RequireUser`](crate::middleware::RequireUser) may redirect to a login page (default: no).
     const IS_PAGE: bool = false;
 
     /// Whether a client may send its bearer token as a subprotocol, because it cannot set headers

@@ -13,7 +13,7 @@ fn main() -> Result<()> {
         return start(address);
     }
     a_port_in_use_is_reported_once();
-    a_failed_start_up_is_reported_once();
+    a_failed_startup_is_reported_once();
     Ok(())
 }
 
@@ -42,7 +42,7 @@ fn a_port_in_use_is_reported_once() {
     );
 }
 
-fn a_failed_start_up_is_reported_once() {
+fn a_failed_startup_is_reported_once() {
     let output = output("full");
 
     assert_eq!(output, "Error: the disk is full\n");

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 /// How long a cookie of `signed_cookies` lasts that is to expire while its socket is open.
 const SOON: u64 = 3;
 
-with_each_version!(what_ends_a_log_in_in_django_closes_the_socket_at_the_next_check);
+with_each_version!(what_ends_a_login_in_django_closes_the_socket_at_the_next_check);
 
-async fn what_ends_a_log_in_in_django_closes_the_socket_at_the_next_check(version: Version) {
+async fn what_ends_a_login_in_django_closes_the_socket_at_the_next_check(version: Version) {
     let changes = [
         ("change_password", json!(["COOKIE", "a new long one 9"])),
         ("reset_password", json!(["NAME", "another"])),

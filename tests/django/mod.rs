@@ -4,7 +4,7 @@
 //! | file | contains |
 //! | --- | --- |
 //! | `site.rs`, `matrix.rs`, `socket.rs` | a site, and the server beside it; versions of Django, engines and databases; a socket that sends whom it knows |
-//! | `log_ins.rs`, `log_outs.rs`, `checks.rs` | log-ins, log-outs that Django announces, and changes that the next check finds |
+//! | `logins.rs`, `logouts.rs`, `checks.rs` | logins, logouts that Django announces, and changes that the next check finds |
 //! | `keys.rs`, `expiry.rs`, `locked_database.rs`, `user_models.rs` | rotated keys, expired sessions, a database that is locked, user models of a site's own |
 //! | `permissions.rs`, `session_writes.rs` | permissions and groups; values that are written to a session |
 //! | `view.rs` | a view of the site that says who is logged in |
@@ -15,8 +15,8 @@ mod example;
 mod expiry;
 mod keys;
 mod locked_database;
-mod log_ins;
-mod log_outs;
+mod logins;
+mod logouts;
 mod matrix;
 mod pages;
 mod permissions;

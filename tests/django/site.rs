@@ -8,7 +8,7 @@ use seaway_tests::support::{
 };
 use serde_json::{Value, json};
 
-/// The flag for re-checks that a test waits for, and for those that never happen in a test.
+/// The flag for rechecks that a test waits for, and for those that never happen in a test.
 pub(super) const OFTEN: [&str; 2] = ["--recheck", "1"];
 pub(super) const NEVER: [&str; 2] = ["--recheck", "3600"];
 
@@ -105,7 +105,7 @@ pub(super) async fn server(site: &Django, redis: &Redis, engine: &str, flags: &[
     Server::example_with("beside-django", &flags).await
 }
 
-/// Starts the server without a channel layer, unless the engine needs Redis: no log-out is
+/// Starts the server without a channel layer, unless the engine needs Redis: no logout is
 /// announced to it.
 pub(super) async fn alone(site: &Django, redis: &Redis, engine: &str, flags: &[&str]) -> Server {
     let database = ["--database", site.database(), "--session-engine", engine];
@@ -117,7 +117,7 @@ pub(super) async fn alone(site: &Django, redis: &Redis, engine: &str, flags: &[&
     Server::example_with("beside-django", &flags).await
 }
 
-/// Starts the server that asks the view of these pages; no log-out is announced to it.
+/// Starts the server that asks the view of these pages; no logout is announced to it.
 pub(super) async fn asking(pages: &Pages, flags: &[&str]) -> Server {
     let url = pages.url();
     let view = ["--django", &url, "--user-view", "/seaway/user/"];

@@ -19,7 +19,7 @@ use seaway_tests::support::{
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_view_of_the_site_says_who_is_logged_in_and_a_log_out_closes_the_socket() {
+async fn a_view_of_the_site_says_who_is_logged_in_and_a_logout_closes_the_socket() {
     with_each_engine(async |place: Place<'_>| {
         let Place {
             site,
@@ -40,7 +40,7 @@ async fn a_view_of_the_site_says_who_is_logged_in_and_a_log_out_closes_the_socke
         let (anas, known) = who_is(&server, &ana).await;
         assert_eq!(known, "ana");
 
-        // A log-out takes no cookie back with `signed_cookies`, in Django as well.
+        // A logout takes no cookie back with `signed_cookies`, in Django as well.
         match engine {
             "signed_cookies" => site.call("deactivate", json!(["ana"])).await,
             _ => site.call("log_out", json!([ana])).await,

@@ -96,7 +96,7 @@ async fn sender_gets_the_error_of_its_broken_connection(
     }
 
     let told = timeout(Duration::from_secs(3), sending).await;
-    let error = told.expect("long before the time-out of a send");
+    let error = told.expect("long before the timeout of a send");
     assert_eq!(error.unwrap().unwrap_err().kind(), ErrorKind::Unconfirmed);
 }
 

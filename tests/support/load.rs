@@ -290,7 +290,9 @@ pub(super) async fn handshake(socket: TcpSocket, port: u16, path: &str) -> TcpSt
 }
 
 fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
-    tally.lock().expect("no code panics while it holds this lock")
+    tally
+        .lock()
+        .expect("no code panics while it holds this lock")
 }
 
 /// One client, before it runs.

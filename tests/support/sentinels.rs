@@ -85,7 +85,7 @@ impl Sentinels {
         let port = self.primary().await.port();
         let command = ["SENTINEL", "FAILOVER", SERVICE];
         // Not while the Sentinels consider the previous one unfinished.
-        until("the start of a fail-over", DEADLINE, async || {
+        until("the start of a failover", DEADLINE, async || {
             let answer = self.sentinels[0].ask(&command).await?;
             answer.starts_with("+OK").then_some(())
         })

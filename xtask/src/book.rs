@@ -304,7 +304,10 @@ mod tests {
             let dead = dead_links(&docs, Path::new(page), &text);
             assert!(dead.is_empty(), "{dead:?}");
             let adapted = adapt(&text, title(&summary, Path::new(page)), &summary);
-            assert!(!adapted.contains("`docs/"), "{page} names a page without a link");
+            assert!(
+                !adapted.contains("`docs/"),
+                "{page} names a page without a link"
+            );
             let titles =
                 lines(&adapted).filter(|(line, is_code)| !is_code && line.starts_with("# "));
             assert_eq!(titles.count(), 1, "{page} has one title");

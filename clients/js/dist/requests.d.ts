@@ -11,7 +11,7 @@ export type RequestFailure<E = unknown> =
     readonly fault: "malformed" | "failed";
     readonly reason?: string;
 }
-/** No reply within the time-out. It may have been handled, unless `sent` is false. */
+/** No reply within the timeout. It may have been handled, unless `sent` is false. */
  | {
     readonly kind: "timeout";
     readonly sent: boolean;

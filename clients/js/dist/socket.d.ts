@@ -29,15 +29,15 @@ export declare class Socket<S extends Schema = AnySchema> {
      * in the queue.
      *
      * Returns `false` if it was refused: the queue is full, the socket is closed, or it is binary and
-     * the connection is the fall-back, which carries text only. `true` is no promise that it arrives;
+     * the connection is the fallback, which carries text only. `true` is no promise that it arrives;
      * use `request` where that matters.
      */
     send(message: S["messages"] | Data): boolean;
     /**
      * Sends a request, and returns the promise of its result.
      *
-     * Without a connection it waits in the queue, and the time-out runs. It is sent at most once.
-     * Rejects with a `RequestError`, with a `RangeError` if the time-out is out of range, or with a
+     * Without a connection it waits in the queue, and the timeout runs. It is sent at most once.
+     * Rejects with a `RequestError`, with a `RangeError` if the timeout is out of range, or with a
      * `TypeError` if a parameter is named `id` or `type`, which the request has itself.
      */
     request<R extends RequestName<S>>(type: R, params: ParamsOf<S, R>, options?: {
@@ -47,7 +47,7 @@ export declare class Socket<S extends Schema = AnySchema> {
     topic<E = S["events"]>(name: string): Topic<E>;
     /** Returns who is present in a group; always the same object for a name. */
     presence<M = unknown>(name: string): Presence<M>;
-    /** Opens a closed socket again, as after a log-in; a waiting one at once. */
+    /** Opens a closed socket again, as after a login; a waiting one at once. */
     open(): void;
     /**
      * Closes the socket for good: open requests are rejected, and the queue is emptied.

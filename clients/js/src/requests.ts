@@ -4,7 +4,7 @@ export type RequestFailure<E = unknown> =
   | { readonly kind: "error"; readonly error: E }
   /** The server could not decode it (`malformed`) or failed (`failed`). */
   | { readonly kind: "fault"; readonly fault: "malformed" | "failed"; readonly reason?: string }
-  /** No reply within the time-out. It may have been handled, unless `sent` is false. */
+  /** No reply within the timeout. It may have been handled, unless `sent` is false. */
   | { readonly kind: "timeout"; readonly sent: boolean }
   /** The connection ended before the reply. It may have been handled. */
   | { readonly kind: "lost" }

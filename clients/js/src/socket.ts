@@ -35,7 +35,7 @@ const RESUMED_WINDOW = 5000;
 /** How long an event stream may be silent, in milliseconds: the server's comments come every 15 s. */
 const SSE_SILENCE = 20_000;
 
-/** After how many failed attempts a client that had a WebSocket tries the fall-back, too. */
+/** After how many failed attempts a client that had a WebSocket tries the fallback, too. */
 const FALLBACK_AFTER = 3;
 
 /** A connection to a Seaway consumer that reconnects by itself. */
@@ -108,7 +108,7 @@ export class Socket<S extends Schema = AnySchema> {
    * in the queue.
    *
    * Returns `false` if it was refused: the queue is full, the socket is closed, or it is binary and
-   * the connection is the fall-back, which carries text only. `true` is no promise that it arrives;
+   * the connection is the fallback, which carries text only. `true` is no promise that it arrives;
    * use `request` where that matters.
    */
   send(message: S["messages"] | Data): boolean {
@@ -118,8 +118,8 @@ export class Socket<S extends Schema = AnySchema> {
   /**
    * Sends a request, and returns the promise of its result.
    *
-   * Without a connection it waits in the queue, and the time-out runs. It is sent at most once.
-   * Rejects with a `RequestError`, with a `RangeError` if the time-out is out of range, or with a
+   * Without a connection it waits in the queue, and the timeout runs. It is sent at most once.
+   * Rejects with a `RequestError`, with a `RangeError` if the timeout is out of range, or with a
    * `TypeError` if a parameter is named `id` or `type`, which the request has itself.
    */
   async request<R extends RequestName<S>>(
@@ -150,7 +150,7 @@ export class Socket<S extends Schema = AnySchema> {
     return presence as Presence<M>;
   }
 
-  /** Opens a closed socket again, as after a log-in; a waiting one at once. */
+  /** Opens a closed socket again, as after a login; a waiting one at once. */
   open(): void {
     const { name } = this.#state;
     if (name === "connecting" || name === "open") return;

@@ -17,7 +17,7 @@ const LONGEST_PAUSE = 60_000;
 const REPEATS = 10;
 
 /**
- * Opens the fall-back for networks that block WebSockets: a stream of server-sent events for what
+ * Opens the fallback for networks that block WebSockets: a stream of server-sent events for what
  * the server sends, and a POST for each message of the client, one after the other. Text only.
  *
  * It uses `fetch` and not `EventSource`, which can send no token, hides the status of a response,

@@ -143,13 +143,13 @@ impl Visitor {
     }
 }
 
-/// The log-in form.
+/// The login form.
 #[derive(Deserialize)]
 struct LogInForm {
     key: String,
 }
 
-/// The page to return to after the log-in.
+/// The page to return to after the login.
 #[derive(Deserialize)]
 struct LogInQuery {
     next: Option<String>,

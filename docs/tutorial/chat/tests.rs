@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_log_out_closes_the_sockets_and_notifies_the_room() {
+    async fn a_logout_closes_the_sockets_and_notifies_the_room() {
         let test_app = TestApp::new();
         let client = test_app.log_in("ana").await;
         let mut ana = client.websocket("/ws/chat/lobby");

@@ -11,7 +11,7 @@
 //! | `GET /ws/panic` | panics at the first message, as a consumer with a mistake does |
 //! | `GET /ws/room/{name}` | sends every text message verbatim to all members of the room, including the sender |
 //! | `GET /ws/presence/{group}?key=K` | is a connection of the person K: sends who is connected to the group, once whole, then each change |
-//! | `GET /ws/topic/{name}` | publishes every text message to that topic, and sends each event as `{"offset","epoch","text"}`; with `?since=OFFSET&epoch=E` first those after that place, and `{"recovered": bool}` |
+//! | `GET /ws/topic/{name}` | publishes every text message to that topic, and sends each event as `{"offset","epoch","text"}`; with `?since=OFFSET&epoch=E` first those after that position, and `{"recovered": bool}` |
 //! | `GET`, `POST` below `/ws` | the same five without a WebSocket, over server-sent events |
 //!
 //! `arena --help` lists its settings.

@@ -1,4 +1,4 @@
-//! Accounts and their passwords: the first log-in with a name signs up.
+//! Accounts and their passwords: the first login with a name signs up.
 
 use crate::auction::Auction;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};

@@ -1,4 +1,4 @@
-//! The server-sent events for everybody, with or without a log-in.
+//! The server-sent events for everybody, with or without a login.
 
 use crate::auction::{Auction, Lot, LotEvent};
 use seaway::{Group, HttpConsumer, Json, Result, Sse, consumer};

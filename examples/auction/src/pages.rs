@@ -1,4 +1,4 @@
-//! The page, the log-in, and what the auctioneer does.
+//! The page, the login, and what the auctioneer does.
 
 use crate::{
     accounts::{Account, LogIn},
@@ -60,7 +60,7 @@ async fn open(State(auction): State<Auction>, Form(new): Form<NewLot>) -> Result
     auction.open_lot(&new.title, new.seconds).await
 }
 
-/// Prevents further log-ins, then closes the bidder's WebSockets, in every process.
+/// Prevents further logins, then closes the bidder's WebSockets, in every process.
 async fn remove(State(auction): State<Auction>, name: String) -> Result<()> {
     let remove = "UPDATE accounts SET is_removed = TRUE WHERE name = ? AND NOT is_auctioneer";
     query(remove).bind(&name).execute(&auction.database).await?;

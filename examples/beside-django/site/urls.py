@@ -1,4 +1,4 @@
-"""The pages of the Django site: the rooms, log-in and log-out, the admin."""
+"""The pages of the Django site: the rooms, login and logout, the admin."""
 
 from django.conf import settings
 from django.conf.urls.static import static

@@ -1,4 +1,4 @@
-//! Accounts: sign-up and log-in.
+//! Accounts: sign-up and login.
 
 use crate::{names::UserName, passwords::Passwords};
 use seaway::{Authenticator, Result};
@@ -23,7 +23,7 @@ impl fmt::Display for Account {
     }
 }
 
-/// The form input of a log-in or sign-up.
+/// The form input of a login or sign-up.
 #[derive(Clone)]
 pub struct Credentials {
     pub name: UserName,

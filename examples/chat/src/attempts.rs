@@ -1,4 +1,4 @@
-//! The limit of log-in attempts, against guessing passwords.
+//! The limit of login attempts, against guessing passwords.
 
 use crate::{
     accounts::Account,

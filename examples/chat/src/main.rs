@@ -93,7 +93,7 @@ async fn run(options: Options) -> Result<()> {
     let app = ProtocolTypeRouter::new()
         .http(from_service(pages::router(chat.clone())).with(RejectCrossSite))
         .websocket(sockets)
-        // The event of a log-out may be lost while Redis is down, so WebSockets also check by
+        // The event of a logout may be lost while Redis is down, so WebSockets also check by
         // themselves.
         .with(Auth::new(chat.accounts.clone()).recheck(RECHECK))
         .with(sessions);

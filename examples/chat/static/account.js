@@ -1,4 +1,4 @@
-// The sign-up and log-in forms.
+// The sign-up and login forms.
 
 import { checkForm, nameProblem } from "./form.js";
 import { $ } from "./page.js";

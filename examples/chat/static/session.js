@@ -1,14 +1,14 @@
-// The end of a session: redirects to the log-in page, and from there back.
+// The end of a session: redirects to the login page, and from there back.
 
 import { tabMemory } from "./page.js";
 
-// A log-out on this page redirects already.
+// A logout on this page redirects already.
 let isLeaving = false;
 addEventListener("submit", ({ target }) => {
   isLeaving = target.getAttribute("action") === "/logout";
 });
 
-/** Redirects to the log-in page, and back here after it. */
+/** Redirects to the login page, and back here after it. */
 export function goToLogin() {
   if (isLeaving) return;
   location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
@@ -16,7 +16,7 @@ export function goToLogin() {
 
 /**
  * Requests this page to see why a handshake was refused: without a session it redirects to the
- * log-in.
+ * login.
  */
 export async function goToLoginIfLoggedOut() {
   try {
@@ -27,7 +27,7 @@ export async function goToLoginIfLoggedOut() {
 }
 
 /**
- * Whether a response to `redirect: "manual"` is a redirect, which always leads to the log-in page.
+ * Whether a response to `redirect: "manual"` is a redirect, which always leads to the login page.
  */
 export function isRedirect(response) {
   return response.type === "opaqueredirect";

@@ -1,4 +1,4 @@
-// The WebSocket of a page: the client of Seaway, with the log-in and the back/forward cache.
+// The WebSocket of a page: the client of Seaway, with the login and the back/forward cache.
 
 import { connect } from "./seaway.js";
 import { goToLogin, goToLoginIfLoggedOut } from "./session.js";

@@ -1,4 +1,4 @@
-//! The common start-up code of the examples: command line, log, listener, Redis, metrics.
+//! The common startup code of the examples: command line, log, listener, Redis, metrics.
 //!
 //! | file | contains |
 //! | --- | --- |

@@ -1,6 +1,6 @@
 //! One chat room over four transports: polling, long polling, server-sent events and WebSocket.
 //!
-//! `cargo run --release -p transports`, then <http://127.0.0.1:8000>. On `/fall-back`, Seaway's
+//! `cargo run --release -p transports`, then <http://127.0.0.1:8000>. On `/fallback`, Seaway's
 //! browser client reaches the WebSocket's consumer over server-sent events and POST where
 //! WebSockets are blocked.
 //!

@@ -32,12 +32,12 @@ const JS: &str = "text/javascript; charset=utf-8";
 #[rustfmt::skip] // One line each.
 const FILES: &[(&str, &str, &str)] = &[
     ("/", HTML, include_str!("../static/index.html")),
-    ("/fall-back", HTML, include_str!("../static/fall-back.html")),
+    ("/fallback", HTML, include_str!("../static/fallback.html")),
     ("/static/ask.js", JS, include_str!("../static/ask.js")),
     ("/static/composer.js", JS, include_str!("../static/composer.js")),
     ("/static/cost-chart.js", JS, include_str!("../static/cost-chart.js")),
     ("/static/delay-chart.js", JS, include_str!("../static/delay-chart.js")),
-    ("/static/fall-back.js", JS, include_str!("../static/fall-back.js")),
+    ("/static/fallback.js", JS, include_str!("../static/fallback.js")),
     ("/static/favicon.svg", SVG, include_str!("../static/favicon.svg")),
     ("/static/feed.js", JS, include_str!("../static/feed.js")),
     ("/static/glance.js", JS, include_str!("../static/glance.js")),

@@ -1,4 +1,4 @@
-//! Back-pressure: the mailboxes so full that they would overflow if a backend continued to read.
+//! Backpressure: the mailboxes so full that they would overflow if a backend continued to read.
 
 use super::mailbox::Slot;
 use std::{

@@ -69,7 +69,7 @@ impl Channels {
     /// Closes one consumer's connection with this code and reason, in this process or another.
     ///
     /// If the consumer no longer exists, nothing happens. The request overtakes everything else
-    /// that waits for the consumer; a running hook gets the grace period.
+    /// that waits for the consumer; a running hook may continue for its `grace`.
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the code must not be sent, [`ErrorKind::Layer`] if the layer did not

@@ -61,7 +61,7 @@
 //! | `lost_part.rs` | the groups and channels that an interruption concerns |
 //! | `members.rs` | which channels are open, and which groups they are in |
 //! | `local.rs` | delivery inside this process, shared by every backend |
-//! | `backpressure.rs` | back-pressure: when a backend pauses reading because mailboxes are full |
+//! | `backpressure.rs` | backpressure: when a backend pauses reading because mailboxes are full |
 //! | `memory.rs` | the in-memory layer |
 //! | `redis/` | the Redis layer |
 

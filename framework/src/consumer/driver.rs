@@ -105,7 +105,7 @@ enum Handled {
     Done,
     Failed(Error),
     Panicked(Error),
-    /// The connection has ended, and the grace period is over.
+    /// The connection has ended, and `grace` is over.
     GraceExpired,
 }
 
@@ -237,7 +237,7 @@ impl<H: Hooks> Driver<H> {
                 log_limited!(
                     warn,
                     channel = %self.state().mailbox.name(),
-                    "dropped a hook that outlasted the grace period after its connection ended"
+                    "dropped a hook that outlasted `grace` after its connection ended"
                 );
                 Flow::Break(Ok(()))
             }

@@ -107,7 +107,7 @@ impl WorkerContext {
     }
 
     /// Returns a value that [`Provide`](crate::middleware::Provide), other middleware, or a
-    /// start-up function has added.
+    /// startup function has added.
     ///
     /// # Errors
     /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if there is none of this type.

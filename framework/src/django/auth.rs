@@ -91,10 +91,10 @@ const NOT_DJANGOS_SESSION: &str = "`Session` and #[session] read sessions of Sea
 /// [`RequireUser`](crate::middleware::RequireUser), asks for it. A connection whose user was asked
 /// for is checked when it opens and then every 10 s ([`recheck`](Self::recheck)), with two queries
 /// by primary key, which connections with the same cookie share, and closed with 4401 when
-/// - the session has ended: log-out, `flush()`, a new log-in, expiry;
+/// - the session has ended: logout, `flush()`, a new login, expiry;
 /// - the user is inactive, deleted, or no longer has the same password, `is_staff` or
 ///   `is_superuser`;
-/// - Django announces the log-out to the session's group, `seaway.session.` and the first 32
+/// - Django announces the logout to the session's group, `seaway.session.` and the first 32
 ///   hexadecimal digits of the SHA-256 of the cookie's value; the guide has the code;
 /// - [`Channels::disconnect_user`](crate::Channels::disconnect_user) is called with the user's id.
 ///
@@ -137,7 +137,7 @@ impl DjangoAuth {
         })))
     }
 
-    /// Returns the middleware that asks a view of the site who a client is, for log-ins that
+    /// Returns the middleware that asks a view of the site who a client is, for logins that
     /// Seaway cannot read from tables: backends, session engines and databases of any kind.
     ///
     /// Sessions are not read, so that there is no [`DjangoSession`].
@@ -194,7 +194,7 @@ impl DjangoAuth {
     /// Sets how long open connections keep their users while all checks fail, because the database
     /// or view does not respond (default: 10 min).
     ///
-    /// After that they are closed with 1013 (try again later): a log-out may have gone unnoticed.
+    /// After that they are closed with 1013 (try again later): a logout may have gone unnoticed.
     /// With [`Duration::ZERO`] the first check that fails closes them.
     ///
     /// ```
@@ -295,7 +295,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
     }
 }
 
-/// The log-in of one request or handshake.
+/// The login of one request or handshake.
 struct DjangoLogIn {
     client: Client,
     /// The value of the session cookie.
@@ -372,18 +372,18 @@ impl Revocation for DjangoLogIn {
     }
 }
 
-/// Closes the connection of a user when Django announces the log-out.
+/// Closes the connection of a user when Django announces the logout.
 struct LogOut(Arc<DjangoLogIn>);
 
 #[async_trait]
 impl Revocation for LogOut {
     fn group(&self) -> Option<GroupName> {
         self.0.known_user()?;
-        self.0.cookie.as_deref().map(cookie::log_out_group)
+        self.0.cookie.as_deref().map(cookie::logout_group)
     }
 
     async fn broken(&self) -> Option<Close> {
-        // The check of the log-in finds out.
+        // The check of the login finds out.
         None
     }
 }

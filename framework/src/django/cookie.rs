@@ -37,7 +37,7 @@ pub(super) fn header(name: &str, value: &str) -> Option<HeaderValue> {
 
 /// Returns the name of the group in which Django announces the end of the session: a digest,
 /// because the cookie is secret and a group name is not.
-pub(super) fn log_out_group(value: &str) -> GroupName {
+pub(super) fn logout_group(value: &str) -> GroupName {
     let name = GroupName::new(format!("seaway.session.{}", digest(value.as_bytes())));
     name.expect("hexadecimal digits are valid")
 }

@@ -56,7 +56,7 @@ impl SessionData {
         })
     }
 
-    /// Returns what the log-in has stored; `None` if nobody is logged in.
+    /// Returns what the login has stored; `None` if nobody is logged in.
     pub(super) fn log_in(&self) -> Option<LogInData> {
         let text = |key| match self.find(key) {
             Ok(Some(Value::String(text))) => Some(text),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_in_needs_all_three_values_whatever_else_the_session_holds() {
+    fn a_login_needs_all_three_values_whatever_else_the_session_holds() {
         let log_in = r#""_auth_user_id":"7","_auth_user_backend":"a.B","_auth_user_hash":"00""#;
         let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
         for other in [

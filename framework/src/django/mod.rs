@@ -1,8 +1,8 @@
-//! Django's log-in: a user who is logged in on a Django page is that user in a consumer.
+//! Django's login: a user who is logged in on a Django page is that user in a consumer.
 //!
 //! [`DjangoAuth`] is the middleware; it reads the session cookie, Django's session
 //! ([`DjangoSessions`]) and the user's row ([`DjangoDatabase`]).
-//! The guide `docs/from-django.md` has the settings of both sides, and the log-out's announcement.
+//! The guide `docs/from-django.md` has the settings of both sides, and the logout's announcement.
 //!
 //! | type | contents |
 //! | --- | --- |

@@ -102,7 +102,7 @@ impl DjangoSessions {
     /// Reads sessions from the cookie itself, for the engine `signed_cookies`.
     ///
     /// `max_age` is the setting `SESSION_COOKIE_AGE`: 14 days, unless the site sets another. A
-    /// cookie of this engine stays valid after a log-out, in Django as well, until it is older, or
+    /// cookie of this engine stays valid after a logout, in Django as well, until it is older, or
     /// the user's password changes.
     pub fn signed_cookies(max_age: Duration) -> Self {
         Self(Arc::new(SignedCookies { max_age }))

@@ -113,13 +113,13 @@ impl Tables {
         let Some(row) = self.database.user(&stored.user_id).await? else {
             return Ok(None);
         };
-        let is_user = is_log_in_of(&stored, &row, &self.keys);
+        let is_user = is_login_of(&stored, &row, &self.keys);
         Ok(is_user.then(|| DjangoUser::from_row(stored.user_id, row, self.database.clone())))
     }
 }
 
-/// Returns whether this is a log-in of the user with this row.
-fn is_log_in_of(stored: &LogInData, row: &UserRow, keys: &SecretKeys) -> bool {
+/// Returns whether this is a login of the user with this row.
+fn is_login_of(stored: &LogInData, row: &UserRow, keys: &SecretKeys) -> bool {
     let may_log_in = row.is_active || ADMIT_INACTIVE.contains(&stored.backend.as_str());
     may_log_in && keys.is_session_hash(&stored.hash, &row.password)
 }

@@ -111,7 +111,7 @@ impl UserTable {
 
     /// Adds a condition: a row whose column has another value is no user, as if it were deleted.
     ///
-    /// All conditions apply, at the log-in and at each check of an open connection.
+    /// All conditions apply, at the login and at each check of an open connection.
     ///
     /// ```
     /// use seaway::django::{ColumnValue, UserTable};

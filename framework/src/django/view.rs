@@ -44,7 +44,7 @@ const MAX_RESPONSE: usize = 256 * 1024;
 /// their names. The guide `docs/from-django.md` has a ready view.
 ///
 /// Any other response, one of more than 256 KiB, and none within the [timeout](Self::timeout) is
-/// an error, never a log-out.
+/// an error, never a logout.
 #[derive(Clone)]
 pub struct DjangoView {
     upstream: Arc<Upstream<Empty<Bytes>>>,

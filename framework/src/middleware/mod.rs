@@ -7,9 +7,9 @@
 //! | middleware | effect |
 //! | --- | --- |
 //! | [`Provide`] | inserts a value into every scope |
-//! | [`ProvideAll`] | inserts the values of all start-up functions into every scope |
+//! | [`ProvideAll`] | inserts the values of all startup functions into every scope |
 //! | [`Sessions`] | loads and saves the client's session, and sets its cookie |
-//! | [`Auth`] | identifies the user, and provides log-in and log-out |
+//! | [`Auth`] | identifies the user, and provides login and logout |
 //! | [`RequireUser`] | rejects clients that are not logged in |
 //! | [`RejectCrossSite`] | rejects unsafe requests from pages of other origins (CSRF) |
 //! | [`AllowedOrigins`](crate::protocol::AllowedOrigins) | restricts which origins may open a WebSocket |

@@ -1,4 +1,4 @@
-//! Middleware that provides the values of start-up functions to every connection.
+//! Middleware that provides the values of startup functions to every connection.
 
 use crate::{
     application::Application,
@@ -15,7 +15,7 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// Middleware that inserts the values of start-up functions into every scope, and into the
+/// Middleware that inserts the values of startup functions into every scope, and into the
 /// extensions of every request.
 ///
 /// [`Running::provide`](crate::Running::provide) returns it. It wraps applications and tower

@@ -55,7 +55,7 @@ const INACTIVITY: Duration = Duration::days(14);
 /// An HTTP response gets `Vary: Cookie`, so that a cache does not serve it to another client; serve
 /// what is the same for all clients, such as scripts and images, outside this middleware. A
 /// response with a status of 500 or more saves nothing, and a session that was to get a new id
-/// keeps its old one; a log-out takes effect nevertheless. See [`session`](crate::session) for
+/// keeps its old one; a logout takes effect nevertheless. See [`session`](crate::session) for
 /// sessions in open WebSocket connections.
 #[derive(Clone, Debug)]
 #[must_use = "a middleware has no effect until it wraps an application"]
@@ -70,7 +70,7 @@ struct SessionsConfig {
 impl Sessions {
     /// Returns the middleware with this store.
     ///
-    /// A log-out is announced over `channels`, which closes all connections of the session.
+    /// A logout is announced over `channels`, which closes all connections of the session.
     pub fn new(store: impl SessionStore, channels: &Channels) -> Self {
         Self(Arc::new(SessionsConfig {
             backend: SessionBackend::new(store, channels, Expiry::OnInactivity(INACTIVITY)),
@@ -91,7 +91,7 @@ impl Sessions {
     /// Sets how long open connections keep their session while all checks of it fail, because the
     /// store returns errors (default: 10 min).
     ///
-    /// After that they are closed with 1013 (try again later): a log-out may have gone unnoticed.
+    /// After that they are closed with 1013 (try again later): a logout may have gone unnoticed.
     /// A session is checked when its connection opens and when announcements may have been missed;
     /// a check that fails is repeated every 10 s. With `std::time::Duration::ZERO` the first check
     /// that fails closes the connection.

@@ -91,7 +91,7 @@ impl ConnectError {
 
     /// Returns the error for a replica.
     pub(super) fn replica() -> Self {
-        let reason = "it is a replica; either a fail-over is in progress, or the URL names a replica: use the address of the primary";
+        let reason = "it is a replica; either a failover is in progress, or the URL names a replica: use the address of the primary";
         Self::new(reason, Cause::Unreachable)
     }
 

@@ -170,7 +170,7 @@ impl Dialer {
             |loss: &&Loss| loss.run_id.is_some() && loss.run_id.as_deref() == up.run_id.as_deref();
         let client = match previous.filter(is_same_run).and_then(|loss| loss.client) {
             Some(client) => client,
-            // It shows at the start whether the command is allowed.
+            // It shows at startup whether the command is allowed.
             None if self.settings.needs == LinkNeeds::EndOfPrevious => i64::MAX,
             None => return Ok(()),
         };

@@ -32,7 +32,7 @@ const CANDIDATE_TIMEOUT: Duration = Duration::from_secs(2);
 const MOST_NODES: usize = 1000;
 
 /// How often another node is queried because the response of the last one may be stale: during a
-/// fail-over, all nodes name the primary that is gone.
+/// failover, all nodes name the primary that is gone.
 const QUERY_ANOTHER_EVERY: Duration = Duration::from_millis(100);
 
 /// The Sentinels, or the nodes of a Cluster, and what they said last.
@@ -190,7 +190,7 @@ impl Directory {
     }
 
     /// Records that a primary that a node of the Cluster named could not be used, or is none: the
-    /// node may not have heard of a fail-over, so another one is queried next time. All Sentinels
+    /// node may not have heard of a failover, so another one is queried next time. All Sentinels
     /// are listened to, so none of their responses is stale.
     pub(super) fn mark_stale(&self) {
         self.is_stale.store(self.is_cluster(), Ordering::Relaxed);

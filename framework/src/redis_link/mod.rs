@@ -17,7 +17,7 @@
 //! | `state.rs` | whether there is a connection, and how the previous one was lost |
 //! | `liveness.rs` | whether a connection still works |
 //! | `fault.rs` | what a failed command says of its connection |
-//! | `stream.rs` | the byte stream of one connection: time of the last read, and back-pressure |
+//! | `stream.rs` | the byte stream of one connection: time of the last read, and backpressure |
 //! | `framing.rs` | where the values in it begin and end, and the bound on their size |
 //! | `repeat.rs` | a limit on repeated log lines of a persistent failure |
 

@@ -1,6 +1,6 @@
 //! The newest primary that any Sentinel has named.
 //!
-//! Sentinels learn of a fail-over one after the other, and the old primary continues to accept
+//! Sentinels learn of a failover one after the other, and the old primary continues to accept
 //! commands for a while. Events that one process sends there do not reach a process that has left
 //! already. So a process listens to all Sentinels: it leaves the old primary as soon as the first
 //! of them names another one, and uses that one after [`SWITCH`], when the other processes have
@@ -31,7 +31,7 @@ const SWITCH: Duration = Duration::from_millis(500);
 const REMEMBERED: Duration = Duration::from_secs(10);
 
 /// The messages with which a Sentinel announces another primary: the one that conducts the
-/// fail-over, as soon as it has promoted a replica, and any that hears of it.
+/// failover, as soon as it has promoted a replica, and any that hears of it.
 const ANNOUNCEMENTS: [&str; 2] = ["+promoted-slave", "+switch-master"];
 
 /// How often a Sentinel that announces nothing is queried: so a dead connection is noticed, and
@@ -50,7 +50,7 @@ const SPREAD: Duration = Duration::from_millis(100);
 pub(super) struct NamedPrimary {
     pub(super) host: String,
     pub(super) port: u16,
-    /// Grows with each fail-over.
+    /// Grows with each failover.
     pub(super) epoch: u64,
 }
 
@@ -92,7 +92,7 @@ struct NewestState {
 impl Newest {
     /// Records what the Sentinel with this address says.
     ///
-    /// A fail-over raises the epoch, so a Sentinel that names another primary with the same one
+    /// A failover raises the epoch, so a Sentinel that names another primary with the same one
     /// only writes its address differently.
     pub(super) fn record(&self, named: NamedPrimary, sentinel: &str) {
         let now = Instant::now();
@@ -169,7 +169,7 @@ pub(super) async fn query(
 ) -> Result<NamedPrimary, ConnectError> {
     type Facts = HashMap<String, String>;
     let mut questions = redis::pipe();
-    // The one that conducts a fail-over names the new primary here as soon as it is promoted; the
+    // The one that conducts a failover names the new primary here as soon as it is promoted; the
     // other response has the number.
     let arguments = ["get-master-addr-by-name", service];
     questions.cmd("SENTINEL").arg(&arguments);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sentinel_that_has_not_heard_of_a_fail_over_is_not_believed() {
+    async fn a_sentinel_that_has_not_heard_of_a_failover_is_not_believed() {
         let newest = Newest::default();
         newest.record(named("a", 1), "sentinel");
         let first = newest.usable().now_or_never();

@@ -1,4 +1,4 @@
-//! The byte stream of one connection: when bytes last arrived, of which value, and back-pressure on
+//! The byte stream of one connection: when bytes last arrived, of which value, and backpressure on
 //! reading.
 
 use super::framing::{Malformed, ReplyFraming};

@@ -34,7 +34,7 @@ pub(super) struct Primary {
 
 /// The newest responses of all nodes.
 ///
-/// Two fail-overs may be known to different nodes, so each slot is looked up by itself.
+/// Two failovers may be known to different nodes, so each slot is looked up by itself.
 #[derive(Default)]
 pub(super) struct NewestTopology {
     /// With the times at which they were given.
@@ -254,8 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_has_not_heard_of_a_fail_over_is_believed_only_if_no_other_one_answers_for_long()
-    {
+    fn a_node_that_has_not_heard_of_a_failover_is_believed_only_if_no_other_one_answers_for_long() {
         let mut newest = NewestTopology::default();
         let start = Instant::now();
         let later = REMEMBERED - Duration::from_millis(1);
@@ -286,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn two_fail_overs_that_two_nodes_have_heard_of_are_both_known() {
+    fn two_failovers_that_two_nodes_have_heard_of_are_both_known() {
         let mut newest = NewestTopology::default();
         let now = Instant::now();
         let (low, high) = (0..=8191, 8192..=16383);

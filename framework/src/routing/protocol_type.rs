@@ -129,7 +129,7 @@ impl ProtocolTypeRouter {
     ///
     /// [`serve`](crate::serve) checks them. Under another server, inside a tower middleware, or of a
     /// consumer without a router, check them yourself: `running.check(app.required_state())?`, or,
-    /// without start-up functions, `app.required_state().check()?`.
+    /// without startup functions, `app.required_state().check()?`.
     pub fn required_state(&self) -> RequiredState {
         let pages = self.get::<Http>().map(Application::required_state);
         let sockets = self.get::<WebSocket>().map(Application::required_state);

@@ -1,4 +1,4 @@
-//! The life of a process that serves: its start-up, its work until a signal, its shutdown.
+//! The life of a process that serves: its startup, its work until a signal, its shutdown.
 
 use super::{lifespan::Lifespan, running::Running, shutdown_signal::ShutdownSignal};
 use crate::{error::Result, middleware::ProvideAll};
@@ -24,7 +24,7 @@ impl Lifecycle {
         self.stop = Some(Box::pin(stop));
     }
 
-    /// Runs the start-up functions and `prepare`, then `serve`, and then the shutdown functions of
+    /// Runs the startup functions and `prepare`, then `serve`, and then the shutdown functions of
     /// all that has started. A signal to stop ends the start; afterwards, `serve` gets it.
     pub(super) async fn run<T>(
         self,

@@ -1,4 +1,4 @@
-//! The start-up and shutdown functions of an application.
+//! The startup and shutdown functions of an application.
 
 use super::running::{Running, ShutdownFuture};
 use crate::{
@@ -12,7 +12,7 @@ use std::{any::type_name, fmt, future::Future, pin::Pin, time::Duration};
 /// [`Lifespan::shutdown_timeout`] is set: enough to flush and to close connections.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The start-up and shutdown functions of an application.
+/// The startup and shutdown functions of an application.
 ///
 /// [`serve`](crate::serve) has the same methods, and runs their functions. Where another server
 /// serves the application, it runs them like this:
@@ -39,7 +39,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Ok(()) }
 /// ```
 ///
-/// A function has no parameter, or one value that an earlier start-up function returned. Functions
+/// A function has no parameter, or one value that an earlier startup function returned. Functions
 /// run in the order in which they were added; those of `on_shutdown` in reverse order.
 #[must_use = "a lifespan does nothing until it is started"]
 pub struct Lifespan {
@@ -76,7 +76,7 @@ impl Lifespan {
     }
 
     /// Adds a function that runs once at the end, if everything added before it has started: also
-    /// if a start-up function added after it fails.
+    /// if a startup function added after it fails.
     ///
     /// The function added last runs first. Each may take
     /// [`shutdown_timeout`](Lifespan::shutdown_timeout); then it is dropped at an await, which is
@@ -117,11 +117,11 @@ impl Lifespan {
         self
     }
 
-    /// Runs the start-up functions.
+    /// Runs the startup functions.
     ///
     /// # Errors
     /// The error of the first function that fails or panics, after the shutdown functions of what
-    /// had started have run. [`ErrorKind::Missing`] if no earlier start-up function returned the
+    /// had started have run. [`ErrorKind::Missing`] if no earlier startup function returned the
     /// parameter of a function.
     ///
     /// # Cancel safety
@@ -157,7 +157,7 @@ impl Running {
     }
 }
 
-/// A step of the start: it runs a start-up function, or keeps a shutdown function. It gets the
+/// A step of the start: it runs a startup function, or keeps a shutdown function. It gets the
 /// values that earlier ones returned.
 struct StartStep {
     begin: Box<Begin>,
@@ -171,7 +171,7 @@ type Doing = Pin<Box<dyn Future<Output = Result<Done>> + Send>>;
 
 /// The result of a step.
 enum Done {
-    /// Inserts the value that a start-up function returned.
+    /// Inserts the value that a startup function returned.
     Started(Box<dyn FnOnce(&mut Extensions) + Send>),
     Stopping(ShutdownFuture),
 }
@@ -209,7 +209,7 @@ impl StartStep {
 }
 
 /// An async function of a [`Lifespan`], without parameters or with one value that an earlier
-/// start-up function returned.
+/// startup function returned.
 ///
 /// ```
 /// use seaway::{Lifespan, Result};

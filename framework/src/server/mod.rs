@@ -5,10 +5,10 @@
 //! | `serve.rs` | the settings of a server, and its run |
 //! | `workers.rs` | workers: they take jobs from channels and run them |
 //! | `serve_workers.rs` | a program of workers, and its run |
-//! | `lifecycle.rs` | what both runs have in common: start-up, work until a signal, shutdown |
+//! | `lifecycle.rs` | what both runs have in common: startup, work until a signal, shutdown |
 //! | `accept.rs` | the accept loop, and graceful shutdown |
 //! | `addresses.rs` | the limit of connections per client address |
-//! | `lifespan.rs`, `running.rs` | start-up and shutdown functions |
+//! | `lifespan.rs`, `running.rs` | startup and shutdown functions |
 //! | `shutdown_signal.rs` | Ctrl-C, SIGTERM, or a future: when to stop, and when to stop at once |
 //! | `access_log.rs` | one line per response, off by default |
 //! | `bind.rs` | the address or listener of a server |

@@ -7,7 +7,7 @@ use crate::{
 use http::Extensions;
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
-/// A started lifespan: the values that its start-up functions returned, and its shutdown functions.
+/// A started lifespan: the values that its startup functions returned, and its shutdown functions.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -39,7 +39,7 @@ impl Running {
         }
     }
 
-    /// Returns the values so far, for the start-up functions that follow.
+    /// Returns the values so far, for the startup functions that follow.
     pub(super) fn values(&self) -> &Extensions {
         &self.made
     }
@@ -54,7 +54,7 @@ impl Running {
         self.shutdown.push((function, limit));
     }
 
-    /// Returns middleware that inserts the start-up values into every scope, and into the
+    /// Returns middleware that inserts the startup values into every scope, and into the
     /// extensions of every request.
     ///
     /// It wraps an application, a [`ProtocolTypeRouter`](crate::routing::ProtocolTypeRouter), or an
@@ -63,7 +63,7 @@ impl Running {
         ProvideAll::new(&self.made)
     }
 
-    /// Checks that the start-up functions have returned everything that an application needs.
+    /// Checks that the startup functions have returned everything that an application needs.
     ///
     /// ```
     /// use seaway::{Lifespan, RequiredState};
@@ -81,7 +81,7 @@ impl Running {
         required.without_all(&self.made).check()
     }
 
-    /// Returns the start-up value of this type, if there is one.
+    /// Returns the startup value of this type, if there is one.
     pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<&T> {
         self.made.get()
     }

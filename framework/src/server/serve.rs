@@ -1,4 +1,4 @@
-//! The settings of a server, and its run from start-up to shutdown.
+//! The settings of a server, and its run from startup to shutdown.
 
 use super::{
     accept::{ServerLimits, accept},
@@ -59,17 +59,17 @@ use tower_layer::Layer;
 /// # Errors
 /// [`ErrorKind::Io`](crate::ErrorKind::Io) if it cannot listen on the address,
 /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if a router needs a value that neither its
-/// middleware nor a start-up function provides ([`RequiredState`]), the error of a start-up
+/// middleware nor a startup function provides ([`RequiredState`]), the error of a startup
 /// function that fails, and [`ErrorKind::User`](crate::ErrorKind::User), once it has shut down, if
 /// a listener panics.
 pub fn serve<S: ServedApp>(on: impl Into<Bind>, app: S) -> Serve<S> {
     Serve::new(on.into(), AppSource::Built(app))
 }
 
-/// Serves the application that an async function builds once the start-up functions have run:
+/// Serves the application that an async function builds once the startup functions have run:
 /// without parameters, or of a value that one of them has returned.
 ///
-/// So a start-up value can be part of the application: of an
+/// So a startup value can be part of the application: of an
 /// [`Authenticator`](crate::middleware::Authenticator), a session store, the state of an axum
 /// router.
 ///
@@ -93,7 +93,7 @@ pub fn serve<S: ServedApp>(on: impl Into<Bind>, app: S) -> Serve<S> {
 ///
 /// # Errors
 /// As [`serve`], and the error of the function; [`ErrorKind::Missing`](crate::ErrorKind::Missing)
-/// if no start-up function has returned its parameter. The shutdown functions run then.
+/// if no startup function has returned its parameter. The shutdown functions run then.
 pub fn serve_with<Args, S: ServedApp>(
     on: impl Into<Bind>,
     build: impl LifespanFn<Args, Output = crate::Result<S>>,
@@ -446,7 +446,7 @@ impl<S> Serve<S> {
         self
     }
 
-    /// Adds a function that runs once after the drain, or after a later start-up function has
+    /// Adds a function that runs once after the drain, or after a later startup function has
     /// failed.
     ///
     /// Functions run in reverse order; see [`Lifespan::on_shutdown`].
@@ -474,7 +474,7 @@ impl<S> Serve<S> {
     ///
     /// They start with it. When it stops, they take jobs until the last connection has ended, and
     /// then finish those that run, for up to [`drain_timeout`](Serve::drain_timeout) once more. The
-    /// values of start-up functions are in the scope of each job, too. In a process of their own,
+    /// values of startup functions are in the scope of each job, too. In a process of their own,
     /// workers run by [`serve_workers`](crate::serve_workers).
     ///
     /// ```no_run

@@ -1,4 +1,4 @@
-//! A program of workers, from start-up to shutdown.
+//! A program of workers, from startup to shutdown.
 
 use super::{
     lifecycle::Lifecycle,
@@ -49,7 +49,7 @@ use std::{
 /// them, to run the workers beside the server.
 ///
 /// # Errors
-/// The error of a start-up function that fails, and
+/// The error of a startup function that fails, and
 /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if the router has no route, or if an
 /// application needs a value that nothing provides ([`RequiredState`](crate::RequiredState)).
 /// Errors of jobs and of the channel layer are logged, and do not end the workers.

@@ -66,7 +66,7 @@ pub(super) struct RunningWorkers {
 }
 
 impl RunningWorkers {
-    /// Starts a task for each channel. The values of start-up functions are inserted into the scope
+    /// Starts a task for each channel. The values of startup functions are inserted into the scope
     /// of each job.
     pub(super) fn start(&mut self, workers: Workers, values: &ProvideAll) {
         let application = values.layer(workers.router.clone()).boxed();

@@ -41,7 +41,7 @@
 //! No response follows, so call [`save`](Session::save). It
 //! - reads the session again and writes only the keys that this connection has changed, so that
 //!   keys written by HTTP requests meanwhile are kept;
-//! - saves only a session that still exists. After a log-out it returns an error of the kind
+//! - saves only a session that still exists. After a logout it returns an error of the kind
 //!   [`SessionGone`](crate::ErrorKind::SessionGone). If a hook returns that error, the connection
 //!   is closed with 4401, unless the consumer's [`failed`](crate::WebSocketConsumer::failed)
 //!   handles it;
@@ -50,7 +50,7 @@
 //! [`get`](Session::get) reads from memory; call [`load`](Session::load) first to see what HTTP
 //! requests have written since.
 //!
-//! When a session ends ([`flush`](Session::flush), log-out, a new id at log-in), all open
+//! When a session ends ([`flush`](Session::flush), logout, a new id at login), all open
 //! connections that have read it are closed in every process: a WebSocket with 4401; an HTTP
 //! consumer responds with 401, or its stream ends.
 //!
@@ -62,7 +62,7 @@
 //! | those of `tower-sessions-sqlx-store`, `tower-sessions-moka-store` … for tower-sessions 0.14 | databases, caches |
 //!
 //! A save is a read and a write. Two connections that change the same session in the same
-//! millisecond may overwrite each other's keys. A log-out between the read and the write is not
+//! millisecond may overwrite each other's keys. A logout between the read and the write is not
 //! undone, with any store: the end of a session is recorded for two minutes, and a save that finds
 //! this record deletes what it has written. [`RedisStore`] does not write such a session at all.
 

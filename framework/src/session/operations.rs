@@ -54,7 +54,7 @@ impl SessionBackend {
     }
 }
 
-/// Runs an operation on the store to its end, even if the caller is dropped at an await: a log-out
+/// Runs an operation on the store to its end, even if the caller is dropped at an await: a logout
 /// must not stop half-way, and an older save must not overtake a newer one.
 pub(super) async fn complete<T: Send + 'static>(
     operation: impl Future<Output = Result<T>> + Send + 'static,

@@ -241,7 +241,7 @@ impl Session {
 
     /// Gives the session a new id and keeps its values, so that nobody can use the old id.
     ///
-    /// A log-in does this for you.
+    /// A login does this for you.
     ///
     /// The new id comes with the response. If that fails (500 or more, or a panic), the session is
     /// unchanged under its old id. Other connections under the old id are closed.
@@ -256,7 +256,7 @@ impl Session {
     /// Ends the session: removes all values, deletes it from the store, and closes its open
     /// connections, in every process.
     ///
-    /// A log-out does this for you.
+    /// A logout does this for you.
     ///
     /// It takes effect immediately, even if the response fails. Values that are inserted afterwards
     /// begin another session.

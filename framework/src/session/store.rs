@@ -1,8 +1,8 @@
 //! The session store, in which an ended session stays ended.
 //!
 //! A store cannot distinguish a deleted session from one that never existed. Two things depend on
-//! the difference: a save in progress during the log-out must not restore the session, and a
-//! response to the old cookie must not remove the new one that a log-in has set meanwhile. So a
+//! the difference: a save in progress during the logout must not restore the session, and a
+//! response to the old cookie must not remove the new one that a login has set meanwhile. So a
 //! marker is stored before the session is deleted, under an id derived from that of the session.
 
 use super::{

@@ -348,7 +348,7 @@ impl SessionStore for LoggedOutMeanwhile {
 }
 
 #[tokio::test]
-async fn a_log_out_while_a_session_gets_a_new_id_is_not_undone() {
+async fn a_logout_while_a_session_gets_a_new_id_is_not_undone() {
     let racing = LoggedOutMeanwhile::default();
     let old = stored(&racing.store, &["user"]).await;
     let here = session(&racing, Some(old));
@@ -364,7 +364,7 @@ async fn a_log_out_while_a_session_gets_a_new_id_is_not_undone() {
         ["b"]
     );
     let with_user = racing.with_user.lock().unwrap().clone();
-    assert_eq!(with_user.len(), 1, "it began before the log-out was seen");
+    assert_eq!(with_user.len(), 1, "it began before the logout was seen");
     assert_eq!(keys(&racing.store, with_user[0]).await, None);
 }
 
@@ -426,7 +426,7 @@ async fn an_expiry_that_began_with_the_session_is_not_set_again_by_the_next_save
 }
 
 #[tokio::test]
-async fn a_session_after_a_log_out_has_not_the_expiry_of_the_one_before() {
+async fn a_session_after_a_logout_has_not_the_expiry_of_the_one_before() {
     let store = MemoryStore::default();
     let here = session(&store, Some(stored(&store, &["a"]).await));
     here.set_expiry(Some(Expiry::OnSessionEnd));
@@ -468,7 +468,7 @@ async fn an_expiry_that_was_saved_is_not_set_again_by_the_next_save() {
 }
 
 #[tokio::test]
-async fn a_log_out_that_is_dropped_half_way_is_completed() {
+async fn a_logout_that_is_dropped_half_way_is_completed() {
     let store = MemoryStore::default();
     let id = stored(&store, &["a"]).await;
     let here = session(&store, Some(id));
@@ -517,7 +517,7 @@ async fn a_session_that_the_request_has_read_changes_nothing_for_its_connection(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_out_is_announced_even_if_the_request_is_dropped_before_its_response() {
+async fn a_logout_is_announced_even_if_the_request_is_dropped_before_its_response() {
     let (store, channels) = (MemoryStore::default(), Channels::in_memory());
     let id = stored(&store, &["a"]).await;
     let mut socket = channels.open().await.unwrap();

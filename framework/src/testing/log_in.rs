@@ -1,4 +1,4 @@
-//! The log-in of a test client without a password.
+//! The login of a test client without a password.
 
 use super::{Caller, TestClient, described, fail};
 use crate::{

@@ -28,7 +28,7 @@
 //! | --- | --- |
 //! | `client.rs` | a client with cookies |
 //! | `cookie_jar.rs` | its cookies |
-//! | `log_in.rs` | its log-in without a password |
+//! | `log_in.rs` | its login without a password |
 //! | `websocket.rs`, `http.rs` | one WebSocket; one HTTP request |
 //! | `event_stream.rs` | server-sent events |
 //! | `worker.rs` | one job |

@@ -324,7 +324,7 @@ impl WebSocketCommunicator {
     /// Waits for the application to end.
     async fn outcome(&mut self, caller: Caller) -> &Result<()> {
         if let ApplicationState::Running(task) = &mut self.application {
-            // A handler may use its whole grace period, and a disconnect hook its own.
+            // A handler may use its whole `grace`, and a disconnect hook its own.
             let limit = PATIENCE * 10;
             let Ok(ended) = tokio::time::timeout(limit, task).await else {
                 fail(

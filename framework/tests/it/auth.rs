@@ -1,4 +1,4 @@
-//! Tests of authentication: log-in, log-out, guards, and a user's WebSockets.
+//! Tests of authentication: login, logout, guards, and a user's WebSockets.
 
 use crate::auth_app::{Account, Accounts, Site, asking, cookie};
 use axum::{Router, extract::OriginalUri, routing::get};
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tower::ServiceExt;
 
 #[tokio::test]
-async fn a_log_in_on_a_page_applies_to_pages_and_websockets() {
+async fn a_login_on_a_page_applies_to_pages_and_websockets() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
 
@@ -28,7 +28,7 @@ async fn a_log_in_on_a_page_applies_to_pages_and_websockets() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_fails_the_log_in() {
+async fn a_wrong_password_fails_the_login() {
     let site = Site::new();
 
     let page = site.get("/login/ana/sesame", &[]).await;
@@ -38,7 +38,7 @@ async fn a_wrong_password_fails_the_log_in() {
 }
 
 #[tokio::test]
-async fn a_log_out_closes_only_the_websockets_of_its_session() {
+async fn a_logout_closes_only_the_websockets_of_its_session() {
     let site = Site::new();
     let (here, there, bo) = (
         site.log_in("ana").await,
@@ -68,7 +68,7 @@ async fn a_log_out_closes_only_the_websockets_of_its_session() {
 }
 
 #[tokio::test]
-async fn a_websocket_that_reads_its_user_later_is_closed_at_log_out() {
+async fn a_websocket_that_reads_its_user_later_is_closed_at_logout() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
     let mut cut = site.open("/late", &[("cookie", &ana)]).await;
@@ -104,12 +104,12 @@ async fn an_open_websocket_can_log_out_but_not_log_in() {
 }
 
 #[tokio::test]
-async fn a_handshake_can_log_in_with_or_without_a_session_and_a_log_out_closes_its_websocket() {
+async fn a_handshake_can_log_in_with_or_without_a_session_and_a_logout_closes_its_websocket() {
     let site = Site::new();
     let anonymous = cookie(&site.get("/note", &[]).await).unwrap();
 
     for headers in [&[][..], &[("cookie", anonymous.as_str())]] {
-        let mut socket = site.open("/who?log-in=ana", headers).await;
+        let mut socket = site.open("/who?login=ana", headers).await;
         let ana = cookie(socket.reply().await).expect("a cookie on the 101");
         assert_eq!(socket.receive_text().await, "ana");
         assert_eq!(site.get("/me", &[("cookie", &ana)]).await.body(), "ana");
@@ -121,7 +121,7 @@ async fn a_handshake_can_log_in_with_or_without_a_session_and_a_log_out_closes_i
 }
 
 #[tokio::test]
-async fn anonymous_session_values_survive_a_log_in_and_those_of_another_user_do_not() {
+async fn anonymous_session_values_survive_a_login_and_those_of_another_user_do_not() {
     let site = Site::new();
     let anonymous = cookie(&site.get("/note", &[]).await).unwrap();
 
@@ -144,7 +144,7 @@ async fn anonymous_session_values_survive_a_log_in_and_those_of_another_user_do_
 }
 
 #[tokio::test]
-async fn guards_redirect_anonymous_requests_to_the_log_in_and_reject_unauthorized_users() {
+async fn guards_redirect_anonymous_requests_to_the_login_and_reject_unauthorized_users() {
     let site = Site::new();
     let (ana, root) = (site.log_in("ana").await, site.log_in("root").await);
 
@@ -204,7 +204,7 @@ async fn a_guard_protects_routes_of_an_axum_app() {
 }
 
 #[tokio::test]
-async fn the_redirect_after_log_in_includes_prefixes_that_routers_stripped() {
+async fn the_redirect_after_login_includes_prefixes_that_routers_stripped() {
     /// The outer router strips `outer` around the app, and the inner one `/inner` inside it.
     async fn way_back(members: RequireUser<Account>, outer: Option<&str>) -> String {
         let channels = Channels::in_memory();
@@ -475,7 +475,7 @@ async fn middleware_guards_a_whole_router() {
 }
 
 #[tokio::test]
-async fn a_log_out_ends_a_long_poll_with_401_and_ends_a_stream() {
+async fn a_logout_ends_a_long_poll_with_401_and_ends_a_stream() {
     let site = Site::new();
     let (ana, bo) = (site.log_in("ana").await, site.log_in("bo").await);
     let mut poll = site.ask("/waiting/poll", &ana);

@@ -1,4 +1,4 @@
-//! A small site with accounts for the tests of auth: log-in pages, and a WebSocket that sends its
+//! A small site with accounts for the tests of auth: login pages, and a WebSocket that sends its
 //! user.
 
 use axum::{
@@ -184,7 +184,7 @@ impl Site {
     pub(crate) async fn log_in(&self, name: &str) -> String {
         let page = self.get(&format!("/login/{name}/open%20sesame"), &[]).await;
         assert_eq!(page.body(), "welcome");
-        cookie(&page).expect("a cookie that leads to the log-in")
+        cookie(&page).expect("a cookie that leads to the login")
     }
 
     pub(crate) async fn get(
@@ -297,7 +297,7 @@ async fn log_out(auth: AuthSession<Accounts>) -> Result<&'static str> {
     Ok("bye")
 }
 
-/// Creates a session without a log-in.
+/// Creates a session without a login.
 async fn note(session: Session) -> Result<()> {
     Ok(session.insert("note", "kept").await?)
 }
@@ -394,7 +394,7 @@ impl WebSocketConsumer for Who {
 
     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         let auth: AuthSession<Accounts> = handshake.extract().await?;
-        if let Some(name) = handshake.scope().query("log-in") {
+        if let Some(name) = handshake.scope().query("login") {
             let account = auth.authenticate((name, "open sesame".to_owned())).await?;
             auth.log_in(&account.expect("an account")).await?;
         }

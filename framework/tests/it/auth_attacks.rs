@@ -46,7 +46,7 @@ async fn a_page_of_another_site_cannot_open_a_websocket_with_the_users_cookie() 
 }
 
 #[tokio::test]
-async fn a_session_id_from_before_the_log_in_is_invalid_after_it() {
+async fn a_session_id_from_before_the_login_is_invalid_after_it() {
     let site = Site::new();
     let planted = cookie(&site.get("/note", &[]).await).unwrap();
     let (mut waiting, who) = site.who(&planted).await;
@@ -78,7 +78,7 @@ async fn a_made_up_session_id_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn a_stolen_cookie_is_invalid_after_the_log_out() {
+async fn a_stolen_cookie_is_invalid_after_the_logout() {
     let site = Site::new();
     let stolen = site.log_in("ana").await;
     let (mut thief, who) = site.who(&stolen).await;
@@ -245,7 +245,7 @@ async fn a_user_of_one_type_is_not_a_user_of_another() {
 }
 
 #[tokio::test]
-async fn a_request_in_flight_at_the_log_out_does_not_restore_the_session() {
+async fn a_request_in_flight_at_the_logout_does_not_restore_the_session() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
 

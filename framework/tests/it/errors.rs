@@ -279,7 +279,7 @@ async fn check_every_kind(log: &Log) {
     }
 }
 
-/// Start-up functions, authenticators, handlers, `connect` and `main` take the same errors.
+/// Startup functions, authenticators, handlers, `connect` and `main` take the same errors.
 #[tokio::test]
 async fn every_function_that_an_application_writes_takes_any_error() {
     async fn start() -> Result<u32> {

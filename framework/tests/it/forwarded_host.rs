@@ -226,7 +226,7 @@ async fn a_page_opens_a_web_socket_if_its_origin_is_the_forwarded_host_and_schem
 }
 
 #[tokio::test]
-async fn a_page_opens_a_fall_back_stream_if_its_origin_is_the_forwarded_host_and_scheme() {
+async fn a_page_opens_a_fallback_stream_if_its_origin_is_the_forwarded_host_and_scheme() {
     let channels = Channels::in_memory();
     let streams = Shown::application(&channels).with(SseFallback::new(&channels));
     let proxies = TrustedProxies::new(["127.0.0.1"]).x_forwarded_host();

@@ -356,7 +356,7 @@ impl<A: Application<WebSocket>> Application<WebSocket> for Versioned<A> {
 }
 
 impl Pages {
-    /// Serves `Slow` as a WebSocket, and with the fall-back.
+    /// Serves `Slow` as a WebSocket, and with the fallback.
     async fn serve_sockets(&self) -> Server {
         let channels = Channels::in_memory();
         let slow = Slow::application(&channels).with(Provide(self.clone()));

@@ -1,4 +1,4 @@
-//! Tests of the lifespan: start-up before the first client, shutdown after the last.
+//! Tests of the lifespan: startup before the first client, shutdown after the last.
 
 use crate::support::{PATIENCE, Recorder, Server, connect, next_close, next_text, trouble};
 use axum::{Extension, Router, routing::get};
@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-/// A value that a start-up function returns, and a shutdown function closes.
+/// A value that a startup function returns, and a shutdown function closes.
 #[derive(Clone)]
 struct Database(Recorder);
 
@@ -46,7 +46,7 @@ fn open(recorder: &Recorder) -> impl FnOnce() -> Ready<Result<Database>> + Send 
     }
 }
 
-/// A consumer that sends a value of the start-up.
+/// A consumer that sends a value of the startup.
 struct Greeter(Recorder);
 
 impl WebSocketConsumer for Greeter {
@@ -90,7 +90,7 @@ async fn page(address: std::net::SocketAddr) -> String {
 }
 
 #[tokio::test]
-async fn start_up_values_are_in_every_scope_and_closed_after_the_drain() {
+async fn startup_values_are_in_every_scope_and_closed_after_the_drain() {
     let recorder = Recorder::default();
     let noted = recorder.clone();
     let server = Server::configured(greeter(), |server| {
@@ -121,7 +121,7 @@ async fn start_up_values_are_in_every_scope_and_closed_after_the_drain() {
 }
 
 #[tokio::test]
-async fn no_request_is_served_before_the_start_up_is_done() {
+async fn no_request_is_served_before_the_startup_is_done() {
     let recorder = Recorder::default();
     let (done, wait) = oneshot::channel::<()>();
     let opening = open(&recorder);
@@ -149,7 +149,7 @@ async fn no_request_is_served_before_the_start_up_is_done() {
 }
 
 #[tokio::test]
-async fn a_failed_start_up_is_the_servers_error_and_stops_what_had_started() {
+async fn a_failed_startup_is_the_servers_error_and_stops_what_had_started() {
     let (recorder, address) = (Recorder::default(), free_address().await);
     let (never, again) = (recorder.clone(), recorder.clone());
 
@@ -172,7 +172,7 @@ async fn a_failed_start_up_is_the_servers_error_and_stops_what_had_started() {
 }
 
 #[tokio::test]
-async fn the_port_is_not_open_before_the_start_up_is_done() {
+async fn the_port_is_not_open_before_the_startup_is_done() {
     let address = free_address().await;
 
     let outcome = serve(address.clone(), greeter())
@@ -186,7 +186,7 @@ async fn the_port_is_not_open_before_the_start_up_is_done() {
 }
 
 #[tokio::test]
-async fn a_panic_during_start_up_is_an_error() {
+async fn a_panic_during_startup_is_an_error() {
     let outcome = Lifespan::new()
         .on_startup(async || -> Result<Cache> { panic!("out of paper") })
         .start()
@@ -214,7 +214,7 @@ async fn a_port_in_use_stops_what_had_started() {
 }
 
 #[tokio::test]
-async fn a_stop_during_the_start_up_ends_it_and_stops_what_had_started() {
+async fn a_stop_during_the_startup_ends_it_and_stops_what_had_started() {
     let recorder = Recorder::default();
     let (begun, begins) = oneshot::channel();
 
@@ -295,7 +295,7 @@ async fn workers_of_their_own_have_a_shutdown_timeout() {
 }
 
 #[tokio::test]
-async fn a_missing_value_is_an_error_at_start_up() {
+async fn a_missing_value_is_an_error_at_startup() {
     let outcome = Lifespan::new()
         .on_shutdown(async |_: Cache| {})
         .start()
@@ -334,7 +334,7 @@ async fn another_server_can_start_and_stop_a_lifespan() {
 }
 
 #[tokio::test]
-async fn a_test_can_provide_start_up_values_without_a_server() {
+async fn a_test_can_provide_startup_values_without_a_server() {
     let running = Lifespan::new()
         .on_startup(open(&Recorder::default()))
         .on_startup(async || Ok(Cache("ahoy")))

@@ -265,7 +265,7 @@ async fn a_request_that_waits_for_events_gets_503_when_some_may_be_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_out_during_an_interruption_is_noticed_after_it() {
+async fn a_logout_during_an_interruption_is_noticed_after_it() {
     let site = Site::new();
     let (ana, bo) = (site.log_in("ana").await, site.log_in("bo").await);
     let (mut gone, _) = site.who(&ana).await;

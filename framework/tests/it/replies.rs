@@ -100,7 +100,7 @@ async fn visit(state: &BoxApplication<Http>, path: &str, before: &str) -> (Strin
 }
 
 #[tokio::test]
-async fn a_log_in_whose_response_fails_does_not_change_the_session() {
+async fn a_login_whose_response_fails_does_not_change_the_session() {
     for deed in ["ana", "renew", "renew, save and renew"] {
         let recorder = Recorder::default();
         let state = state(&recorder);
@@ -129,7 +129,7 @@ async fn a_log_in_whose_response_fails_does_not_change_the_session() {
 }
 
 #[tokio::test]
-async fn a_failed_response_to_a_log_in_does_not_log_out_the_previous_user() {
+async fn a_failed_response_to_a_login_does_not_log_out_the_previous_user() {
     let state = state(&Recorder::default());
     let (_, ana) = visit(&state, "/ana/well", "").await;
     let (_, ana) = visit(&state, "/note/well", &ana).await;
@@ -145,7 +145,7 @@ async fn a_failed_response_to_a_log_in_does_not_log_out_the_previous_user() {
 }
 
 #[tokio::test]
-async fn a_log_out_applies_even_if_the_response_fails() {
+async fn a_logout_applies_even_if_the_response_fails() {
     for deed in ["log out", "log out and note", "renew and empty"] {
         let state = state(&Recorder::default());
         let (_, ana) = visit(&state, "/ana/well", "").await;

@@ -1,4 +1,4 @@
-//! Tests of the state that applications need: checked at the start, not at the first client.
+//! Tests of the state that applications need: checked at startup, not at the first client.
 
 use crate::auth_app::{Account, Accounts};
 use axum::Router;
@@ -156,7 +156,7 @@ async fn path_routers_are_checked_too() {
 }
 
 #[tokio::test]
-async fn values_of_start_up_functions_and_of_middleware_are_not_missing() {
+async fn values_of_startup_functions_and_of_middleware_are_not_missing() {
     let app = rooms().with(Provide(Some(Cache)));
     let served = serve("127.0.0.1:0", app)
         .on_startup(|| ready(Ok(Database)))
@@ -388,7 +388,7 @@ async fn a_host_checks_what_a_started_lifespan_provides() {
     running.stop().await;
 }
 
-/// A pool that a start-up function opens.
+/// A pool that a startup function opens.
 #[derive(Clone)]
 struct Pool {
     accounts: Accounts,
@@ -408,7 +408,7 @@ fn app_of(pool: Pool) -> ProtocolTypeRouter {
 }
 
 #[tokio::test]
-async fn a_start_up_value_feeds_the_authenticator_and_the_session_store() {
+async fn a_startup_value_feeds_the_authenticator_and_the_session_store() {
     let (built, app) = tokio::sync::oneshot::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let open = async || {

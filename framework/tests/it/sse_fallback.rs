@@ -1,4 +1,4 @@
-//! Tests of the fall-back: a WebSocket consumer over server-sent events and POST.
+//! Tests of the fallback: a WebSocket consumer over server-sent events and POST.
 
 use crate::support::{Echo, Recorder};
 use bytes::Bytes;

@@ -60,7 +60,7 @@ async fn a_new_session_in_place_of_a_missing_one_has_a_new_id() {
 }
 
 #[tokio::test]
-async fn a_log_out_without_a_log_in_succeeds_and_nothing_is_logged() {
+async fn a_logout_without_a_login_succeeds_and_nothing_is_logged() {
     let site = Site::new();
     let log = Log::listen();
 
@@ -77,11 +77,11 @@ async fn a_log_out_without_a_log_in_succeeds_and_nothing_is_logged() {
 }
 
 #[tokio::test]
-async fn a_request_in_flight_does_not_remove_the_cookie_of_a_concurrent_log_in() {
+async fn a_request_in_flight_does_not_remove_the_cookie_of_a_concurrent_login() {
     let site = Site::new();
     let headers = [("cookie", MADE_UP)];
 
-    // The page finds no session and waits, while a log-in replaces the same cookie.
+    // The page finds no session and waits, while a login replaces the same cookie.
     let (page, log_in) = tokio::join!(site.get("/renew", &headers), async {
         site.meanwhile().await;
         let log_in = site.get("/login/ana/open%20sesame", &headers).await;
@@ -96,7 +96,7 @@ async fn a_request_in_flight_does_not_remove_the_cookie_of_a_concurrent_log_in()
 }
 
 #[tokio::test]
-async fn a_request_that_was_sent_before_a_log_out_does_not_remove_the_cookie_of_the_next_log_in() {
+async fn a_request_that_was_sent_before_a_logout_does_not_remove_the_cookie_of_the_next_login() {
     let site = Site::new();
     let old = site.log_in("ana").await;
     site.get("/logout", &[("cookie", &old)]).await;

@@ -1,4 +1,4 @@
-//! Tests of the test client: cookies, JSON, and log-in without a password.
+//! Tests of the test client: cookies, JSON, and login without a password.
 
 use crate::auth_app::{Account, Accounts, Site};
 use axum::{Json, Router, routing::post};
@@ -51,7 +51,7 @@ async fn a_client_logs_in_without_a_password() {
 }
 
 #[tokio::test]
-async fn a_log_in_without_pages_goes_through_the_websockets() {
+async fn a_login_without_pages_goes_through_the_websockets() {
     let app =
         guarded(ProtocolTypeRouter::new().websocket(Name::application(&Channels::in_memory())));
     let ana = TestClient::new(&app);
@@ -62,7 +62,7 @@ async fn a_log_in_without_pages_goes_through_the_websockets() {
 }
 
 #[tokio::test]
-async fn a_log_in_names_the_path_that_auth_is_around() {
+async fn a_login_names_the_path_that_auth_is_around() {
     let channels = Channels::in_memory();
     let sessions = Sessions::new(MemoryStore::default(), &channels);
     let members = Name::application(&channels)
@@ -92,7 +92,7 @@ async fn a_log_in_names_the_path_that_auth_is_around() {
 }
 
 #[tokio::test]
-async fn a_log_in_without_sessions_fails_and_names_what_is_missing() {
+async fn a_login_without_sessions_fails_and_names_what_is_missing() {
     let app = ProtocolTypeRouter::new()
         .http(from_service(Router::new()))
         .with(Auth::new(accounts()));

@@ -400,7 +400,7 @@ async fn workers_run_beside_a_server_and_finish_what_its_last_connections_send()
 }
 
 #[tokio::test]
-async fn start_up_values_are_in_the_scope_of_each_job() {
+async fn startup_values_are_in_the_scope_of_each_job() {
     let (channels, probe) = (Channels::in_memory(), Probe::new());
     let router = ChannelNameRouter::new().route("tasks", worker_fn(&channels, work));
     let (started, closed) = (probe.clone(), Arc::new(AtomicUsize::new(0)));
@@ -421,7 +421,7 @@ async fn start_up_values_are_in_the_scope_of_each_job() {
 }
 
 #[tokio::test]
-async fn a_start_up_function_that_fails_ends_the_workers() {
+async fn a_startup_function_that_fails_ends_the_workers() {
     let channels = Channels::in_memory();
     let workers = serve_workers(&channels, router(&channels, &Probe::new()))
         .on_startup(|| async { Err::<(), _>("no probe".into()) });

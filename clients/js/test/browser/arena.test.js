@@ -1,4 +1,4 @@
-// The client in Chromium against a server of Seaway: restarts, a lost network, and the fall-back.
+// The client in Chromium against a server of Seaway: restarts, a lost network, and the fallback.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -39,7 +39,7 @@ async function echo(page, text) {
 }
 
 test("a server that is killed and started again is found again", async (t) => {
-  // Without the fall-back, which a server that is slow to start may bring about.
+  // Without the fallback, which a server that is slow to start may bring about.
   const { server, page } = await open(t, { options: { fallback: false } });
   await echo(page, "one");
 

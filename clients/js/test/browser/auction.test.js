@@ -11,7 +11,7 @@ import { Server } from "./server.js";
 
 const client = readFileSync(new URL("../../dist/seaway.js", import.meta.url)).toString("base64");
 
-test("requests get their results, errors and events, and probes a reply; a log-out is final", async (t) => {
+test("requests get their results, errors and events, and probes a reply; a logout is final", async (t) => {
   const folder = await mkdtemp(join(tmpdir(), "seaway-auction-"));
   const server = await Server.auction(folder);
   const browser = await Chromium.start();

@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { freePort } from "../browser/server.js";
 
-test("a refused connection is a failed attempt at once, and not after its time-out", async () => {
+test("a refused connection is a failed attempt at once, and not after its timeout", async () => {
   const port = await freePort();
   const script = `
     const { connect } = await import("${new URL("../../dist/seaway.js", import.meta.url)}");

@@ -9,7 +9,7 @@ let browser;
 beforeEach(() => (browser = fakeBrowser()));
 afterEach(realBrowser);
 
-/** Opens a socket, without the fall-back unless it is asked for. */
+/** Opens a socket, without the fallback unless it is asked for. */
 async function open(options = {}) {
   const socket = connect("/ws/lots/7?lang=da", { fallback: false, ...options });
   await settle();
@@ -505,7 +505,7 @@ describe("a request", () => {
   });
 
   for (const timeout of [NaN, -1, 0]) {
-    test(`with a time-out of ${timeout} ms is rejected and not sent`, async () => {
+    test(`with a timeout of ${timeout} ms is rejected and not sent`, async () => {
       const socket = await open();
       await assert.rejects(socket.request("bid", {}, { timeout }), RangeError);
       assert.deepEqual(FakeWebSocket.last.sent, []);
@@ -531,7 +531,7 @@ describe("a request", () => {
   });
 
   for (const timeout of [Infinity, 2 ** 31]) {
-    test(`with a time-out of ${timeout} ms waits for its reply`, async () => {
+    test(`with a timeout of ${timeout} ms waits for its reply`, async () => {
       const socket = await open();
       const reply = socket.request("bid", {}, { timeout });
       await pass(86_400_000);

@@ -1,4 +1,4 @@
-// The fall-back, over a fake fetch and under fake time.
+// The fallback, over a fake fetch and under fake time.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
@@ -259,7 +259,7 @@ test("a status that forbids the connection ends it for good", async () => {
   }
 });
 
-test("a fall-back that the server does not offer is named in the reason", async () => {
+test("a fallback that the server does not offer is named in the reason", async () => {
   streams.status = 404;
   const socket = connect("/ws");
   await settle();
@@ -313,7 +313,7 @@ test("binary is refused, since a stream carries text", async () => {
   assert.equal(streams.posts.length, 0);
 });
 
-test("binary that was accepted before the fall-back is reported when it is dropped", async (t) => {
+test("binary that was accepted before the fallback is reported when it is dropped", async (t) => {
   const reports = [];
   t.mock.method(globalThis, "queueMicrotask", (report) => reports.push(report));
   streams.status = undefined;

@@ -1,4 +1,4 @@
-//! Sign-up, log-in and log-out. The first two share a form.
+//! Sign-up, login and logout. The first two share a form.
 
 use super::{html::Rendered, next::Next, problem::Problem};
 use crate::{
@@ -19,7 +19,7 @@ use seaway::{AuthSession, ClientAddr};
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// The message after a failed log-in, whether or not the account exists.
+/// The message after a failed login, whether or not the account exists.
 const NOT_FOUND: &str = "The name or the password is wrong.";
 
 /// The kind of the form.
@@ -101,7 +101,7 @@ async fn enter(
             FormKind::LogIn => NOT_FOUND,
         });
     };
-    // Hashing is expensive, so repeated sign-ups are limited like repeated log-ins.
+    // Hashing is expensive, so repeated sign-ups are limited like repeated logins.
     if let Verdict::Wait { seconds } = chat.attempts.note(&name, client.ip()).await? {
         let problem = format!(
             "Too many attempts. Try again in {} min.",

@@ -2,10 +2,10 @@
 //!
 //! | file | contains |
 //! | --- | --- |
-//! | `account.rs` | sign-up, log-in, log-out |
+//! | `account.rs` | sign-up, login, logout |
 //! | `rooms.rs` | the list of rooms, the creation of a room, and the page of each |
 //! | `assets.rs` | scripts, style and icon |
-//! | `next.rs` | the redirect after a log-in |
+//! | `next.rs` | the redirect after a login |
 //! | `problem.rs` | errors as pages |
 //! | `html.rs` | template responses, and the headers of every response |
 
@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// The largest request body in bytes; no form is larger.
 const LARGEST_FORM: usize = 16 * 1024;
 
-/// Redirects `GET` of a form's URL to the list of rooms, as after a reload or a log-in.
+/// Redirects `GET` of a form's URL to the list of rooms, as after a reload or a login.
 async fn home() -> Redirect {
     Redirect::to("/")
 }

@@ -1,4 +1,4 @@
-//! The redirect after a log-in: a page of this site, never another site.
+//! The redirect after a login: a page of this site, never another site.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ const LONGEST: usize = 500;
 
 /// The path of a page of this site: that of `?next=…` if it is one, else the list of rooms.
 ///
-/// Anyone can write a link to `/login?next=…`, and users trust the page after a log-in (open
+/// Anyone can write a link to `/login?next=…`, and users trust the page after a login (open
 /// redirect).
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(from = "Asked")]

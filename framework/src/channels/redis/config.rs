@@ -73,7 +73,7 @@ impl RedisConfig {
     /// channels_redis does with its list of `hosts`.
     ///
     /// All programs need the same servers in the same order, each once: one that is named twice is
-    /// refused at the start. Use it if one server cannot carry the load; while one of them is down,
+    /// refused at startup. Use it if one server cannot carry the load; while one of them is down,
     /// its groups and channels are, and [with queues](Self::queue) also groups with a member in a
     /// process whose queue is there. A worker takes the jobs of all of them, the oldest first. Each
     /// may be a primary that Sentinels know, but none a Cluster.
@@ -123,7 +123,7 @@ impl RedisConfig {
     /// Sets the prefix of every name on the wire (default: `asgi`, as in channels_redis).
     ///
     /// 1 to 30 printable ASCII characters, as in `shop` or `shop:`, other than spaces and
-    /// `! * ? [ ] { } \`. Others are refused at the start, with
+    /// `! * ? [ ] { } \`. Others are refused at startup, with
     /// [`ErrorKind::Name`](crate::ErrorKind::Name).
     ///
     /// Programs with the same prefix on one Redis receive each other's events, over pub/sub

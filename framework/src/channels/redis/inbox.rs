@@ -322,7 +322,7 @@ impl QueueReader {
     }
 }
 
-/// The back-pressure of this process' mailboxes, for the connection that reads its queue.
+/// The backpressure of this process' mailboxes, for the connection that reads its queue.
 pub(super) struct Backpressure(pub(super) LocalChannels);
 
 impl redis_link::PushReceiver for Backpressure {

@@ -32,7 +32,7 @@ pub(super) struct Memberships {
     began: Instant,
     is_alive: RedisResult<()>,
     lost: Option<Notice>,
-    /// The gap after a restart or fail-over, on a host where this process has no queue, and so no
+    /// The gap after a restart or failover, on a host where this process has no queue, and so no
     /// reader of it that detects gaps.
     gap: Option<PendingGap>,
 }

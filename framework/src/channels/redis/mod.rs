@@ -76,9 +76,9 @@
 //!    lost with it. So a plain restart of Redis causes no notice. A connection that broke while
 //!    Redis continued to run is always a gap.
 //!
-//! After a fail-over the same rules hold, with the new primary as another run. A replica has
+//! After a failover the same rules hold, with the new primary as another run. A replica has
 //! counted the `PUBLISH` commands that its primary has sent it, so with Sentinels and pub/sub a
-//! fail-over is always a gap; in a Cluster it is one only if something was published meanwhile.
+//! failover is always a gap; in a Cluster it is one only if something was published meanwhile.
 //!
 //! What the rules cannot detect: Redis writes an event to one subscriber after the other. If it is
 //! killed (SIGKILL, power) between two of these writes, some 20 µs apart, one process has the event

@@ -106,7 +106,7 @@ impl Publisher {
     /// While Redis is unavailable it waits, until the deadline. A command whose connection broke is
     /// sent again only if it is certain that Redis did not deliver the event: Redis has ended, and
     /// the command says so. One that a server refused because another one is the primary, or
-    /// because a fail-over is under way, is sent again.
+    /// because a failover is under way, is sent again.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if it was not sent, [`ErrorKind::Unconfirmed`] if it may have been.
@@ -204,7 +204,7 @@ impl Publisher {
     }
 
     /// Waits until events can be sent and reach all subscribers: this process has its own
-    /// subscriptions, and after a restart or fail-over of Redis the others have had time for
+    /// subscriptions, and after a restart or failover of Redis the others have had time for
     /// theirs. Returns the connection, and the number of the subscriptions' connection.
     async fn ready(&self) -> (Up, u64) {
         loop {

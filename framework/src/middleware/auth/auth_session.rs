@@ -1,4 +1,4 @@
-//! Log-in and log-out.
+//! Login and logout.
 
 use super::{Authenticator, user::Identify};
 use crate::{
@@ -29,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-/// The log-in of one client: an extractor for consumers and axum handlers.
+/// The login of one client: an extractor for consumers and axum handlers.
 ///
 /// ```
 /// use axum::{Form, response::{IntoResponse, Redirect, Response}};
@@ -218,7 +218,7 @@ impl<A: Authenticator> LogIn<A> {
         Ok(())
     }
 
-    /// Returns the session that stores the log-in.
+    /// Returns the session that stores the login.
     fn session(&self) -> Result<&Session> {
         match &self.credential {
             Credential::Session(session) => Ok(session),

@@ -42,7 +42,7 @@ pub trait Authenticator: Send + Sync + 'static {
     const REALM: &'static str = "user";
     /// A user, as handlers get it.
     type User: Clone + Send + Sync + 'static;
-    /// Credentials for a log-in, such as a name and a password.
+    /// Credentials for a login, such as a name and a password.
     type Credentials: Send;
 
     /// Loads the user with this id; `None` if there is no such user, or no longer, or access is
@@ -68,7 +68,7 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Sessions store it.
     fn id(&self, user: &Self::User) -> String;
 
-    /// Returns a value whose change ends the user's earlier log-ins (default: an empty string,
+    /// Returns a value whose change ends the user's earlier logins (default: an empty string,
     /// which never changes).
     ///
     /// It is usually the hash of the password. Sessions store a digest of it.

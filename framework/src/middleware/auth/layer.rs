@@ -57,7 +57,7 @@ use tower_layer::Layer;
 ///
 /// The user is loaded only when a handler, or [`RequireUser`](super::RequireUser), asks for it. A
 /// connection whose user was asked for is rechecked once when it opens, and closed with 4401 when
-/// - its session ends (log-out, a new log-in),
+/// - its session ends (logout, a new login),
 /// - [`Channels::disconnect_user`](crate::Channels::disconnect_user) is called with its user,
 /// - a recheck no longer finds the user.
 #[must_use = "a middleware has no effect until it wraps an application"]
@@ -93,7 +93,7 @@ impl<A: Authenticator> Auth<A> {
     /// Sets how often the user of an open connection is loaded again (default: never).
     ///
     /// The connection is closed with 4401 if the user has lost access, the password has changed or
-    /// the token has expired. A log-out is announced independently of this interval.
+    /// the token has expired. A logout is announced independently of this interval.
     ///
     /// # Panics
     /// If the interval is zero.

@@ -1,4 +1,4 @@
-//! Log-in without credentials, for tests.
+//! Login without credentials, for tests.
 
 use super::{Authenticator, auth_session::LogIn};
 use crate::{rejection::Rejection, scope::OpensOverHttp};
@@ -59,7 +59,7 @@ pub(super) async fn respond<P: OpensOverHttp, A: Authenticator>(
 }
 
 pin_project! {
-    /// The future of an application that a test's log-in may replace. It is hardly larger than the
+    /// The future of an application that a test's login may replace. It is hardly larger than the
     /// application's own.
     #[project = CallProjection]
     pub(super) enum LogInFuture<F> {

@@ -4,12 +4,12 @@
 //! | --- | --- |
 //! | `authenticator.rs` | the trait that an application implements |
 //! | `layer.rs` | the middleware |
-//! | `auth_session.rs` | log-in and log-out |
+//! | `auth_session.rs` | login and logout |
 //! | `user.rs` | the extractor of the user |
 //! | `require.rs` | the middleware that admits only users |
 //! | `token.rs` | bearer tokens, for clients without cookies |
 //! | `disconnect.rs` | closing a user's connections in every process |
-//! | `log_in_as.rs` | log-in without credentials, for tests |
+//! | `log_in_as.rs` | login without credentials, for tests |
 
 mod auth_session;
 mod authenticator;

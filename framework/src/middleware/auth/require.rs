@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref, sync::Arc};
 use tower_layer::Layer;
 
-/// Middleware that admits only users: other clients get 401, or a redirect to the log-in page.
+/// Middleware that admits only users: other clients get 401, or a redirect to the login page.
 ///
 /// Wrap it in [`Auth`](super::Auth), around what it protects: a route, a router, all HTTP routes;
 /// or, with `route_layer`, some routes of an axum app.
@@ -149,7 +149,7 @@ impl<U> RequireUser<U> {
         let location = HeaderValue::try_from(location);
         let location =
             location.expect("percent-encoded text is visible ASCII, and the path was checked");
-        Rejection::new(StatusCode::SEE_OTHER, "log-in required")
+        Rejection::new(StatusCode::SEE_OTHER, "login required")
             .header(header::LOCATION, location)
             .by(Rule::User)
     }

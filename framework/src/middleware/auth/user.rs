@@ -95,7 +95,7 @@ pub(super) fn page_in<U: 'static>(extensions: &Extensions) -> Option<&str> {
 
 /// Returns the rejection of a client that is not logged in.
 pub(crate) fn unauthorized() -> Rejection {
-    Rejection::new(StatusCode::UNAUTHORIZED, "log-in required").by(Rule::User)
+    Rejection::new(StatusCode::UNAUTHORIZED, "login required").by(Rule::User)
 }
 
 impl<P: OpensOverHttp, U: Send + Sync + 'static> FromScope<P> for User<U> {

@@ -173,7 +173,7 @@ impl Upgrade {
             Opened::Stream(stream) => Ok(stream),
             Opened::Transport(_) => Err(Error::new(
                 crate::error::ErrorKind::Missing,
-                "there are no bytes to pass through: a proxy serves neither test clients nor the fall-back to server-sent events",
+                "there are no bytes to pass through: a proxy serves neither test clients nor the fallback to server-sent events",
             )),
         }
     }

@@ -82,7 +82,7 @@ async fn a_change_that_is_not_of_the_user_closes_nothing() {
         sqlx::query(change).execute(&site.pool).await.unwrap();
     }
 
-    // Re-checks have run since the changes.
+    // Rechecks have run since the changes.
     assert_eq!(watched.receive_close().await.code, Close::UNAUTHORIZED);
     is_open(&mut alice).await;
 }
@@ -124,7 +124,7 @@ async fn a_database_that_fails_logs_nobody_out_and_admits_nobody() {
 }
 
 #[tokio::test]
-async fn an_announced_log_out_closes_the_sockets_of_its_session_at_once() {
+async fn an_announced_logout_closes_the_sockets_of_its_session_at_once() {
     let site = Site::new().await;
     let seldom = |auth: DjangoAuth| auth.recheck(Duration::from_secs(3600));
     let app = site

@@ -21,7 +21,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// The interval of re-checks in these tests.
+/// The interval of rechecks in these tests.
 pub(super) const OFTEN: Duration = Duration::from_millis(10);
 pub(super) const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 pub(super) const KEY: &str = "abcdefghijklmnopqrstuvwxyz012345";
@@ -191,7 +191,7 @@ impl Drop for Site {
     }
 }
 
-/// Returns the values that a log-in stores.
+/// Returns the values that a login stores.
 pub(super) fn log_in(id: u64, hash: &str) -> Value {
     json!({
         "_auth_user_id": id.to_string(),

@@ -95,7 +95,7 @@ async fn a_flag_is_true_as_in_django_whatever_sqlite_stores_in_its_column() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_not_utf_8_is_no_log_in_and_the_log_says_so() {
+async fn a_row_that_is_not_utf_8_is_no_login_and_the_log_says_so() {
     for (change, what) in [
         (
             "UPDATE django_session SET session_data = x'fffe'",

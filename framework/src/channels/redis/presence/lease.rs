@@ -98,7 +98,7 @@ impl PresenceHost {
         })
     }
 
-    /// Has this process compare the groups in which Redis has people of it: after a fail-over or a
+    /// Has this process compare the groups in which Redis has people of it: after a failover or a
     /// restart, Redis may have lost that some of them have left.
     async fn compare(&self) -> Result<()> {
         let (groups, _) = self.groups_of(&self.process).await?;

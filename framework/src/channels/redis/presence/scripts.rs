@@ -9,7 +9,7 @@
 //!
 //! The name of a process contains its lease, except for processes of versions before that.
 //!
-//! All times are those of Redis. Its clock may be set back, and be behind after a fail-over: then a
+//! All times are those of Redis. Its clock may be set back, and be behind after a failover: then a
 //! time that is further ahead than the lease, the claim or the grace time that it was set to the end
 //! of is not valid. Each change is published to the channel
 //! `<prefix>:presence:<group>`, as the MessagePack array of epoch, number, time, and a list of keys

@@ -1,4 +1,4 @@
-//! Log-outs that Django announces.
+//! Logouts that Django announces.
 
 use super::{
     matrix::{Place, everywhere, with_each_engine},
@@ -9,7 +9,7 @@ use seaway_tests::support::{Redis, django::Version};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_log_out_on_a_page_closes_the_sockets_of_its_session_at_once() {
+async fn a_logout_on_a_page_closes_the_sockets_of_its_session_at_once() {
     with_each_engine(async |place: Place<'_>| {
         let Place {
             site,
@@ -50,7 +50,7 @@ async fn a_log_out_on_a_page_closes_the_sockets_of_its_session_at_once() {
 /// With `signed_cookies` the session has another cookie then, and only the user is the same: with
 /// any primary key, also one that is no name of a group.
 #[tokio::test]
-async fn a_log_out_closes_the_sockets_from_before_the_session_was_saved_again() {
+async fn a_logout_closes_the_sockets_from_before_the_session_was_saved_again() {
     let long = "x".repeat(150);
     for (settings, flags, [name, other]) in [
         (json!({}), vec![], ["ana", "bo"]),
@@ -92,7 +92,7 @@ async fn a_log_out_closes_the_sockets_from_before_the_session_was_saved_again() 
 }
 
 #[tokio::test]
-async fn a_log_out_succeeds_while_redis_is_down_or_frozen() {
+async fn a_logout_succeeds_while_redis_is_down_or_frozen() {
     type Outage = fn(&mut Redis);
     let outages: [Outage; 2] = [Redis::stop, |redis| redis.freeze()];
     for outage in outages {

@@ -1,4 +1,4 @@
-//! A log-in on a page.
+//! A login on a page.
 
 use super::{
     matrix::{Place, everywhere, with_each_version},
@@ -8,9 +8,9 @@ use super::{
 use seaway_tests::support::{Redis, django::Version};
 use serde_json::{Value, json};
 
-with_each_version!(a_log_in_on_a_page_is_known_to_the_socket);
+with_each_version!(a_login_on_a_page_is_known_to_the_socket);
 
-async fn a_log_in_on_a_page_is_known_to_the_socket(version: Version) {
+async fn a_login_on_a_page_is_known_to_the_socket(version: Version) {
     everywhere(version, json!({}), async |place: Place<'_>| {
         let Place {
             site,
@@ -55,7 +55,7 @@ async fn a_log_in_on_a_page_is_known_to_the_socket(version: Version) {
             let page = site.call("sees", json!([cookies.join("; ")])).await;
             assert_eq!(page, user, "{cookies:?}");
         }
-        // A collation of MariaDB ignores case, and with it Django; the group of a log-out does not.
+        // A collation of MariaDB ignores case, and with it Django; the group of a logout does not.
         assert_eq!(who_is(&server, &ana.to_uppercase()).await.1, Value::Null);
     })
     .await;

@@ -1,4 +1,4 @@
-//! Tests of the examples' start-up, and of their error messages.
+//! Tests of the examples' startup, and of their error messages.
 
 use std::{
     fs::{self, File},
@@ -185,7 +185,7 @@ async fn the_chat_prints_its_data_folder_and_its_redis_without_the_password() {
 }
 
 #[tokio::test]
-async fn a_configured_redis_that_fails_ends_the_start_up_with_one_line() {
+async fn a_configured_redis_that_fails_ends_the_startup_with_one_line() {
     let redis = Redis::with_password("right").await;
     let web = Server::example("echo").await;
     let [redis, web, nothing] =
