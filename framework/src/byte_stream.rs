@@ -1,4 +1,4 @@
-//! A stream of bytes in both directions, whatever is below it.
+//! A stream of bytes in both directions, over any transport.
 
 use std::{
     any::Any,

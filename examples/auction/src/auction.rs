@@ -84,7 +84,7 @@ impl Auction {
         Ok(Ok(lot))
     }
 
-    /// Ends the lots whose time is over. Several processes may call it: one of them ends each lot.
+    /// Ends the lots whose time has passed. Several processes may call it: one ends each lot.
     pub async fn end_due_lots(&self) -> Result<()> {
         let end = "UPDATE lots SET is_ended = TRUE
                    WHERE ends_at <= unixepoch() AND NOT is_ended RETURNING *";

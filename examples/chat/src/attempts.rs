@@ -82,7 +82,7 @@ impl Attempts {
     }
 
     /// Deletes the attempts at this account's name after a correct password. Those of the address
-    /// remain but for this one: otherwise the owner of any account could continue guessing
+    /// remain except this one: otherwise the owner of any account could continue guessing
     /// passwords of others.
     pub async fn forget(&self, account: &Account, address: IpAddr) -> Result<()> {
         sqlx::query(

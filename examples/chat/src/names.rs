@@ -91,7 +91,7 @@ fn is_ignorable(letter: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter)
 }
 
-/// Returns whether a character is forbidden: control characters, white space but for the usual one,
+/// Returns whether a character is forbidden: control characters, white space except the usual one,
 /// and invisible ones, which make one name look like another. Persian needs the non-joiner, and
 /// emoji need the joiner and the selector of their coloured form.
 fn is_hidden(letter: char) -> bool {

@@ -1,4 +1,4 @@
-//! A channel layer over a Unix socket, as an example of one's own.
+//! A channel layer over a Unix socket, as an example of a custom one.
 //!
 //! One process is the [`Hub`]; any number of others connect to its socket with a [`SocketLayer`].
 //! The guide `docs/custom-layers.md` explains the rules that they keep.

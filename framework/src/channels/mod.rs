@@ -28,8 +28,8 @@
 //! Events are delivered at most once, in order per sender and group. No event is lost silently: for
 //! every event that does not arrive, the sender got an error, or the receiver is notified that it
 //! may have [missed](Missed) something, or the receiver's connection ended. Over Redis there are
-//! exceptions, which `docs/channel-layers.md` lists; "What the rules cannot detect" in [When Redis is
-//! unavailable](redis#when-redis-is-unavailable) explains the first.
+//! exceptions, which `docs/channel-layers.md` lists; "What the rules cannot detect" in [When Redis
+//! is unavailable](redis#when-redis-is-unavailable) explains the first.
 //!
 //! A mailbox holds a bounded number of envelopes ([`MAILBOX_CAPACITY`] by default). When it is
 //! full, further envelopes for that mailbox are dropped and [counted](Channels::dropped), and its

@@ -105,7 +105,7 @@ enum Handled {
     Done,
     Failed(Error),
     Panicked(Error),
-    /// The connection has ended, and `grace` is over.
+    /// The connection has ended, and `grace` has passed.
     GraceExpired,
 }
 

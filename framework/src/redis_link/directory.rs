@@ -40,7 +40,7 @@ pub(super) struct Directory {
     question: Question,
     /// Those of the URL.
     seeds: Vec<Address>,
-    /// A primary's address, but for host and port: user, password, database, TLS.
+    /// A primary's address, except host and port: user, password, database, TLS.
     primaries: Address,
     shown: Arc<str>,
     logged: Arc<std::sync::Mutex<Repeat>>,

@@ -16,8 +16,8 @@ pub(crate) enum CommandFault {
     Broken,
     /// The connection leads to a server that is not the primary, and did not run the command.
     Moved,
-    /// The server did not run the command, because a failover or the move of a slot is under way, or
-    /// because it loads its data or runs a long script.
+    /// The server did not run the command, because a failover or the move of a slot is under way,
+    /// or because it loads its data or runs a long script.
     NotYet,
 }
 

@@ -136,7 +136,7 @@ impl<S: ServedApp> Acceptor<S> {
     async fn accept_from(self, mut listener: Box<dyn ErasedListener>) -> Infallible {
         let (permits, limit) = (self.permits.clone(), self.limits.connections);
         loop {
-            // Clients wait in the listener's queue, not here, but for one if another listener has
+            // Clients wait in the listener's queue, not here, except one if another listener has
             // taken the last permit meanwhile. The permit is given back, because one that an idle
             // listener held would be missing at the others.
             drop(permit(&permits, limit).await);

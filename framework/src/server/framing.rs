@@ -121,7 +121,7 @@ impl RequestFraming {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         match self.part {
             // hyper accepts LF alone as the end of a line in a head, but not in a body: there it
-            // waits for CRLF in vain.
+            // waits for a CRLF that does not come.
             Part::ChunkSize | Part::Trailers if !ends_in_crlf => self.part = Part::Body(u64::MAX),
             Part::Head if line.is_empty() => self.end_head(),
             Part::Head if self.head.has_begun => self.header(line, is_truncated),

@@ -18,7 +18,7 @@ pub(super) async fn announce(channels: &Channels, id: &Id) {
     }
 }
 
-/// Closes all connections of a session that goes on under a new id, once the browser has its
+/// Closes all connections of a session that continues under a new id, once the browser has its
 /// cookie, because clients reconnect immediately.
 pub(super) fn announce_later(channels: &Channels, id: Id) {
     let channels = channels.clone();

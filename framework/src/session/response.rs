@@ -88,7 +88,7 @@ impl SessionCore {
     }
 
     /// Marks the response as made. Returns the id of the session that this request has ended, if
-    /// any, and whether another one goes on.
+    /// any, and whether another one continues.
     fn record_response(&self) -> (Option<Id>, bool) {
         let mut state = self.state();
         let ended = self

@@ -146,7 +146,7 @@ impl Session {
 
     /// Removes all values, without reading them.
     ///
-    /// The session itself goes on; [`flush`](Self::flush) ends it.
+    /// The session itself continues; [`flush`](Self::flush) ends it.
     pub fn clear(&self) {
         let mut state = self.0.state();
         state.stage.clear();

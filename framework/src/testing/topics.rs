@@ -123,7 +123,11 @@ async fn the_window_has_its_exact_size(here: &Channels, there: &Channels) {
     let mut listener = listen(&two, Some(positions[13].clone())).await;
     assert!(!recovered(&mut listener).await.0);
     send(&one, 20).await;
-    assert_eq!(numbers(&mut listener, 1).await, [20], "live goes on");
+    assert_eq!(
+        numbers(&mut listener, 1).await,
+        [20],
+        "live events continue"
+    );
 }
 
 async fn old_events_are_forgotten(here: &Channels, there: &Channels) {

@@ -1,5 +1,5 @@
-//! What a hook returns, the kind that it has after each conversion, and what that does, as the table
-//! of `docs/errors.md` lists it.
+//! What a hook returns, its kind after each conversion, and what that does, as the table of
+//! `docs/errors.md` lists it.
 
 use crate::{
     log::Log,

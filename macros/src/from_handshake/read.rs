@@ -70,7 +70,7 @@ fn event(attributes: &[Attribute], errors: &mut Errors) -> Option<Type> {
 }
 
 /// Adds an error for each `#[group]`, `#[presence]` or `#[topic]` field that is certainly none. The
-/// compiler would report it too, but for every method.
+/// compiler would report it too, but once for every method.
 fn check_groups(fields: &[Filled], errors: &mut Errors) {
     for Filled { ty, source, .. } in fields {
         let (name, message) = match source {

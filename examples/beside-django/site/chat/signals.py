@@ -37,5 +37,5 @@ def close_sockets(request, user, **_):
             for group in groups:
                 async_to_sync(asyncio.wait_for)(layer.group_send(group, event), timeout=2)
     except Exception:
-        # The logout goes on; what it ends is closed by the next recheck.
+        # The logout continues; what it ends is closed by the next recheck.
         logging.getLogger(__name__).exception("cannot close the sockets of a session")

@@ -28,7 +28,7 @@
 //! One URL names it, in [`Channels::redis`](crate::Channels::redis), [`RedisConfig`], and
 //! [`RedisStore`](crate::session::RedisStore):
 //!
-//! | URL | leads to |
+//! | URL | connects to |
 //! | --- | --- |
 //! | `redis://[user:password@]host[:port][/database]` | one server |
 //! | `rediss://…?ssl_ca_certs=/path/ca.pem` | one server over TLS (feature `redis-tls`); without `ssl_ca_certs`, the system's certificate authorities are trusted; `ssl_certfile` and `ssl_keyfile` name a certificate of this client |

@@ -50,7 +50,7 @@ use tokio::time::Instant;
 /// new one if another program has damaged the offset or the epoch.
 ///
 /// If this process does not know the run of Redis, a restart is not noticed. `record` notes that
-/// the epoch goes on in this run.
+/// the epoch continues in this run.
 const POSITION: &str = "\
 local call, stream, position = redis.call, KEYS[1], KEYS[2]
 local known = call('HMGET', position, 'e', 'r', 't', 'a', 'o')
@@ -168,7 +168,7 @@ return reply";
 
 static SEND_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position("redis.call", SEND));
 /// Reading continues if Redis refuses to store the run, as at `maxmemory`: the next script finds
-/// again that the epoch goes on. `send` stores an event only in a run that is stored.
+/// again that the epoch continues. `send` stores an event only in a run that is stored.
 static READ_SCRIPT: LazyLock<Script> = LazyLock::new(|| at_position("redis.pcall", READ));
 
 /// Returns the script that finds the epoch of a topic, and then acts. `record`: the function that

@@ -94,7 +94,7 @@ pub trait BlockingConsumer: Sized + Send + 'static {
     /// Accepts or rejects the handshake.
     ///
     /// `Ok` accepts the client; `Err` responds to the handshake with that status and text. If it
-    /// returns too late, because the client has left or `connect_timeout` is over, `disconnect`
+    /// returns too late, because the client has left or `connect_timeout` has passed, `disconnect`
     /// runs on its consumer with 1006.
     fn connect(handshake: &mut BlockingHandshake<Self::Event>) -> Result<Self, Rejection>;
 

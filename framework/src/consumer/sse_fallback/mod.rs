@@ -71,7 +71,7 @@ use tower_layer::Layer;
 /// and users among it, applies to the `GET` as to a handshake. A `POST` needs the secret id of its
 /// connection, and may arrive in any process that shares the channel layer.
 ///
-/// A `POST` is answered with 204 once its message is queued for the consumer, with 404 if there is
+/// A `POST` gets 204 once its message is queued for the consumer, with 404 if there is
 /// no such connection, or if its process does not answer within 4 s, with 413 for a message that is
 /// too large, and with 429 or 503 and `Retry-After` at the bounds of the connection
 /// ([`rate_limit`](crate::protocol::WebSocketConfig::rate_limit), or 64 messages or 64 KiB that
@@ -154,7 +154,7 @@ impl<A: Application<WebSocket>> WithSseFallback<A> {
     /// Runs the application with a stream in place of a WebSocket.
     async fn open(&self, mut scope: Scope<Http>, exchange: Exchange) -> crate::Result<()> {
         if is_cross_site(&scope.head.headers) {
-            let text = "pages of this site may not open a stream here";
+            let text = "pages of another site may not open a stream here";
             let rejection = Rejection::new(StatusCode::FORBIDDEN, text).by(Rule::Origin);
             return Ok(Http::reject(exchange, rejection).await?);
         }
