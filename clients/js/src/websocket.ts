@@ -15,24 +15,29 @@ export function openWebSocket(target: Target, listeners: ConnectionListeners): C
   socket.binaryType = "arraybuffer";
   let timer: ReturnType<typeof setTimeout> | undefined;
 
+  const attach = () => {
+    socket.onopen = () => listeners.opened();
+    socket.onmessage = (event: MessageEvent) => listeners.received(event.data);
+    socket.onclose = close;
+    // In browsers it is closed by now, and `onclose` follows. Node.js 20 leaves one that cannot connect
+    // as it is, and calls nothing else.
+    socket.onerror = () => socket.readyState === 0 && close({ code: LOST, reason: "" });
+  };
   const detach = () => {
-    clearTimeout(timer);
-    socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    // The package `ws` throws an error that has no handler.
+    socket.onerror = () => {};
   };
   const look = () => {
     timer = undefined;
     listeners.drained();
   };
-  socket.onopen = () => listeners.opened();
-  socket.onmessage = (event: MessageEvent) => listeners.received(event.data);
   const close = ({ code, reason }: Close) => {
+    clearTimeout(timer);
     detach();
     listeners.closed({ code: code || LOST, reason });
   };
-  socket.onclose = close;
-  // In browsers it is closed by now, and `onclose` follows. Node.js 20 leaves one that cannot connect
-  // as it is, and calls nothing else.
-  socket.onerror = () => socket.readyState === 0 && close({ code: LOST, reason: "" });
+  attach();
 
   return {
     transport: "websocket",
@@ -45,9 +50,16 @@ export function openWebSocket(target: Target, listeners: ConnectionListeners): C
     },
     send: (data: Data) => socket.send(data as string),
     end(code = 1000, reason = "") {
-      // First, since a socket whose browser throws stays open.
-      socket.close(code, reason);
+      // First, since Node.js calls `onerror` within `close` while it connects.
       detach();
+      try {
+        socket.close(code, reason);
+      } catch (error) {
+        // The browser does not allow the code or the reason: the socket stays open.
+        attach();
+        throw error;
+      }
+      clearTimeout(timer);
     },
   };
 }

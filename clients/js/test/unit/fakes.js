@@ -53,6 +53,17 @@ export class FakeWebSocket {
   }
 }
 
+/** One that calls its handlers within `close` while it connects, as that of Node.js. */
+export class ReentrantWebSocket extends FakeWebSocket {
+  close(code, reason) {
+    super.close(code, reason);
+    if (this.readyState === 0) {
+      this.onerror?.({});
+      this.drop();
+    }
+  }
+}
+
 /** A server of event streams, whose streams the test writes. */
 export class FakeStreams {
   requests = [];

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, mock, test } from "node:test";
 import { connect, RequestError } from "../../build/index.js";
-import { fakeBrowser, FakeWebSocket, pass, realBrowser, settle } from "./fakes.js";
+import { fakeBrowser, FakeWebSocket, pass, realBrowser, ReentrantWebSocket, settle } from "./fakes.js";
 
 let browser;
 beforeEach(() => (browser = fakeBrowser()));
@@ -149,6 +149,35 @@ describe("a connection", () => {
     FakeWebSocket.all[0].accept();
     assert.equal(socket.state.name, "waiting", "a late answer is ignored");
   });
+
+  test("that does not open in time is one failed attempt, also if its end is an error", async () => {
+    globalThis.WebSocket = ReentrantWebSocket;
+    const socket = connect("/ws", { fallback: false, connectTimeout: 3000 });
+    const states = [];
+    socket.onState(({ name }) => states.push(name));
+    await settle();
+    await pass(3000);
+
+    assert.deepEqual(states, ["connecting", "waiting"]);
+    assert.equal(socket.state.close.reason, "the attempt timed out");
+    socket.close();
+  });
+
+  for (const fallback of [true, false]) {
+    test(`that is closed while it begins is closed, also if that is an error (fallback: ${fallback})`, async () => {
+      globalThis.WebSocket = ReentrantWebSocket;
+      const socket = connect("/ws", { fallback });
+      const states = [];
+      socket.onState(({ name }) => states.push(name));
+      await settle();
+      socket.close();
+      await pass(60_000, 10_000);
+
+      assert.deepEqual(states, ["connecting", "closed"]);
+      assert.equal(FakeWebSocket.all.length, 1);
+      assert.equal(browser.streams.requests.length, 0);
+    });
+  }
 });
 
 describe("a number of the options", () => {
@@ -365,6 +394,25 @@ describe("after a loss", () => {
       assert.equal(socket.state.name, "waiting");
     });
   }
+
+  test("a close that browsers do not allow changes nothing for an attempt", async () => {
+    const socket = connect("/ws", { fallback: false });
+    await settle();
+    assert.throws(() => socket.close(1001), DOMException);
+    FakeWebSocket.last.accept();
+    assert.equal(socket.state.name, "open");
+  });
+
+  test("a close that browsers do not allow changes nothing for messages that wait for room", async () => {
+    const socket = await open();
+    FakeWebSocket.last.bufferedAmount = 65_536;
+    socket.send("text");
+    assert.throws(() => socket.close(1001), DOMException);
+
+    FakeWebSocket.last.bufferedAmount = 0;
+    await pass(50);
+    assert.deepEqual(FakeWebSocket.last.sent, ["text"]);
+  });
 });
 
 describe("messages", () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { connect } from "../../build/index.js";
-import { fakeBrowser, FakeWebSocket, pass, realBrowser, settle } from "./fakes.js";
+import { fakeBrowser, FakeWebSocket, pass, realBrowser, ReentrantWebSocket, settle } from "./fakes.js";
 
 let streams;
 beforeEach(() => (streams = fakeBrowser().streams));
@@ -287,6 +287,15 @@ test("a WebSocket that hangs is replaced, too", async () => {
   streams.write('event: open\ndata: {"connection":"c1"}\n\n');
   await settle();
   assert.deepEqual(socket.state, { name: "open", transport: "sse" });
+});
+
+test("a WebSocket that hangs, and whose end is an error, is replaced by one stream", async () => {
+  globalThis.WebSocket = ReentrantWebSocket;
+  streams.status = undefined;
+  connect("/ws", { connectTimeout: 4000 });
+  await settle();
+  await pass(4000);
+  assert.equal(streams.requests.length, 1);
 });
 
 test("a client that had a WebSocket does not fall back while the server restarts", async () => {
