@@ -9,12 +9,17 @@ export interface StreamEvent {
  * `dispatch` for each event that it completes. Ids and `retry` are ignored: topics have their own.
  */
 export function eventStream(dispatch: (event: StreamEvent) => void): (piece: string) => void {
+  /** The unfinished line. It is only appended to: searching it would join its pieces each time. */
   let rest = "";
+  let endsInCr = false;
   let name = "message";
   let data: string[] = [];
   return (piece) => {
-    // A CR at the end may be the first half of a CRLF: it waits for the next piece.
-    const lines = (rest + piece).split(/\r\n|\n|\r(?!$)/);
+    // A LF after a CR at the end of the previous piece belongs to the same line end.
+    const text = endsInCr ? piece.replace(/^\n/, "") : piece;
+    if (piece) endsInCr = piece.endsWith("\r");
+    const lines = text.split(/\r\n?|\n/);
+    lines[0] = rest + lines[0];
     rest = lines.pop()!;
     for (const line of lines) {
       const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line)!;

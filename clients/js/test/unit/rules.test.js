@@ -83,6 +83,34 @@ test("an event stream is the same however it is cut", () => {
   }
 });
 
+test("empty pieces of an event stream change nothing", () => {
+  const events = [];
+  const parse = eventStream((event) => events.push(event));
+  for (const piece of ["data: a\r", "", "\n", "data: b\r\n", "", "\r", "\n"]) parse(piece);
+  assert.deepEqual(events, [{ name: "message", data: "a\nb" }]);
+});
+
+test("a long event takes a time in proportion to its length", () => {
+  /** Returns the time for an event of so many pieces. */
+  const time = (pieces) => {
+    const piece = "x".repeat(1400);
+    const events = [];
+    const parse = eventStream((event) => events.push(event));
+    const start = performance.now();
+    parse("data: ");
+    for (let count = 0; count < pieces; count++) parse(piece);
+    parse("\n\n");
+    assert.equal(events[0].data.length, pieces * 1400);
+    return performance.now() - start;
+  };
+  const shortest = (pieces) => Math.min(...Array.from({ length: 10 }, () => time(pieces)));
+  shortest(100);
+
+  // 8 times the pieces; 64 times if each one is read again for every further one.
+  const factor = shortest(800) / shortest(100);
+  assert.ok(factor < 24, `${factor} times the time`);
+});
+
 test("a listener that throws stops no other, and its error is reported", (t) => {
   const reports = [];
   t.mock.method(globalThis, "queueMicrotask", (report) => reports.push(report));
