@@ -80,7 +80,8 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
       timer = setTimeout(lost, POST_LIMIT, "the POST timed out");
       const response = await ask(target, { "seaway-connection": connection }, { method: "POST", body: text })
         .finally(() => clearTimeout(timer));
-      if (response.ok) break;
+      // A redirect to a login page ends with 200.
+      if (response.status === 204) break;
       const refused = closeOf(response, "POST");
       if (![429, 503].includes(response.status) || repeats === REPEATS) return close(refused);
       const asked = retryAfter(refused.reason) || PAUSE;

@@ -119,14 +119,17 @@ test("a close that is malformed is the loss of the connection", async () => {
   assert.equal(streams.isLeft, true);
 });
 
-test("a connection that the server no longer knows is lost", async () => {
-  const socket = await open();
-  streams.answers = [{ status: 404 }];
-  socket.send("a");
-  await settle();
-  assert.equal(socket.state.name, "waiting");
-  assert.equal(streams.isLeft, true);
-});
+for (const [name, status] of [["that the server no longer knows", 404], ["whose POST gets a login page", 200]]) {
+  test(`a connection ${name} is lost`, async () => {
+    const socket = await open();
+    streams.answers = [{ status }];
+    socket.send("a");
+    await settle();
+    assert.deepEqual(socket.state.close, { code: 1006, reason: `POST: status ${status}` });
+    assert.equal(socket.state.name, "waiting");
+    assert.equal(streams.isLeft, true);
+  });
+}
 
 test("a POST that takes too long ends the connection", async () => {
   const socket = await open();
