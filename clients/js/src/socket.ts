@@ -272,7 +272,8 @@ export class Socket<S extends Schema = AnySchema> {
   }
 
   #event(event: unknown): void {
-    this.#emit((event as { type?: unknown } | null | undefined)?.type, event);
+    const type = (event as { type?: unknown } | null | undefined)?.type;
+    if (type !== "*") this.#emit(type, event);
     this.#emit("*", event);
   }
 

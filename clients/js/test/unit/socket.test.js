@@ -432,6 +432,15 @@ describe("messages", () => {
       ["*", "plain text"], ["*", "7"]]);
   });
 
+  test("of the type * go to the handlers of * once", async () => {
+    const socket = await open();
+    const heard = [];
+    socket.on("*", ({ number }) => heard.push(number));
+    FakeWebSocket.last.deliver({ type: "*", number: 1 });
+    FakeWebSocket.last.deliver({ topic: "lot.7", offset: 1, epoch: "e", event: { type: "*", number: 2 } });
+    assert.deepEqual(heard, [1, 2]);
+  });
+
   test("with a type are events, whatever their fields are called", async () => {
     const socket = await open();
     const heard = [];
