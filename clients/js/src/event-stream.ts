@@ -29,7 +29,7 @@ export function eventStream(dispatch: (event: StreamEvent) => void): (piece: str
         data = [];
         if (event) dispatch(event);
       } else if (field === "data") data.push(value!);
-      else if (field === "event") name = value!;
+      else if (field === "event") name = value || "message";
     }
   };
 }

@@ -50,11 +50,11 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
   const parse = eventStream(({ name, data }) => {
     if (leaving.signal.aborted) return;
     if (name === "message") return listeners.received(data);
-    const content = JSON.parse(data);
-    if (name === "close") close(content);
-    else if (name === "open") {
-      connection = content.connection;
+    if (name === "open") {
+      connection = JSON.parse(data).connection;
       listeners.opened();
+    } else if (name === "close") {
+      close(JSON.parse(data));
     }
   });
 

@@ -90,6 +90,12 @@ test("empty pieces of an event stream change nothing", () => {
   assert.deepEqual(events, [{ name: "message", data: "a\nb" }]);
 });
 
+test("an event without a name is a message", () => {
+  const events = [];
+  eventStream((event) => events.push(event))("event: close\nevent:\ndata: a\n\nevent\ndata: b\n\n");
+  assert.deepEqual(events, [{ name: "message", data: "a" }, { name: "message", data: "b" }]);
+});
+
 test("a long event takes a time in proportion to its length", () => {
   /** Returns the time for an event of so many pieces. */
   const time = (pieces) => {

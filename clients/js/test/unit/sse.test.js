@@ -43,6 +43,17 @@ test("a WebSocket that is blocked is replaced by a stream and POSTs", async () =
   assert.equal(post.body, '{"type":"typing"}');
 });
 
+test("an event without a name is a message, and one of an unknown name is ignored", async () => {
+  const socket = await open();
+  const heard = [];
+  socket.on("*", (message) => heard.push(message));
+  streams.write("event:\ndata: first\n\nevent: later\ndata: not JSON\n\ndata: second\n\n");
+  await settle();
+
+  assert.deepEqual(heard, ["first", "second"]);
+  assert.equal(socket.state.name, "open");
+});
+
 test("POSTs go one after the other, and the queue bounds the rest", async () => {
   const socket = await open({ queueMessages: 2 });
   let answer;
