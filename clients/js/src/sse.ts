@@ -41,9 +41,8 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
   };
   const close = (close: Close) => {
     if (leaving.signal.aborted) return;
-    // It throws if a server sends no close: then the stream is lost, which is reported here, too.
-    listeners.closed(close);
     end();
+    listeners.closed(close);
   };
   const lost = (error: unknown) => close({ code: LOST, reason: String(error) });
 
@@ -54,7 +53,9 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
       connection = JSON.parse(data).connection;
       listeners.opened();
     } else if (name === "close") {
-      close(JSON.parse(data));
+      const { code, reason = "" } = JSON.parse(data);
+      // It throws for a reason that is no text, and the stream is lost.
+      close({ code: +code || LOST, reason: `${reason}` });
     }
   });
 

@@ -122,13 +122,18 @@ test("a socket that is closed while a POST waits for the server leaves no timer"
   for (const { mock } of [begun, ended]) mock.restore();
 });
 
-test("a close that is malformed is the loss of the connection", async () => {
-  const socket = await open({ heartbeat: false });
-  streams.write("event: close\ndata: null\n\n");
-  await settle();
-  assert.equal(socket.state.name, "waiting");
-  assert.equal(streams.isLeft, true);
-});
+const MALFORMED = ["null", "[]", '{"code":1013,"reason":{"toString":1}}', '{"code":{"a":1},"reason":7}', '{"code":'];
+for (const data of MALFORMED) {
+  test(`a close that is malformed is the loss of the connection: ${data}`, async () => {
+    const socket = await open({ heartbeat: false });
+    streams.write(`event: close\ndata: ${data}\n\n`);
+    await settle();
+    assert.equal(socket.state.name, "waiting");
+    assert.equal(socket.state.close.code, 1006);
+    assert.equal(typeof socket.state.close.reason, "string");
+    assert.equal(streams.isLeft, true);
+  });
+}
 
 for (const [name, status] of [["that the server no longer knows", 404], ["whose POST gets a login page", 200]]) {
   test(`a connection ${name} is lost`, async () => {
