@@ -8,6 +8,9 @@ use tokio::time::timeout;
 /// The timeout for the response to a query on an open connection.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Part of the reply of a server that has reached its limit of clients.
+const ALL_CLIENTS: &str = "max number of clients";
+
 /// The reason why an attempt to connect failed.
 #[derive(Debug)]
 pub(super) struct ConnectError {
@@ -77,7 +80,7 @@ impl ConnectError {
 
     /// Returns the error for a server that has closed the connection with this error.
     pub(super) fn refused(error: &str) -> Self {
-        let (remedy, cause) = match error.contains("max number of clients") {
+        let (remedy, cause) = match error.contains(ALL_CLIENTS) {
             true => (
                 "; raise `maxclients`, or close connections of other programs",
                 Cause::Unreachable,
@@ -122,6 +125,10 @@ impl ConnectError {
                 "it does not know HELLO or CLIENT; Redis 6 or later is needed, and no proxy that lacks them".into(),
                 Cause::Denied,
             ),
+            // With this reply to the first command, the server closes the connection.
+            Some(code) if error.to_string().contains(ALL_CLIENTS) => {
+                return Self::refused(&format!("{code} {}", detail(error)));
+            }
             Some(code) if CommandFault::of(error) == Some(CommandFault::NotYet) => (
                 format!("it cannot serve now ({code}): {}", detail(error)).into(),
                 Cause::Unreachable,
