@@ -4,14 +4,7 @@
 //! distinguished by their commands: one that has sent `SUBSCRIBE`, `PSUBSCRIBE` or `BZPOPMIN` is a
 //! [`Side::Subscriber`].
 
-use std::{
-    mem,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,7 +17,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{redis::Redis, server::Server, wait};
+use super::{redis::Redis, server::Server};
 
 /// The size of a read in bytes.
 const CHUNK: usize = 64 * 1024;
@@ -38,8 +31,6 @@ pub struct Proxy {
     port: u16,
     server: u16,
     wires: Arc<watch::Sender<Wires>>,
-    /// Whether the next bytes that a publisher would receive are dropped.
-    loses_reply: Arc<AtomicBool>,
     accepting: JoinHandle<()>,
 }
 
@@ -105,14 +96,12 @@ impl Proxy {
         let listener = listener.expect("a port for the proxy");
         let port = listener.local_addr().expect("its port").port();
         let wires = Arc::new(watch::Sender::new(Wires::default()));
-        let loses_reply = Arc::<AtomicBool>::default();
-        let accepting = accept(listener, server, wires.clone(), loses_reply.clone());
+        let accepting = tokio::spawn(accept(listener, server, wires.clone()));
         Self {
             port,
             server,
             wires,
-            loses_reply,
-            accepting: tokio::spawn(accepting),
+            accepting,
         }
     }
 
@@ -161,18 +150,6 @@ impl Proxy {
         self.set(Wire::Cut);
     }
 
-    /// Drops the next reply to a publisher, and returns once it has.
-    ///
-    /// # Panics
-    /// If none comes in time.
-    pub async fn lose_reply(&self) {
-        self.loses_reply.store(true, Ordering::SeqCst);
-        wait::until("a reply to lose", wait::DEADLINE, async || {
-            (!self.loses_reply.load(Ordering::SeqCst)).then_some(())
-        })
-        .await;
-    }
-
     /// Refuses new connections, until [`accept`](Self::accept); the open ones stay.
     pub async fn refuse(&mut self) {
         self.accepting.abort();
@@ -187,8 +164,7 @@ impl Proxy {
     pub async fn accept(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await;
         let listener = listener.expect("the port of the proxy");
-        let (wires, loses_reply) = (self.wires.clone(), self.loses_reply.clone());
-        self.accepting = tokio::spawn(accept(listener, self.server, wires, loses_reply));
+        self.accepting = tokio::spawn(accept(listener, self.server, self.wires.clone()));
     }
 
     /// Forwards everything again.
@@ -212,18 +188,12 @@ impl Wires {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    server: u16,
-    wires: Arc<watch::Sender<Wires>>,
-    loses_reply: Arc<AtomicBool>,
-) {
+async fn accept(listener: TcpListener, server: u16, wires: Arc<watch::Sender<Wires>>) {
     while let Ok((client, _)) = listener.accept().await {
         let control = Control {
             side: Arc::new(watch::Sender::new(Side::Publisher)),
             wires: wires.subscribe(),
             opened_at: Instant::now(),
-            loses_reply: loses_reply.clone(),
         };
         tokio::spawn(carry(client, server, control));
     }
@@ -271,7 +241,6 @@ struct Control {
     side: Arc<watch::Sender<Side>>,
     wires: watch::Receiver<Wires>,
     opened_at: Instant,
-    loses_reply: Arc<AtomicBool>,
 }
 
 impl Control {
@@ -350,10 +319,6 @@ async fn read(
             && watched.subscribes(&chunk)
         {
             control.side.send_replace(Side::Subscriber);
-        }
-        let is_reply = direction == Direction::ToClient && control.side() == Side::Publisher;
-        if is_reply && control.loses_reply.swap(false, Ordering::SeqCst) {
-            continue;
         }
         let late = match control.wire() {
             Wire::Losing => continue,
