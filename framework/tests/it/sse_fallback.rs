@@ -8,7 +8,7 @@ use seaway::{
     OpensOverHttp, Rejection, Result, Shared, WebSocketConsumer,
     consumer::SseFallback,
     http::StatusCode,
-    protocol::{AllowedOrigins, Http, RateLimit, WebSocket, WebSocketConfig},
+    protocol::{AllowedOrigins, Body, Http, RateLimit, WebSocket, WebSocketConfig},
     routing::PathRouter,
     testing::{HttpCommunicator, WebSocketCommunicator},
 };
@@ -214,6 +214,11 @@ async fn a_post_reaches_its_connection_from_any_process() {
 
     assert_eq!(posted.status(), 204);
     assert_eq!(ana.receive().await, "from afar");
+    let large = "x".repeat(100_000);
+    let request = Request::post("/ws/lobby");
+    let posted = ana.post_with(&other, request, large.clone()).await;
+    assert_eq!(posted.status(), 204);
+    assert_eq!(ana.receive().await, large);
 }
 
 #[tokio::test]
@@ -336,6 +341,22 @@ async fn an_id_is_a_secret() {
     assert_eq!(without.status(), 400);
     ana.post("mine").await;
     assert_eq!(ana.receive().await, "mine");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_message_for_an_invented_id_is_refused_before_it_is_read() {
+    let site = Site::new();
+    let request = Request::post("/ws/lobby").header("seaway-connection", "0".repeat(32));
+    let endless = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+    let body = Body::new(axum::body::Body::from_stream(endless));
+    let request = request.body(body).unwrap();
+
+    let app = site.process();
+    let response = HttpCommunicator::request(&app, request);
+
+    let response = timeout(Duration::from_secs(5), response).await;
+    let response = response.expect("it does not wait for the body").unwrap();
+    assert_eq!(response.status(), 404);
 }
 
 #[tokio::test]

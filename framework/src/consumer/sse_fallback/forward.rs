@@ -51,6 +51,9 @@ impl fmt::Display for ConnectionId {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type")]
 pub(super) enum Forwarded {
+    /// Asks whether there is such a connection, before a large message is read.
+    #[serde(rename = "seaway.sse.ask")]
+    Ask { answer_to: ChannelName },
     #[serde(rename = "seaway.sse.post")]
     Post(Post),
     #[serde(rename = "seaway.sse.answer")]
@@ -72,6 +75,8 @@ pub(super) struct Post {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PostOutcome {
+    /// The connection is open, and its message may be sent.
+    Open,
     /// It is queued for the consumer.
     Taken,
     /// There is no such connection.
@@ -120,6 +125,7 @@ mod tests {
     #[test]
     fn an_answer_survives_the_encoding_of_the_channel_layer() {
         for answer in [
+            PostOutcome::Open,
             PostOutcome::Taken,
             PostOutcome::TooLarge(7),
             PostOutcome::TooFast(3),
@@ -129,7 +135,7 @@ mod tests {
             let decoded = Envelope::from_bytes(envelope.as_bytes().clone());
             match &*decoded.decode::<Forwarded>().unwrap() {
                 Forwarded::Answer { answer: read } => assert_eq!(*read, answer),
-                Forwarded::Post(_) => panic!("it became a post"),
+                Forwarded::Ask { .. } | Forwarded::Post(_) => panic!("it became a post"),
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::forward::{ConnectionId, Forwarded, Post, PostOutcome};
 use crate::{
-    channels::Channels,
+    channels::{Channels, Group, Mailbox},
     error::{ErrorKind, Result},
     protocol::{AllowedOrigins, Body, Exchange, Http, Origin},
     rejection::Rejection,
@@ -10,6 +10,7 @@ use crate::{
     scope::{OpensOverHttp, Scope},
 };
 use http::{HeaderValue, Response, StatusCode, header};
+use http_body::Body as _;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -18,6 +19,10 @@ const CONNECTION: &str = "seaway-connection";
 
 /// How long the process that has the stream may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(4);
+
+/// The size of a message from which its stream is asked first, in bytes: an id may be invented, and
+/// then the message would be read and sent to every process for nothing.
+const LARGE: u64 = 4 * 1024;
 
 /// How long a client should wait before it sends a message again for which there was no room.
 const RETRY_AFTER: u64 = 1;
@@ -55,6 +60,14 @@ async fn forward(
     };
     let id = id.to_str().ok().and_then(ConnectionId::parse);
     let stream = id.ok_or_else(unknown)?.group(channels)?;
+    let mut mailbox = channels.open().await?;
+    let answer_to = mailbox.name().clone();
+    if body.size_hint().upper().is_none_or(|size| size > LARGE) {
+        let ask = Forwarded::Ask {
+            answer_to: answer_to.clone(),
+        };
+        check(ask_stream(&stream, ask, channels, &mut mailbox).await?)?;
+    }
     let bytes = body.to_bytes(max_body).await?;
     let text = String::from_utf8(bytes.into()).map_err(|_| {
         let text = "a message is text in UTF-8: binary needs a WebSocket";
@@ -64,16 +77,24 @@ async fn forward(
     let is_same = AllowedOrigins::same_origin().allows(&origin);
     let origin = headers.get(header::ORIGIN).filter(|_| !is_same);
     let foreign_origin = origin.map(|origin| String::from_utf8_lossy(origin.as_bytes()).into());
-
-    let mut mailbox = channels.open().await?;
     let post = Forwarded::Post(Post {
         text,
         foreign_origin,
-        answer_to: mailbox.name().clone(),
+        answer_to,
     });
-    let sent = stream.send(&post).await;
+    check(ask_stream(&stream, post, channels, &mut mailbox).await?)
+}
+
+/// Sends this to a stream, and waits for its answer.
+async fn ask_stream(
+    stream: &Group<Forwarded>,
+    event: Forwarded,
+    channels: &Channels,
+    mailbox: &mut Mailbox,
+) -> Result<PostOutcome, Rejection> {
+    let sent = stream.send(&event).await;
     // Not held while the answer is awaited: the id may be invented.
-    drop(post);
+    drop(event);
     match sent {
         Ok(()) => {}
         // It may have arrived: a client must not send it again.
@@ -92,13 +113,13 @@ async fn forward(
             }
         }
     });
-    check(answered.await.unwrap_or(PostOutcome::Unknown))
+    Ok(answered.await.unwrap_or(PostOutcome::Unknown))
 }
 
 /// Returns the rejection of a message that was not taken.
 fn check(answer: PostOutcome) -> Result<(), Rejection> {
     Err(match answer {
-        PostOutcome::Taken => return Ok(()),
+        PostOutcome::Open | PostOutcome::Taken => return Ok(()),
         PostOutcome::Unknown => unknown(),
         PostOutcome::Origin => {
             let text = "pages of this origin may not send to this connection";

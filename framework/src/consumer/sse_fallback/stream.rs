@@ -128,10 +128,13 @@ impl FallbackStream {
             let Ok(envelope) = ready!(self.mailbox.poll_event(cx)) else {
                 continue;
             };
-            if let Some(event) = self.channels.decode::<Forwarded>(envelope)
-                && let Forwarded::Post(post) = &*event
-            {
-                return Poll::Ready(post.clone());
+            let event = self.channels.decode::<Forwarded>(envelope);
+            match event.as_deref() {
+                Some(Forwarded::Post(post)) => return Poll::Ready(post.clone()),
+                Some(Forwarded::Ask { answer_to }) => {
+                    self.answer(answer_to.clone(), PostOutcome::Open);
+                }
+                Some(Forwarded::Answer { .. }) | None => {}
             }
         }
     }
