@@ -33,6 +33,9 @@ const WAIT: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long aborted jobs have to end: a job ends at an await.
+const ABORT_GRACE: Duration = Duration::from_secs(3);
+
 /// The channels that workers serve, and their applications.
 pub(super) struct Workers {
     pub(super) channels: Channels,
@@ -60,7 +63,10 @@ impl Workers {
 /// The tasks of workers. Dropping them aborts the running jobs.
 #[derive(Default)]
 pub(super) struct RunningWorkers {
+    /// Whether no more jobs are taken.
     stop: CancellationToken,
+    /// Whether the running jobs are aborted.
+    abort: CancellationToken,
     /// One task per channel.
     tasks: JoinSet<()>,
 }
@@ -79,29 +85,43 @@ impl RunningWorkers {
                 concurrency,
                 metrics: Arc::new(metric::Jobs::new(channel.as_str())),
             };
-            let stop = self.stop.clone();
-            self.tasks.spawn(async move { queue.serve(&stop).await });
+            let (stop, abort) = (self.stop.clone(), self.abort.clone());
+            self.tasks
+                .spawn(async move { queue.serve(&stop, &abort).await });
         }
     }
 
     /// Takes no more jobs, and waits for those that run: for `limit`, or until another stop signal.
-    /// Then it aborts them.
+    /// Then it aborts them, and waits until they have ended: for [`ABORT_GRACE`], or until a further
+    /// signal.
     pub(super) async fn stop(mut self, limit: Duration, signal: &mut ShutdownSignal) {
         self.stop.cancel();
         if self.tasks.is_empty() {
             return;
         }
         tracing::info!("stopping: finishing the running jobs");
-        let finished = async { while self.tasks.join_next().await.is_some() {} };
         let why = tokio::select! {
-            finished = timeout(limit, finished) => match finished {
-                Ok(()) => return,
-                Err(_) => "`drain_timeout` has passed: aborting the running jobs",
+            has_ended = self.ended(limit) => match has_ended {
+                true => return,
+                false => "`drain_timeout` has passed: aborting the running jobs",
             },
             () = signal.again() => "received a second stop signal: aborting the running jobs",
         };
         tracing::warn!("{why}");
-        self.tasks.shutdown().await;
+        self.abort.cancel();
+        let has_ended = tokio::select! {
+            has_ended = self.ended(ABORT_GRACE) => has_ended,
+            () = signal.again() => false,
+        };
+        if !has_ended {
+            tracing::warn!("aborted jobs have not ended; stopping without them");
+        }
+    }
+
+    /// Waits until all have ended; returns whether they did within the limit.
+    async fn ended(&mut self, limit: Duration) -> bool {
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        timeout(limit, ended).await.is_ok()
     }
 }
 
@@ -115,8 +135,9 @@ struct WorkerQueue {
 }
 
 impl WorkerQueue {
-    /// Takes and runs jobs until it is to stop, then waits for those that run.
-    async fn serve(&self, stop: &CancellationToken) {
+    /// Takes and runs jobs until it is to stop, then waits for those that run. It returns once they
+    /// have ended, also if they are aborted.
+    async fn serve(&self, stop: &CancellationToken, abort: &CancellationToken) {
         let permits = Arc::new(Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS)));
         let mut jobs = JoinSet::new();
         let mut pause = FIRST_PAUSE;
@@ -154,7 +175,10 @@ impl WorkerQueue {
             }
             while jobs.try_join_next().is_some() {}
         }
-        while jobs.join_next().await.is_some() {}
+        let ended = async { while jobs.join_next().await.is_some() {} };
+        if abort.run_until_cancelled(ended).await.is_none() {
+            jobs.shutdown().await;
+        }
     }
 
     /// Runs one job, and logs and counts how it ended.

@@ -250,6 +250,52 @@ async fn a_job_in_hand_that_outlasts_the_drain_timeout_is_aborted_and_counted() 
     assert!(line.starts_with("WARN"), "{line}");
 }
 
+/// A value of a job that takes some time to be dropped, unless the shutdown functions have run.
+struct SlowlyDropped {
+    recorder: Recorder,
+    shutdown: std::sync::mpsc::Receiver<()>,
+}
+
+impl Drop for SlowlyDropped {
+    fn drop(&mut self) {
+        _ = self.shutdown.recv_timeout(Duration::from_millis(300));
+        self.recorder.record("job ended");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutdown_functions_run_after_aborted_jobs_have_ended() {
+    let (channels, probe) = (Channels::in_memory(), Probe::new());
+    let (shut_down, shutdown) = std::sync::mpsc::channel();
+    let recorder = probe.recorder.clone();
+    let value = std::sync::Mutex::new(Some(SlowlyDropped { recorder, shutdown }));
+    let begun = probe.begun.clone();
+    let job = move |_: WorkerContext, _: Task| {
+        let (value, begun) = (value.lock().unwrap().take(), begun.clone());
+        async move {
+            let _value = value;
+            begun.notify_one();
+            std::future::pending().await
+        }
+    };
+    let router = ChannelNameRouter::new().route("tasks", worker_fn(&channels, job));
+    let recorder = probe.recorder.clone();
+    let workers = Running::configured(&channels, router, |workers| {
+        let shut_down = move || {
+            recorder.record("shutdown");
+            _ = shut_down.send(());
+            ready(())
+        };
+        workers.drain_timeout(Duration::ZERO).on_shutdown(shut_down)
+    });
+    send(&channels, Task::Wait).await;
+    probe.begun.notified().await;
+
+    workers.stop().await;
+
+    assert_eq!(probe.recorder.entries(), ["job ended", "shutdown"]);
+}
+
 #[tokio::test]
 async fn running_jobs_are_gauged_and_their_durations_sampled() {
     let counters = Counters::default();
