@@ -182,9 +182,9 @@ impl StartStep {
         T: Clone + Send + Sync + 'static,
     {
         Self::new(move |values| {
-            let starting = start.call(values)?;
+            let start = start.bind(values)?;
             Ok(Box::pin(async move {
-                let value = starting.await?;
+                let value = start().await?;
                 Ok(Done::Started(Box::new(move |values| {
                     values.insert(value);
                 })))
@@ -195,7 +195,8 @@ impl StartStep {
     fn stop<Args>(stop: impl LifespanFn<Args, Output = ()>) -> Self {
         Self::new(move |values| {
             // The parameter is looked up now: a missing value fails the start, not the shutdown.
-            let stopping = Done::Stopping(Box::pin(stop.call(values)?));
+            let stop = stop.bind(values)?;
+            let stopping = Done::Stopping(Box::pin(async move { stop().await }));
             Ok(Box::pin(std::future::ready(Ok(stopping))))
         })
     }
@@ -236,13 +237,16 @@ pub trait LifespanFn<Args>: Send + 'static {
     /// The future of the function.
     type Future: Future<Output = Self::Output> + Send + 'static;
 
-    /// Calls the function, with its parameter out of the values made so far.
+    /// Binds the parameter of the function to a value made so far. The result calls the function.
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] if that value is missing.
     #[doc(hidden)]
-    fn call(self, made: &Extensions) -> Result<Self::Future>;
+    fn bind(self, made: &Extensions) -> Result<BoundFn<Self::Future>>;
 }
+
+/// A function whose parameter is bound.
+type BoundFn<F> = Box<dyn FnOnce() -> F + Send>;
 
 impl<F, Fut> LifespanFn<()> for F
 where
@@ -252,8 +256,8 @@ where
     type Output = Fut::Output;
     type Future = Fut;
 
-    fn call(self, _: &Extensions) -> Result<Fut> {
-        Ok(self())
+    fn bind(self, _: &Extensions) -> Result<BoundFn<Fut>> {
+        Ok(Box::new(self))
     }
 }
 
@@ -266,7 +270,7 @@ where
     type Output = Fut::Output;
     type Future = Fut;
 
-    fn call(self, made: &Extensions) -> Result<Fut> {
+    fn bind(self, made: &Extensions) -> Result<BoundFn<Fut>> {
         let value = made.get::<T>().cloned().ok_or_else(|| {
             let name = type_name::<T>();
             let missing = format!(
@@ -274,7 +278,7 @@ where
             );
             Error::new(ErrorKind::Missing, missing)
         })?;
-        Ok(self(value))
+        Ok(Box::new(move || self(value)))
     }
 }
 

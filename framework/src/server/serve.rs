@@ -99,8 +99,8 @@ pub fn serve_with<Args, S: ServedApp>(
     build: impl LifespanFn<Args, Output = crate::Result<S>>,
 ) -> Serve<S> {
     let build = move |values: &Extensions| -> Result<Building<S>> {
-        let building = build.call(values)?;
-        Ok(Box::pin(async move { Ok(building.await?) }))
+        let build = build.bind(values)?;
+        Ok(Box::pin(async move { Ok(build().await?) }))
     };
     Serve::new(on.into(), AppSource::Function(Box::new(build)))
 }

@@ -90,6 +90,22 @@ async fn page(address: std::net::SocketAddr) -> String {
 }
 
 #[tokio::test]
+async fn a_shutdown_function_is_called_only_at_the_shutdown() {
+    let recorder = Recorder::default();
+    let at_end = recorder.clone();
+    let close = move || {
+        at_end.record("called");
+        std::future::ready(())
+    };
+
+    let running = Lifespan::new().on_shutdown(close).start().await.unwrap();
+    assert!(recorder.entries().is_empty());
+    running.stop().await;
+
+    assert_eq!(recorder.entries(), ["called"]);
+}
+
+#[tokio::test]
 async fn startup_values_are_in_every_scope_and_closed_after_the_drain() {
     let recorder = Recorder::default();
     let noted = recorder.clone();
