@@ -511,7 +511,7 @@ async fn disconnect_user_ends_a_long_poll_and_a_stream() {
 }
 
 #[tokio::test]
-async fn a_stream_that_reads_its_user_later_is_ended_at_log_out() {
+async fn a_stream_that_reads_its_user_later_is_ended_at_logout() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
     let mut streams = [(); 2].map(|()| site.ask("/late-stream", &ana));
