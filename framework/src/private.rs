@@ -188,7 +188,9 @@ pub fn placeholder<P: Protocol>(
     let params: Vec<&str> = scope.params().map(|(name, _)| name).collect();
     let message = format!(
         "`{consumer}` joins {group:?}, but no field and no path parameter is called {name:?}: \
-         its fields are {fields:?} and the path parameters {params:?}"
+         route it by a seaway::PathRouter under a path with {{{name}}} (parameters that axum captures \
+         are not seen), or fill a field {name}; its filled fields are {fields:?} and the path \
+         parameters {params:?}"
     );
     Err(Rejection::from(Error::new(ErrorKind::Missing, message)))
 }

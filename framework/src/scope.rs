@@ -216,7 +216,7 @@ impl<P: Protocol> Scope<P> {
             let name = type_name::<T>();
             Error::new(
                 ErrorKind::Missing,
-                format!("no {name} in the scope; add one with middleware, such as Provide(value)"),
+                format!("no {name} in the scope; add one with middleware, such as Provide(value), or in an axum app with an Extension layer"),
             )
         })
     }

@@ -54,9 +54,7 @@ impl Address {
                 }
                 _ => "address with --host".to_owned(),
             };
-            let message =
-                format!("cannot listen on {host} port {port}: {error}; choose another {option}");
-            Error::new(ErrorKind::Io, message)
+            Error::new(ErrorKind::Io, format!("{error}; choose another {option}"))
         })
     }
 }

@@ -143,9 +143,13 @@ impl Transport {
                 Ok(Listening::Tls(TlsListener::new(tcp, certificate, key)?))
             }
             (None, None, Some(path)) => Ok(Listening::Unix(listen_on(path).await?)),
-            _ => Err(Error::new(
+            (_, _, None) => Err(Error::new(
                 ErrorKind::Io,
-                "pass both --tls-cert and --tls-key, or --unix alone",
+                "pass both --tls-cert and --tls-key",
+            )),
+            (_, _, Some(_)) => Err(Error::new(
+                ErrorKind::Io,
+                "pass --unix without --tls-cert and --tls-key: a Unix socket has no TLS",
             )),
         }
     }

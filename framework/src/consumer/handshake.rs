@@ -15,7 +15,7 @@ use crate::{
     scope::{OpensOverHttp, Protocol, Scope},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use std::{fmt, marker::PhantomData, str::FromStr};
+use std::{any::type_name, fmt, marker::PhantomData, str::FromStr};
 
 /// A connection before it is accepted, for reading the request and joining groups.
 ///
@@ -92,9 +92,15 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// [`Scope::query`].
     pub fn query<T: FromStr>(&self, name: &str) -> Result<T, Rejection> {
         let text = self.scope.query(name);
-        text.and_then(|text| text.parse().ok()).ok_or_else(|| {
-            let text = format!("the query parameter {name:?} is missing or malformed");
-            Rejection::new(StatusCode::BAD_REQUEST, text.clone()).because(text)
+        let value = text.as_ref().and_then(|text| text.parse().ok());
+        value.ok_or_else(|| {
+            let (why, reason) = match text {
+                Some(_) => ("malformed", format!("not a {}", type_name::<T>())),
+                None => ("missing", "missing".to_owned()),
+            };
+            let parameter = format!("the query parameter {name:?} is");
+            Rejection::new(StatusCode::BAD_REQUEST, format!("{parameter} {why}"))
+                .because(format!("{parameter} {reason}"))
         })
     }
 

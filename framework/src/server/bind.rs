@@ -2,7 +2,7 @@
 
 use super::{
     listener::{ErasedListener, Listener},
-    tcp::bind_tcp,
+    tcp::bind_with,
 };
 use crate::error::{Error, ErrorKind, Result};
 use std::{fmt, net::SocketAddr};
@@ -25,7 +25,7 @@ impl Bind {
         let listener = match self.0 {
             On::Listener(listener) => listener,
             On::Address(address) => {
-                let bound = bind_tcp(&address).await.map_err(|error| {
+                let bound = bind_with(&address, |_| Ok(())).await.map_err(|error| {
                     let hint = match address.contains(':') {
                         true => "",
                         false => ": write it as `host:port`",

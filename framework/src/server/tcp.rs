@@ -25,9 +25,18 @@ const BACKLOG: u32 = 4096;
 /// ```
 ///
 /// # Errors
-/// The error of the name lookup, or of the last address if none can be bound.
+/// The error of the name lookup, or of the last address if none can be bound; its text names the
+/// addresses.
 pub async fn bind_tcp(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
-    bind_with(address, |_| Ok(())).await
+    let addresses = lookup_host(address).await?.collect::<Vec<_>>();
+    bind_with(&*addresses, |_| Ok(())).await.map_err(|error| {
+        let names = addresses.iter().map(SocketAddr::to_string);
+        let message = format!(
+            "cannot listen on {}: {error}",
+            names.collect::<Vec<_>>().join(", ")
+        );
+        io::Error::new(error.kind(), message)
+    })
 }
 
 /// Binds a listener to the first of these addresses that is free, once its socket is configured.

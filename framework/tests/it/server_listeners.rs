@@ -185,6 +185,11 @@ async fn a_listener_is_bound_to_the_first_address_that_is_free() {
 
     let error = bind_tcp(taken.0).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    let text = error.to_string();
+    assert!(
+        text.starts_with(&format!("cannot listen on {}: ", taken.0)),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -65,12 +65,17 @@ impl AllowedOrigins {
     /// would allow no page at all.
     #[track_caller]
     pub fn list<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Self {
-        let parsed = patterns.into_iter().map(|text| {
-            Pattern::parse(text.trim()).unwrap_or_else(|mistake| {
-                panic!("{text:?} is not an origin: {mistake}; patterns are written https://app.example, app.example or .example.com")
-            })
-        });
-        let patterns: Arc<[Pattern]> = parsed.collect();
+        let mut parsed = Vec::new();
+        // A loop, because a panic in a closure would not name the line of the caller.
+        for text in patterns {
+            match Pattern::parse(text.trim()) {
+                Ok(pattern) => parsed.push(pattern),
+                Err(mistake) => panic!(
+                    "{text:?} is not an origin: {mistake}; patterns are written https://app.example, app.example or .example.com"
+                ),
+            }
+        }
+        let patterns: Arc<[Pattern]> = parsed.into();
         assert!(
             !patterns.is_empty(),
             "an empty list of origins allows no page: name one, or use AllowedOrigins::same_origin()"
