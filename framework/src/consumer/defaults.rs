@@ -64,8 +64,11 @@ pub(super) fn withheld_reason(error: &Error) -> Option<String> {
             Category::Data => "unexpected",
             Category::Io | Category::Syntax | Category::Eof => "malformed",
         };
-        let (line, column) = (serde.line(), serde.column());
-        return Some(format!("{kind} JSON at line {line} column {column}"));
+        return Some(match (serde.line(), serde.column()) {
+            // An error without a position, such as a missing field of a value read before.
+            (0, _) => format!("{kind} JSON"),
+            (line, column) => format!("{kind} JSON at line {line} column {column}"),
+        });
     }
     Some(format!("{error:#}")).filter(|full| *full != malformed_reason(error))
 }
@@ -137,6 +140,7 @@ mod tests {
     #[test]
     fn the_log_says_what_the_client_does_not_learn_and_quotes_no_message() {
         let secret = || serde_json::from_str::<u32>(r#""hunter2""#).unwrap_err();
+        let without_position = || serde_json::from_value::<u32>("hunter2".into()).unwrap_err();
         let codec = || Error::new(ErrorKind::Codec, "a square is a letter and a digit");
         let query = std::io::Error::other("no such table: squares");
         let json = Json::<u32>::from_message(Message::text(r#""hunter2""#)).unwrap_err();
@@ -144,6 +148,10 @@ mod tests {
         let unexpected = "unexpected JSON at line 1 column 9";
         for (error, expected) in [
             (Error::from(json), Some(unexpected)),
+            (
+                Error::from(codec().with_source(without_position())),
+                Some("unexpected JSON"),
+            ),
             (codec(), None),
             (codec().with_source(secret()), Some(unexpected)),
             (Error::from(AnyError::from(secret())), Some(unexpected)),

@@ -259,7 +259,7 @@ fn sessions_and_auth_are_needed_in_their_order() {
     let staff = RequireUser::<Account>::new();
     let missing = |app: ProtocolTypeRouter| app.required_state().to_string();
     let to_sessions = "wrap the application in the middleware Sessions, by a `.with` after those of middleware that needs it: the last `.with` is the outermost";
-    let to_auth = "wrap the application in the middleware Auth, by a `.with` after those of middleware that needs it: the last `.with` is the outermost";
+    let to_auth = "wrap the application in the middleware Auth, whose users have this type, by a `.with` after those of middleware that needs it: the last `.with` is the outermost";
 
     let all = missing(member());
     for needed in [

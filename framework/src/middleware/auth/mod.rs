@@ -32,5 +32,5 @@ pub use self::{
 };
 
 /// The remedy for an application that needs a user and has no [`Auth`] around it.
-const WRAP_IN_AUTH: &str = "wrap the application in the middleware Auth, by a `.with` after those \
-    of middleware that needs it: the last `.with` is the outermost";
+const WRAP_IN_AUTH: &str = "wrap the application in the middleware Auth, whose users have this \
+    type, by a `.with` after those of middleware that needs it: the last `.with` is the outermost";
