@@ -149,7 +149,7 @@ mod tests {
         for (error, expected) in [
             (Error::from(json), Some(unexpected)),
             (
-                Error::from(codec().with_source(without_position())),
+                codec().with_source(without_position()),
                 Some("unexpected JSON"),
             ),
             (codec(), None),
