@@ -34,6 +34,7 @@ use crate::{
 };
 use redis::{RedisError, RedisResult};
 use std::{
+    collections::VecDeque,
     sync::{
         LazyLock,
         atomic::{AtomicU32, Ordering},
@@ -82,10 +83,11 @@ call('DEL', stream)
 call('HSET', position, 'o', 0, 'e', epoch, 'r', ARGV[1], 't', due)
 call('PEXPIRE', position, ARGV[3])";
 
-/// Numbers an event, stores it, and publishes it if there is a command for it. Returns the position
-/// of the event, or of the one with the same key; the error of the first command that Redis has
-/// refused although the event is stored, or nothing; and whether one with the same key was stored.
-/// The key is stored before the event, so that an event with a key is never stored twice.
+/// Numbers an event, stores it, and publishes it if there is a command for it. Returns the topic's
+/// stream; the position of the event, or of the one with the same key; the error of the first
+/// command that Redis has refused although the event is stored, or nothing; and whether one with
+/// the same key was stored. The key is stored before the event, so that an event with a key is never
+/// stored twice.
 ///
 /// If another program has used the last id of the stream, the stored events are deleted, so that
 /// further ones can be stored.
@@ -97,7 +99,7 @@ call('PEXPIRE', position, ARGV[3])";
 const SEND: &str = "\
 if KEYS[3] then
   local before = call('GET', KEYS[3])
-  if before and before:match(':(%w+)$') == epoch then return {before, '', 1} end
+  if before and before:match(':(%w+)$') == epoch then return {stream, before, '', 1} end
 end
 local at = call('HINCRBY', position, 'o', 1) .. ':' .. epoch
 local event = ARGV[10]
@@ -135,11 +137,11 @@ if id > due then
   redis.pcall('XTRIM', stream, 'MINID', string.format('%.0f', now - age))
 end
 if ARGV[6] ~= '' then try(ARGV[6], ARGV[7], event) end
-return {at, refused, 0}";
+return {stream, at, refused, 0}";
 
-/// Returns the offset and epoch of a topic, and its last events with their ages in ms, the last one
-/// first: one, and more of them as long as they have no more than so many bytes together. If a
-/// process has received an event that Redis does not know, Redis has lost some.
+/// Returns the stream, the offset and epoch of a topic, and its last events with their ages in ms,
+/// the last one first: one, and more of them as long as they have no more than so many bytes
+/// together. If a process has received an event that Redis does not know, Redis has lost some.
 const READ: &str = "\
 local offset = tonumber(call('HGET', position, 'o')) or 0
 local since, limit = tonumber(ARGV[4]), tonumber(ARGV[6])
@@ -150,14 +152,14 @@ if missed and missed < 0 and ARGV[8] == '1' then
 end
 local wanted = 0
 if ARGV[7] == '1' then wanted = limit elseif missed and missed >= 0 and missed <= limit then wanted = missed end
-local reply = {string.format('%.0f', offset), epoch}
+local reply = {stream, string.format('%.0f', offset), epoch}
 if wanted == 0 then return reply end
 local time = call('TIME')
 local now, room = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[9])
 for _, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', wanted)) do
   local size = #entry[2][2] + 256
   room = room - size
-  if room < 0 and (#reply > 2 or size > 2 * ARGV[9] + 256) then break end
+  if room < 0 and (#reply > 3 or size > 2 * ARGV[9] + 256) then break end
   local age = now - tonumber(entry[1]:match('^%d+'))
   reply[#reply + 1] = string.format('%.0f', math.max(age, 0))
   reply[#reply + 1] = entry[2][2]
@@ -317,7 +319,7 @@ fn is_repeatable(error: &Error) -> bool {
 }
 
 /// Decodes the reply to a query. Events before one that has expired or cannot be decoded are lost.
-fn history(reply: Vec<Vec<u8>>, coding: &Coding, age: Duration) -> Option<TopicHistory> {
+fn history(reply: VecDeque<Vec<u8>>, coding: &Coding, age: Duration) -> Option<TopicHistory> {
     let mut reply = reply.into_iter();
     let mut text = || String::from_utf8(reply.next()?).ok();
     let offset = text()?.parse().ok()?;
@@ -393,7 +395,8 @@ impl Command for Append {
         call.arg(&arguments[..]);
         let is_first = self.sent.fetch_add(1, Ordering::Relaxed) == 0;
         let reply = call.query_async(&mut up.connection).await?;
-        let (position, refused, is_known): (_, _, bool) = reply;
+        let (stream, position, refused, is_known): (String, _, _, bool) = reply;
+        check_stream(stream.as_bytes(), keys)?;
         Ok(Appended {
             position,
             refused,
@@ -419,7 +422,7 @@ struct Read<'a> {
 
 impl Command for Read<'_> {
     const PURPOSE: Purpose = Purpose::read("a topic");
-    type Reply = Vec<Vec<u8>>;
+    type Reply = VecDeque<Vec<u8>>;
 
     async fn send(&self, up: &mut Up) -> RedisResult<Self::Reply> {
         let Self {
@@ -447,12 +450,31 @@ impl Command for Read<'_> {
         let mut call = READ_SCRIPT.call(2);
         call.arg(&keys.stream).arg(&keys.position);
         call.arg(&arguments[..]);
-        call.query_async(&mut up.connection).await
+        let reply = call.query_async::<Vec<_>>(&mut up.connection).await?;
+        let mut reply = Self::Reply::from(reply);
+        check_stream(&reply.pop_front().unwrap_or_default(), keys)?;
+        Ok(reply)
     }
 
     fn fate(&self, _: &ReceivedLog, _: u64) -> Fate {
         Fate::NotSent
     }
+}
+
+/// Checks that the reply to a script is about this topic.
+///
+/// # Errors
+/// That of a malformed reply, if it belongs to another command: all topics share the connection, so
+/// it may hold the events of another one.
+fn check_stream(stream: &[u8], keys: &TopicKeys) -> RedisResult<()> {
+    if stream == keys.stream.as_bytes() {
+        return Ok(());
+    }
+    let message = "the reply is that to another topic";
+    Err(RedisError::from((
+        redis::ErrorKind::UnexpectedReturnType,
+        message,
+    )))
 }
 
 /// The first arguments of both scripts.
