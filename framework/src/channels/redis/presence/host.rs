@@ -251,6 +251,7 @@ async fn repeated<T: FromRedisValue + Send, Q: PresenceQuery>(
             Some(CommandFault::Broken | CommandFault::Moved) => link.left(up.generation).await,
             Some(CommandFault::NotYet) => sleep(NOT_YET).await,
             None => {
+                link.replace_if_shifted(up.generation, &error);
                 return Err(Error::new(ErrorKind::Layer, refusal(&error)).with_source(error));
             }
         }
@@ -261,7 +262,10 @@ async fn repeated<T: FromRedisValue + Send, Q: PresenceQuery>(
 fn refusal(error: &RedisError) -> String {
     const CHANGED: &str = "; if another program has changed its keys, delete them";
     if is_malformed_reply(error) {
-        return format!("Redis has returned a malformed reply to a command for presence{CHANGED}");
+        return format!(
+            "Redis has returned a malformed reply to a command for presence; check the proxy \
+             between this process and Redis{CHANGED}"
+        );
     }
     let remedy = remedy(error).unwrap_or(CHANGED);
     format!("Redis refused a command for presence{remedy}")
