@@ -2,7 +2,7 @@
 
 use crate::{message::Close, name::GroupName};
 use async_trait::async_trait;
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
 /// A condition whose loss closes the connection, such as a live session or an allowed user.
@@ -53,6 +53,11 @@ impl Revocations {
     /// Waits for a notification by any condition.
     pub(crate) async fn changed(&self) {
         self.changed.0.notified().await;
+    }
+
+    /// Discards a notification that nothing has waited for.
+    pub(crate) fn discard_change(&self) {
+        pin!(self.changed.0.notified()).enable();
     }
 
     /// Waits until something has read the session or the user: before that, nothing depends on

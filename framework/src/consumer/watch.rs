@@ -55,6 +55,8 @@ impl ConditionWatch {
             announced,
             joined: Vec::new(),
         };
+        // What has been read so far is checked now, and not once more.
+        revocations.discard_change();
         let first = checks.check_all().await?;
         Ok(Box::new(Self {
             revocations: revocations.clone(),

@@ -31,10 +31,7 @@ use http::{HeaderValue, header};
 use std::{
     fmt,
     future::Future,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 use tower_layer::Layer;
@@ -263,7 +260,6 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
             outage: Outage::new("a user of Django", self.config.max_outage),
             page,
             news: revocations.change_notifier(),
-            is_replied: AtomicBool::new(false),
             user: Mutex::new(None),
         });
         revocations.add(Arc::new(LogOut(log_in.clone())));
@@ -272,7 +268,6 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
         P::on_response(
             &mut connection,
             Box::new(move |reply| {
-                log_in.is_replied.store(true, Ordering::Release);
                 if log_in.is_read() && !reply.status.is_informational() {
                     // Caches must not send this response to another client.
                     let vary = HeaderValue::from_static("cookie");
@@ -305,7 +300,6 @@ struct DjangoLogIn {
     /// Path and query of an HTTP request.
     page: Option<Box<str>>,
     news: ChangeNotifier,
-    is_replied: AtomicBool,
     /// The user, once loaded; the inner `None` means that nobody is logged in.
     user: Mutex<Option<Option<DjangoUser>>>,
 }
@@ -335,10 +329,8 @@ impl Identify<DjangoUser> for DjangoLogIn {
         }
         let user = self.client.user().await?;
         *self.known() = Some(user.clone());
-        // From now on, the open connection depends on its user.
-        if self.is_replied.load(Ordering::Acquire) {
-            self.news.notify();
-        }
+        // From now on, the connection depends on its user.
+        self.news.notify();
         Ok(user)
     }
 

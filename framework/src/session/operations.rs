@@ -145,8 +145,8 @@ impl SessionCore {
         if is_missing && self.cookie == Some(id) {
             state.set_cookie_session(CookieSession::Missing);
         }
-        // From now on, the open connection depends on its session.
-        if state.is_response_made() && !was_known && !is_missing {
+        // From now on, the connection depends on its session.
+        if !was_known && !is_missing {
             self.changes.notify();
         }
         Ok(())

@@ -503,17 +503,20 @@ async fn an_open_connection_depends_on_its_session_from_the_first_read_on() {
 }
 
 #[tokio::test]
-async fn a_session_that_the_request_has_read_changes_nothing_for_its_connection() {
+async fn the_response_does_not_change_that_a_connection_depends_on_its_session() {
     let store = MemoryStore::default();
     let id = stored(&store, &["a"]).await;
     let revocations = Revocations::default();
     let backend = SessionBackend::new(store.clone(), &Channels::in_memory(), PERIOD);
     let here = Session::new(Some(id), backend, revocations.change_notifier());
 
+    let has_changed = || revocations.changed().now_or_never().is_some();
+
     here.get_value("a").await.unwrap();
+    assert!(has_changed());
     responds(&here).await.unwrap();
 
-    assert!(revocations.changed().now_or_never().is_none());
+    assert!(!has_changed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,9 @@
 //! Tests of authentication: login, logout, guards, and a user's WebSockets.
 
-use crate::auth_app::{Account, Accounts, Site, asking, cookie};
+use crate::{
+    auth_app::{Account, Accounts, Site, asking, cookie},
+    support::eventually,
+};
 use axum::{Router, extract::OriginalUri, routing::get};
 use seaway::{
     ApplicationExt, Channels, Close, WebSocketConsumer, from_service,
@@ -511,25 +514,28 @@ async fn disconnect_user_ends_a_long_poll_and_a_stream() {
 }
 
 #[tokio::test]
-async fn a_stream_that_reads_its_user_later_is_ended_at_logout() {
-    let site = Site::new();
-    let ana = site.log_in("ana").await;
-    let mut streams = [(); 2].map(|()| site.ask("/late-stream", &ana));
-    for stream in &mut streams {
+async fn a_request_that_reads_its_user_later_is_ended_at_logout() {
+    for logs_out in [false, true] {
+        let site = Site::new();
+        let ana = site.log_in("ana").await;
+        let mut poll = site.ask("/late-poll", &ana);
+        let mut stream = site.ask("/late-stream", &ana);
         assert_eq!(stream.receive_event().await.data, "ana");
+        let is_watched = || {
+            let groups = site.local.groups();
+            groups.iter().any(|group| site.local.members(group) == 2)
+        };
+        eventually(|| is_watched().then_some(())).await;
+
+        if logs_out {
+            site.get("/logout", &[("cookie", &ana)]).await;
+        } else {
+            site.channels.disconnect_user("ana").await.unwrap();
+        }
+
+        assert_eq!(poll.status().await, 401);
+        assert_eq!(stream.receive().await, None);
     }
-    tokio::task::yield_now().await;
-    let [mut cut, mut late] = streams;
-
-    site.channels.disconnect_user("ana").await.unwrap();
-    assert_eq!(cut.receive().await, None);
-    assert_eq!(late.receive().await, None);
-
-    let mut late = site.ask("/late-stream", &ana);
-    assert_eq!(late.receive_event().await.data, "ana");
-    tokio::task::yield_now().await;
-    site.get("/logout", &[("cookie", &ana)]).await;
-    assert_eq!(late.receive().await, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -147,6 +147,7 @@ impl Site {
             .route("/staff", from_service(pages()).with(staff))
             .route("/waiting/{how}", Waiting::application(&channels))
             .route("/late-stream", LateStream::application(&channels))
+            .route("/late-poll", LatePoll::application(&channels))
             .route("/{page}", from_service(pages()))
             .route("/{page}/{one}", from_service(pages()))
             .route("/{page}/{one}/{two}", from_service(pages()));
@@ -379,6 +380,31 @@ impl HttpConsumer for LateStream {
             .await?;
         ctx.next_event().await?;
         Ok(events.end())
+    }
+}
+
+/// A long poll that reads its user only once it has waited.
+struct LatePoll {
+    auth: AuthSession<Accounts>,
+}
+
+impl HttpConsumer for LatePoll {
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
+        let auth = handshake.extract().await?;
+        Ok(Self { auth })
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        tokio::select! {
+            biased;
+            event = ctx.next_event() => drop(event?),
+            () = tokio::task::yield_now() => {}
+        }
+        self.auth.user().await?;
+        ctx.next_event().await?;
+        ctx.reply("never")
     }
 }
 

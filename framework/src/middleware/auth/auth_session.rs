@@ -155,10 +155,8 @@ impl<A: Authenticator> LogIn<A> {
         }
         let user = self.load().await?;
         *self.known() = Some(user.clone());
-        // From now on, the open connection depends on its user.
-        if self.is_replied.load(Ordering::Acquire) {
-            self.changes.notify();
-        }
+        // From now on, the connection depends on its user.
+        self.changes.notify();
         Ok(user)
     }
 
