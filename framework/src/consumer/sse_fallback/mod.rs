@@ -71,11 +71,13 @@ use tower_layer::Layer;
 /// and users among it, applies to the `GET` as to a handshake. A `POST` needs the secret id of its
 /// connection, and may arrive in any process that shares the channel layer.
 ///
-/// A `POST` gets 204 once its message is queued for the consumer, with 404 if there is
-/// no such connection, or if its process does not answer within 4 s, with 413 for a message that is
-/// too large, and with 429 or 503 and `Retry-After` at the bounds of the connection
+/// A `POST` gets 204 once its message is queued for the consumer; 404 if there is no such
+/// connection, or if its process does not answer within 4 s; 413 for a message that is too large;
+/// and 429 or 503 with `Retry-After` at the bounds of the connection
 /// ([`rate_limit`](crate::protocol::WebSocketConfig::rate_limit), or 64 messages or 64 KiB that
 /// wait while a hook runs): then it was not handled, and may be sent again.
+/// For a message above 4 KiB the process with the connection is asked first, and the body is read
+/// only if the connection is open and may send.
 #[derive(Clone, Debug)]
 #[must_use = "a middleware has no effect until it wraps an application"]
 pub struct SseFallback {

@@ -120,8 +120,9 @@ impl FallbackStream {
         Poll::Ready(())
     }
 
-    /// Polls for the next POST, once the one before is answered.
-    fn poll_post(&mut self, cx: &mut Context<'_>) -> Poll<Post> {
+    /// Polls for the next POST, once the one before is answered. A client that asks whether it may
+    /// send gets this answer.
+    fn poll_post(&mut self, asked: PostOutcome, cx: &mut Context<'_>) -> Poll<Post> {
         loop {
             ready!(self.poll_answering(cx));
             // A POST that overflowed the mailbox gets no answer, and its client 404.
@@ -132,11 +133,19 @@ impl FallbackStream {
             match event.as_deref() {
                 Some(Forwarded::Post(post)) => return Poll::Ready(post.clone()),
                 Some(Forwarded::Ask { answer_to }) => {
-                    self.answer(answer_to.clone(), PostOutcome::Open);
+                    self.answer(answer_to.clone(), asked);
                 }
                 Some(Forwarded::Answer { .. }) | None => {}
             }
         }
+    }
+
+    /// Returns the answer while the client may not send again yet.
+    fn too_fast(&self, now: Instant) -> Option<PostOutcome> {
+        let wait = self.paused_until?.checked_duration_since(now)?;
+        // Rounded up: a client that comes earlier would be refused again.
+        let seconds = wait.as_secs_f64().ceil() as u64;
+        (seconds > 0).then_some(PostOutcome::TooFast(seconds))
     }
 
     /// Decides what becomes of a message.
@@ -149,12 +158,8 @@ impl FallbackStream {
         if post.text.len() > self.config.max_message_size {
             return PostOutcome::TooLarge(self.config.max_message_size);
         }
-        if let Some(until) = self.paused_until
-            && until > now
-        {
-            // Rounded up: a client that comes earlier would be refused again.
-            let wait = (until - now).as_secs_f64().ceil();
-            return PostOutcome::TooFast(wait as u64);
+        if let Some(too_fast) = self.too_fast(now) {
+            return too_fast;
         }
         let wait = self
             .rate
@@ -194,7 +199,8 @@ impl Transport for FallbackStream {
             if let Poll::Ready(close) = self.poll_end(cx) {
                 return Poll::Ready(Err(close));
             }
-            let post = ready!(self.poll_post(cx));
+            let asked = self.too_fast(Instant::now()).unwrap_or(PostOutcome::Open);
+            let post = ready!(self.poll_post(asked, cx));
             let answer = self.check(&post, Instant::now());
             self.answer(post.answer_to, answer);
             if self.is_too_fast() {
@@ -248,7 +254,7 @@ impl Transport for FallbackStream {
             if let Poll::Ready(close) = self.poll_end(cx) {
                 return Poll::Ready(Err(close));
             }
-            let post = ready!(self.poll_post(cx));
+            let post = ready!(self.poll_post(PostOutcome::Full, cx));
             self.answer(post.answer_to, PostOutcome::Full);
         }
     }
