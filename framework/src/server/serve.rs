@@ -494,6 +494,8 @@ impl<S> Serve<S> {
     ///     .await?;
     /// # Ok(()) }
     /// ```
+    ///
+    /// A router without routes is no error, unlike in [`serve_workers`](crate::serve_workers).
     pub fn workers(mut self, channels: &Channels, router: ChannelNameRouter) -> Self {
         self.workers.push(Workers {
             channels: channels.clone(),

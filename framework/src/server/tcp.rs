@@ -25,8 +25,8 @@ const BACKLOG: u32 = 4096;
 /// ```
 ///
 /// # Errors
-/// The error of the name lookup, or of the last address if none can be bound; its text names the
-/// addresses.
+/// The error of the name lookup, or of the last address if none can be bound. The text of the latter
+/// names the addresses.
 pub async fn bind_tcp(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
     let addresses = lookup_host(address).await?.collect::<Vec<_>>();
     bind_with(&*addresses, |_| Ok(())).await.map_err(|error| {

@@ -33,8 +33,9 @@ const WAIT: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long aborted jobs have to end: a job ends at an await.
-const ABORT_GRACE: Duration = Duration::from_secs(3);
+/// How long aborted jobs have to end: a job ends at an await. A call of the channel layer, which is
+/// not aborted, waits for [`WAIT`] and some seconds for the layer's reply.
+const ABORT_GRACE: Duration = Duration::from_secs(5);
 
 /// The channels that workers serve, and their applications.
 pub(super) struct Workers {
@@ -63,9 +64,9 @@ impl Workers {
 /// The tasks of workers. Dropping them aborts the running jobs.
 #[derive(Default)]
 pub(super) struct RunningWorkers {
-    /// Whether no more jobs are taken.
+    /// Cancelled when no more jobs are to be taken.
     stop: CancellationToken,
-    /// Whether the running jobs are aborted.
+    /// Cancelled when the running jobs are to be aborted.
     abort: CancellationToken,
     /// One task per channel.
     tasks: JoinSet<()>,
@@ -114,7 +115,9 @@ impl RunningWorkers {
             () = signal.again() => false,
         };
         if !has_ended {
-            tracing::warn!("aborted jobs have not ended; stopping without them");
+            tracing::warn!(
+                "aborted jobs, or a call of the channel layer, have not ended; stopping without them"
+            );
         }
     }
 
