@@ -42,5 +42,5 @@ async fn a_restart_of_redis_notifies_no_consumer_beside_a_presence() {
         redis.until_subscribed("asgi:presence:lot", 2).await;
     }
 
-    assert!(gaps.len() < 2, "{gaps:?}");
+    assert!(gaps.len() <= 2, "{gaps:?}");
 }

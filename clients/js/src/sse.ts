@@ -54,7 +54,7 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
       listeners.opened();
     } else if (name === "close") {
       const { code, reason = "" } = JSON.parse(data);
-      // It throws for a reason that is no text, and the stream is lost.
+      // A malformed close throws, and the stream is lost.
       close({ code: +code || LOST, reason: `${reason}` });
     }
   });

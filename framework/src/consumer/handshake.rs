@@ -95,7 +95,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         let value = text.as_ref().and_then(|text| text.parse().ok());
         value.ok_or_else(|| {
             let (why, reason) = match text {
-                Some(_) => ("malformed", format!("not a {}", type_name::<T>())),
+                Some(_) => ("malformed", format!("not of the type {}", type_name::<T>())),
                 None => ("missing", "missing".to_owned()),
             };
             let parameter = format!("the query parameter {name:?} is");

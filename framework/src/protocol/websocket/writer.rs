@@ -55,8 +55,7 @@ pub(super) struct Writer {
     has_written: bool,
     /// The same, since the last call of `take_progress`.
     has_progressed: bool,
-    /// Whether bytes wait here, or in a stream that buffers (TLS, HTTP/2), since they are not
-    /// flushed.
+    /// Whether bytes are not flushed yet: they wait here, or in a stream that buffers (TLS, HTTP/2).
     unflushed: bool,
 }
 
