@@ -91,12 +91,14 @@ test(`each acknowledged bid comes to both pages once while the auction is killed
   const last = ({ heard }) => heard.at(-1);
   await until("both pages have heard the last bid", async () => {
     const [one, two] = await results();
-    return last(one) === last(two) && last(one) >= Math.max(one.acknowledged.at(-1), two.acknowledged.at(-1));
+    const highest = Math.max(one.acknowledged.at(-1), two.acknowledged.at(-1));
+    return last(one) === last(two) && Math.max(...one.heard) >= highest;
   });
   const [one, two] = await results();
   for (const { heard, acknowledged, unknown, recoveries, opened } of [one, two]) {
     console.log(`${acknowledged.length} acknowledged, ${heard.length} heard, ${unknown} without a reply, ${opened} connections in ${took} ms`);
-    assert.ok(heard.every((cents, at) => at === 0 || cents > heard[at - 1]), "each once, and in order");
+    // Not in order: of two bids that are stored at about the same time, the second may be sent first.
+    assert.equal(new Set(heard).size, heard.length, "each once");
     assert.ok(recoveries.every((recovered) => recovered), "the topic has all of them");
     assert.ok(opened > KILLS);
   }
