@@ -156,6 +156,17 @@ impl Client {
         HttpCommunicator::request(app, request).await.unwrap()
     }
 
+    /// Sends the head of a message whose body never comes.
+    async fn post_endless(&self) -> Response<Bytes> {
+        let endless = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        let body = Body::new(axum::body::Body::from_stream(endless));
+        let request = Request::post("/ws/lobby").header("seaway-connection", &self.id);
+        let request = request.header("host", "a.example").body(body).unwrap();
+        let response = HttpCommunicator::request(&self.app, request);
+        let response = timeout(Duration::from_secs(5), response).await;
+        response.expect("it does not wait for the body").unwrap()
+    }
+
     async fn receive(&mut self) -> String {
         let event = self.stream.receive_event().await;
         assert_eq!(event.name, "");
@@ -346,17 +357,10 @@ async fn an_id_is_a_secret() {
 #[tokio::test(start_paused = true)]
 async fn a_large_message_for_an_invented_id_is_refused_before_it_is_read() {
     let site = Site::new();
-    let request = Request::post("/ws/lobby").header("seaway-connection", "0".repeat(32));
-    let endless = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
-    let body = Body::new(axum::body::Body::from_stream(endless));
-    let request = request.body(body).unwrap();
+    let mut ana = Client::open(&site.process()).await;
+    ana.id = "0".repeat(32);
 
-    let app = site.process();
-    let response = HttpCommunicator::request(&app, request);
-
-    let response = timeout(Duration::from_secs(5), response).await;
-    let response = response.expect("it does not wait for the body").unwrap();
-    assert_eq!(response.status(), 404);
+    assert_eq!(ana.post_endless().await.status(), 404);
 }
 
 #[tokio::test]
@@ -457,6 +461,7 @@ async fn a_client_over_its_rate_waits_or_is_disconnected() {
         }
     }
     assert_eq!(posted.last(), Some(&429));
+    assert_eq!(ana.post_endless().await.status(), 429);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(ana.post("x").await.status(), 204);
     for _ in 0..posted.len() {
@@ -490,6 +495,7 @@ async fn a_busy_consumer_takes_a_bounded_number_of_messages() {
     let refused = ana.post("x").await;
     assert_eq!(refused.status(), 503);
     assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(ana.post_endless().await.status(), 503);
 }
 
 #[tokio::test(start_paused = true)]
