@@ -2,12 +2,13 @@
 
 use crate::error::one_line;
 use redis::{ErrorKind, RedisError};
+use std::time::Duration;
 
 /// The longest text of a server in a message or a log, in bytes.
 const LONGEST_TEXT: usize = 500;
 
-/// The remedy if the user may not run a command.
-const DENIED: &str = "; check the user's ACL";
+/// The pause before a command is sent again that a server does not run yet.
+pub(crate) const NOT_YET: Duration = Duration::from_millis(50);
 
 /// Why a command failed that the current primary would run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,21 +66,27 @@ fn refusal_code(error: &RedisError) -> Option<String> {
 /// Returns why Redis refused a command and the remedy, as far as the error shows them; this follows
 /// "Redis refused …".
 pub(crate) fn remedy(error: &RedisError) -> Option<&'static str> {
-    match refusal_code(error).as_deref() {
+    remedy_by(refusal_code(error).as_deref(), &error.to_string())
+}
+
+/// Returns the same for an error that a script has returned as text.
+pub(crate) fn remedy_of(reply: &str) -> Option<&'static str> {
+    remedy_by(reply.split_whitespace().next(), reply)
+}
+
+fn remedy_by(code: Option<&str>, text: &str) -> Option<&'static str> {
+    // A script may not run a command: the code is that of the script's error.
+    let is_denied = code == Some("NOPERM")
+        || ["NOPERM", "ACL", "can't run this command"]
+            .iter()
+            .any(|part| text.contains(part));
+    match code {
         Some("OOM") => Some(" because it has reached its `maxmemory`; raise it, or delete keys"),
         Some("MISCONF") => Some(" because it cannot save its data; its log says why"),
         Some("WRONGTYPE") => Some(" because another program has written its key; delete the key"),
-        Some("NOPERM") => Some(DENIED),
-        _ if is_denied(&error.to_string()) => Some(DENIED),
+        _ if is_denied => Some("; check the user's ACL"),
         _ => None,
     }
-}
-
-/// Returns whether an error of Redis says that the user may not run a command, or one of a script.
-pub(crate) fn is_denied(text: &str) -> bool {
-    ["NOPERM", "ACL", "can't run this command"]
-        .iter()
-        .any(|part| text.contains(part))
 }
 
 /// Returns whether the reply does not fit its command. Either a proxy has lost or added
@@ -136,6 +143,21 @@ mod tests {
                 (Some(remedy), Some(part)) => assert!(remedy.contains(part), "{error}: {remedy}"),
                 (remedy, expected) => assert_eq!(remedy, expected, "{error}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_a_script_returns_names_its_cause() {
+        for (reply, expected) in [
+            ("OOM command not allowed", Some("`maxmemory`")),
+            ("NOPERM User shop has no permissions", Some("ACL")),
+            ("ERR unknown command", None),
+            ("", None),
+        ] {
+            let remedy = remedy_of(reply);
+            let names = |part| remedy.is_some_and(|remedy: &str| remedy.contains(part));
+            assert_eq!(expected.is_some(), remedy.is_some(), "{reply}");
+            assert!(expected.is_none_or(names), "{reply}: {remedy:?}");
         }
     }
 

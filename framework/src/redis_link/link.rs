@@ -3,18 +3,14 @@
 use super::{
     dialer::{Dialer, LinkSettings},
     endpoint::Endpoint,
-    fault::{CommandFault, error_text, is_malformed_reply},
+    fault::{CommandFault, NOT_YET, error_text, is_malformed_reply},
     liveness::Lost,
     state::{Down, LinkState, Server, Up},
     supervisor::{End, Supervisor},
 };
 use crate::error::{Error, ErrorKind, Result};
 use redis::RedisError;
-use std::time::Duration;
 use tokio::{sync::watch, task::AbortHandle, time::sleep};
-
-/// The pause before a command is sent again that a server does not run yet.
-const NOT_YET: Duration = Duration::from_millis(50);
 
 /// A connection to Redis that is replaced whenever it is lost, for as long as the link is held.
 pub(crate) struct Link {

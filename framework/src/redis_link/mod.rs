@@ -51,7 +51,7 @@ pub(crate) use self::{
     dialer::{LinkNeeds, LinkSettings},
     downtime::LONGEST_UNSEEN,
     endpoint::Endpoint,
-    fault::{CommandFault, error_text, is_denied, is_malformed_reply, remedy, short_line},
+    fault::{CommandFault, NOT_YET, error_text, is_malformed_reply, remedy, remedy_of, short_line},
     framing::MAX_VALUE,
     hosts::Hosts,
     lazy::LazyLink,

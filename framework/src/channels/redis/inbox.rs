@@ -11,7 +11,6 @@ use super::{
     names::{HostNames, Proxies},
     pending_gap::{Gap, Notice, PendingGap},
     pops::{Popped, Pops},
-    publisher::NOT_YET,
     readiness::{Readiness, Status},
     received::{Evidence, ReceivedLog},
     restart::{self, WireCommands},
@@ -21,7 +20,9 @@ use super::{
 use crate::{
     channels::{Envelope, LocalChannels, lost_part::Everything},
     log_limit::log_limited,
-    redis_link::{self, CommandFault, Link, LinkState, Up, are_two_runs, error_text, remedy},
+    redis_link::{
+        self, CommandFault, Link, LinkState, NOT_YET, Up, are_two_runs, error_text, remedy,
+    },
 };
 use redis::{PushKind, RedisError, Value, aio::MultiplexedConnection};
 use std::{mem, sync::Arc, time::Duration};

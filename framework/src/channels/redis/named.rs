@@ -4,7 +4,6 @@ use super::{
     coding::{Coding, redis_time, since_epoch},
     names::HostNames,
     pops::popped_entry,
-    publisher::NOT_YET,
 };
 use crate::{
     channels::{Envelope, queues::deadline_after},
@@ -12,7 +11,7 @@ use crate::{
     log_limit::log_limited,
     metric,
     name::ChannelName,
-    redis_link::{CommandFault, Endpoint, LazyLink, LinkNeeds, LinkSettings, NoInbox, Up},
+    redis_link::{CommandFault, Endpoint, LazyLink, LinkNeeds, LinkSettings, NOT_YET, NoInbox, Up},
 };
 use futures_util::{
     FutureExt,

@@ -10,7 +10,7 @@ use crate::{
     channels::queues::deadline_after,
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
-    redis_link::{CommandFault, Link, Server, Up, are_two_runs, error_text, remedy},
+    redis_link::{CommandFault, Link, NOT_YET, Server, Up, are_two_runs, error_text, remedy},
 };
 use redis::{RedisError, RedisResult};
 use std::{
@@ -20,9 +20,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
-
-/// The pause before a command is sent again that a server does not run yet.
-pub(super) const NOT_YET: Duration = Duration::from_millis(50);
 
 /// The sender of events to Redis.
 pub(super) struct Publisher {

@@ -3,7 +3,6 @@
 
 use super::{
     host_part::HostPart,
-    publisher::NOT_YET,
     readiness::{Readiness, Status},
     subscription_table::{Plan, SubscriptionTable},
 };
@@ -11,7 +10,7 @@ use crate::{
     channels::{LocalChannels, Membership},
     error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName},
-    redis_link::{CommandFault, Link, LinkState, Repeat, Up, error_text},
+    redis_link::{CommandFault, Link, LinkState, NOT_YET, Repeat, Up, error_text},
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};

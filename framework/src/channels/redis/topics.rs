@@ -30,7 +30,7 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     name::GroupName,
-    redis_link::{Up, is_denied, is_malformed_reply, short_line},
+    redis_link::{Up, is_malformed_reply, remedy_of, short_line},
 };
 use redis::{RedisError, RedisResult};
 use std::{
@@ -264,10 +264,7 @@ pub(super) async fn send(
         })?;
     }
     if !refused.is_empty() {
-        let remedy = match is_denied(&refused) {
-            true => "; check the user's ACL",
-            false => "",
-        };
+        let remedy = remedy_of(&refused).unwrap_or_default();
         let message = format!(
             "the event is stored, but Redis refused to set when it expires, or to publish it{remedy}: {}",
             short_line(&refused)

@@ -8,7 +8,6 @@ use crate::{
         redis::{
             coding::Coding,
             names::HostNames,
-            publisher::NOT_YET,
             restart,
             script::{Script, ScriptCall},
         },
@@ -16,7 +15,8 @@ use crate::{
     error::{Error, ErrorKind, Result},
     name::GroupName,
     redis_link::{
-        CommandFault, Endpoint, Link, LinkNeeds, LinkSettings, Up, is_malformed_reply, remedy,
+        CommandFault, Endpoint, Link, LinkNeeds, LinkSettings, NOT_YET, Up, is_malformed_reply,
+        remedy,
     },
 };
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, aio::MultiplexedConnection};
