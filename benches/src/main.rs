@@ -12,6 +12,7 @@ mod figures;
 mod frame;
 mod gauge;
 mod http;
+mod inflated;
 mod label;
 mod load;
 mod options;

@@ -2,14 +2,12 @@
 //! once.
 
 use std::{
-    borrow::Cow,
-    io::{Error, ErrorKind, Read, Result},
+    io::{Error, ErrorKind, Result},
     net::Ipv4Addr,
     sync::Arc,
 };
 
 use bytes::{Buf, BytesMut};
-use flate2::read::DeflateDecoder;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -17,14 +15,12 @@ use tokio::{
 
 use crate::{
     frame::{self, CLOSE, PING, PONG, TEXT},
+    inflated::read_inflated,
     label::Label,
 };
 
 /// The maximum size of one read beside the padding of a text, in bytes.
 const READ_BYTES: usize = 8 * 1024;
-
-/// The maximum size of an inflated text, in bytes.
-const MAX_TEXT: u64 = 1024 * 1024;
 
 /// The close code 1000.
 const NORMAL_CLOSURE: u16 = 1000;
@@ -139,11 +135,11 @@ impl Socket {
             };
             let text = match frame.opcode {
                 TEXT => {
-                    let text = match frame.is_compressed {
-                        true => Cow::from(inflate(frame.payload)?),
-                        false => Cow::from(frame.payload),
+                    let decode = |text: &[u8]| Label::decode(text, &self.padding);
+                    let label = match frame.is_compressed {
+                        true => read_inflated(frame.payload, decode)?,
+                        false => decode(frame.payload),
                     };
-                    let label = Label::decode(&text, &self.padding);
                     Some(label.ok_or_else(|| Error::other("a text came back changed"))?)
                 }
                 PING => {
@@ -197,40 +193,9 @@ impl Socket {
     }
 }
 
-/// What a message leaves out of its compressed data (RFC 7692, 7.2.2), and the last, empty block
-/// with which the decoder expects the data to end (RFC 1951, 3.2.4).
-const END: [u8; 9] = [0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff];
-
-/// Inflates the payload of a message (RFC 7692, 7.2.2).
-fn inflate(payload: &[u8]) -> Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let whole = Read::chain(payload, &END[..]);
-    DeflateDecoder::new(whole)
-        .take(MAX_TEXT)
-        .read_to_end(&mut text)?;
-    Ok(text)
-}
-
 /// Connects to a server on this machine.
 pub(crate) async fn connect(port: u16) -> Result<TcpStream> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_examples_of_the_rfc_are_inflated() {
-        // RFC 7692, 7.2.3.1 and 7.2.3.3.
-        let fixed = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
-        let stored = [
-            0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00,
-        ];
-
-        assert_eq!(inflate(&fixed).unwrap(), b"Hello");
-        assert_eq!(inflate(&stored).unwrap(), b"Hello");
-    }
 }
