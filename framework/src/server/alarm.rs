@@ -7,7 +7,6 @@
 use std::{
     fmt,
     pin::{Pin, pin},
-    sync::{Arc, Mutex},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -56,20 +55,6 @@ impl Alarm {
 impl fmt::Debug for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Alarm").finish_non_exhaustive()
-    }
-}
-
-/// An alarm for waits of one connection that never overlap: for the head of a request, then for its
-/// body.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SharedAlarm(Arc<Mutex<Alarm>>);
-
-impl SharedAlarm {
-    /// Polls as [`Alarm::poll`] does.
-    pub(super) fn poll(&self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let alarm = self.0.lock();
-        let mut alarm = alarm.expect("no code panics while it holds this lock");
-        alarm.poll(deadline, cx)
     }
 }
 

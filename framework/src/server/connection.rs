@@ -2,11 +2,11 @@
 
 use super::{
     access_log::AccessLine,
-    alarm::{SharedAlarm, Stall},
+    alarm::Stall,
     client_stream::ClientStream,
     drain::Connection,
     forwarded::ForwardedRequest,
-    head_timer::HeadTimer,
+    head_wait::HeadWait,
     http2_stream::{self, Pieces},
     open_streams::{IdleTimer, OpenStreams},
     preface::Preface,
@@ -106,9 +106,6 @@ const MIN_BUFFER: usize = 8 * 1024;
 /// How long a client of HTTP/2 may take to read what is left of a WebSocket that has ended.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 
-/// A time that no head takes. hyper adds the timeout to the clock, where `Duration::MAX` overflows.
-const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
 /// The error of a connection that was closed because the client stalled, with the reason for the
 /// log.
 #[derive(Debug)]
@@ -171,8 +168,7 @@ async fn serve_http_1<S: ServedApp>(
     traffic: Arc<Traffic>,
 ) -> Result<(), BoxError> {
     let limits = requests.limits;
-    let alarm = SharedAlarm::default();
-    let timer = HeadTimer::new(alarm.clone(), traffic.clone());
+    let timer = HeadWait::new(traffic.clone());
     let service = {
         let traffic = traffic.clone();
         service_fn(move |request: Request<Incoming>| {
@@ -182,7 +178,7 @@ async fn serve_http_1<S: ServedApp>(
             };
             let is_rejected = checked.is_err();
             let is_connect = *request.method() == Method::CONNECT;
-            let carrier = Carrier::Http1(&alarm, &traffic);
+            let carrier = Carrier::Http1(&traffic);
             let traffic = traffic.clone();
             let finish = move |mut response: ServerResponse<_>| {
                 if is_rejected || traffic.has_broken_body() {
@@ -201,11 +197,13 @@ async fn serve_http_1<S: ServedApp>(
     let mut builder = conn::http1::Builder::new();
     builder
         .timer(timer)
-        .header_read_timeout(limits.head_timeout.min(NO_LIMIT))
+        // The timer only records the waits.
+        .header_read_timeout(Duration::ZERO)
         .max_header_size(limits.max_head_size)
         .max_buf_size(limits.max_head_size.max(MIN_BUFFER));
     let mut http = pin!(builder.serve_connection(stream, service).with_upgrades());
     let mut stop = connection.stopping();
+    let mut head = Stall::new(limits.head_timeout);
     let mut writing = Stall::new(limits.write_timeout);
     let mut half_closed = Stall::new(limits.half_close_timeout);
     let mut is_half_closed = false;
@@ -222,6 +220,9 @@ async fn serve_http_1<S: ServedApp>(
         if !mem::replace(&mut has_read, true) && stop.poll(cx) {
             http.as_mut().graceful_shutdown();
             cx.waker().wake_by_ref();
+        }
+        if head.poll(traffic.awaited_head(), cx).is_ready() {
+            return Poll::Ready(Err("no complete request head within `head_timeout`".into()));
         }
         if writing.poll(traffic.blocked(), cx).is_ready() {
             return Poll::Ready(Err(NOT_READ.into()));
@@ -304,8 +305,8 @@ async fn serve_http_2<S: ServedApp>(
 
 /// What carries a request.
 enum Carrier<'a> {
-    /// The connection: its bodies share an alarm, and their failures are recorded in its traffic.
-    Http1(&'a SharedAlarm, &'a Arc<Traffic>),
+    /// The connection: failures of its bodies are recorded in its traffic.
+    Http1(&'a Arc<Traffic>),
     /// A stream of the connection, which may open a connection of its own.
     Http2(Option<StreamConnection>),
 }
@@ -342,7 +343,7 @@ impl<S: ServedApp> RequestService<S> {
         let line = AccessLine::of(&request);
         let mut app = self.app.clone();
         let opening = match carrier {
-            Carrier::Http1(..) => None,
+            Carrier::Http1(_) => None,
             Carrier::Http2(opening) => opening,
         };
         async move {
@@ -370,7 +371,7 @@ impl<S: ServedApp> RequestService<S> {
         let (mut head, body) = request.into_parts();
         let handle = match carrier {
             Carrier::Http2(Some(opening)) => opening.handle(),
-            Carrier::Http1(..) | Carrier::Http2(None) => self.handle.clone(),
+            Carrier::Http1(_) | Carrier::Http2(None) => self.handle.clone(),
         };
         let handle = match &self.proxies {
             Some(proxies) => {
@@ -390,12 +391,12 @@ impl<S: ServedApp> RequestService<S> {
                 // stream.
                 let discards_rest =
                     head.version < Version::HTTP_2 && !head.headers.contains_key(header::EXPECT);
-                let (alarm, traffic) = match *carrier {
-                    Carrier::Http1(alarm, traffic) => (alarm.clone(), Some(traffic.clone())),
-                    Carrier::Http2(_) => (SharedAlarm::default(), None),
+                let traffic = match *carrier {
+                    Carrier::Http1(traffic) => Some(traffic.clone()),
+                    Carrier::Http2(_) => None,
                 };
                 let limit = self.limits.body_timeout;
-                Body::new(RequestBody::new(body, limit, alarm, discards_rest, traffic))
+                Body::new(RequestBody::new(body, limit, discards_rest, traffic))
             }
         };
         Request::from_parts(head, body)

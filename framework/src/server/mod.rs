@@ -27,7 +27,7 @@
 //! | `preface.rs` | its first bytes, which distinguish HTTP/1 and HTTP/2 |
 //! | `framing.rs` | where HTTP/1 requests end, and whether one has two lengths |
 //! | `traffic.rs` | the state that the parts of a connection share |
-//! | `head_timer.rs` | the timeout of request heads |
+//! | `head_wait.rs` | the signal that hyper waits for a request head |
 //! | `request_head.rs` | checks of a request head |
 //! | `request_body.rs` | the body of a request, and its timeout |
 //! | `alarm.rs` | a timer for deadlines that move |
@@ -47,7 +47,7 @@ mod connection;
 mod drain;
 mod forwarded;
 mod framing;
-mod head_timer;
+mod head_wait;
 mod http2_stream;
 #[cfg(unix)]
 mod inherited;

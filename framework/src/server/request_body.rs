@@ -1,6 +1,6 @@
 //! The body of a request, and its timeout.
 
-use super::{alarm::SharedAlarm, traffic::Traffic};
+use super::{alarm::Alarm, traffic::Traffic};
 use crate::error::{BodyError, BoxError};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -41,13 +41,12 @@ impl RequestBody {
     pub(super) fn new(
         incoming: Incoming,
         limit: Duration,
-        alarm: SharedAlarm,
         discards_rest: bool,
         traffic: Option<Arc<Traffic>>,
     ) -> Self {
         Self {
             incoming: Some(incoming),
-            pace: Pace::new(limit, alarm),
+            pace: Pace::new(limit),
             discards_rest,
             traffic,
         }
@@ -130,16 +129,16 @@ impl Body for RequestBody {
 #[derive(Debug)]
 struct Pace {
     limit: Duration,
-    alarm: SharedAlarm,
+    alarm: Alarm,
     /// The time by which the next piece is due, while the application waits for it.
     deadline: Option<Instant>,
 }
 
 impl Pace {
-    fn new(limit: Duration, alarm: SharedAlarm) -> Self {
+    fn new(limit: Duration) -> Self {
         Self {
             limit,
-            alarm,
+            alarm: Alarm::default(),
             deadline: None,
         }
     }
@@ -172,7 +171,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_body_is_not_overdue_and_neither_is_one_that_is_not_being_read() {
-        let mut pace = Pace::new(3 * SECOND, SharedAlarm::default());
+        let mut pace = Pace::new(3 * SECOND);
 
         for _ in 0..3 {
             let stalled = timeout(2 * SECOND, poll_fn(|cx| pace.poll_stalled(cx))).await;

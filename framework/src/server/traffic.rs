@@ -1,4 +1,4 @@
-//! The state that the parts of one connection share: its byte stream, its head timer, its service
+//! The state that the parts of one connection share: its byte stream, hyper's timer, its service
 //! and its timeouts.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 pub(super) struct Traffic {
     /// Whether hyper waits for a request head.
     awaits_head: AtomicBool,
+    /// Whether the connection has left HTTP.
+    is_upgraded: AtomicBool,
     /// Number of requests that the service was called with.
     requests: AtomicUsize,
     /// Number of the request that has both `Content-Length` and `Transfer-Encoding`, from 1; 0 for
@@ -29,10 +31,16 @@ impl Traffic {
         self.awaits_head.store(true, Relaxed);
     }
 
-    /// Returns whether no request is being served: hyper waits for a head, or the connection was
-    /// upgraded.
-    pub(super) fn awaits_head(&self) -> bool {
-        self.awaits_head.load(Relaxed)
+    /// Returns whether a request is being served.
+    pub(super) fn is_serving(&self) -> bool {
+        !self.awaits_head.load(Relaxed) && !self.is_upgraded.load(Relaxed)
+    }
+
+    /// Returns the number of requests before the one whose head hyper waits for, if it does.
+    pub(super) fn awaited_head(&self) -> Option<usize> {
+        self.awaits_head
+            .load(Relaxed)
+            .then(|| self.requests.load(Relaxed))
     }
 
     /// Records that the service is called; returns whether the request has two lengths.
@@ -45,7 +53,7 @@ impl Traffic {
 
     /// Records that the connection was upgraded: it is no longer HTTP.
     pub(super) fn end_http(&self) {
-        self.await_head();
+        self.is_upgraded.store(true, Relaxed);
     }
 
     pub(super) fn record_ambiguous(&self, request: usize) {

@@ -171,7 +171,7 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
                 "addresses",
                 "client_stream",
                 "forwarded",
-                "head_timer",
+                "head_wait",
                 "http2_stream",
                 "listener",
                 "open_streams",
