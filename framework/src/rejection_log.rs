@@ -36,6 +36,9 @@ pub(crate) enum Rule {
     User,
     /// The client's address has too many connections.
     Address,
+    /// The TLS handshake failed.
+    #[cfg_attr(not(feature = "tls"), expect(dead_code))]
+    Tls,
     /// The request head violates HTTP, is too large, or is for CONNECT.
     RequestHead,
     /// The HTTP consumer does not accept the method.
@@ -71,6 +74,7 @@ impl Rule {
             Self::Name => "name",
             Self::User => "user",
             Self::Address => "address",
+            Self::Tls => "tls",
             Self::RequestHead => "request_head",
             Self::Method => "method",
             Self::Timeout => "timeout",

@@ -158,14 +158,15 @@ impl Accepted {
         }))
     }
 
-    /// Returns the connection with another stream around its own.
+    /// Returns the connection with another stream around its own; `wrap` gets the client's address,
+    /// too.
     #[cfg(feature = "tls")]
     pub(super) fn map(
         self,
-        wrap: impl FnOnce(AcceptedStream) -> AcceptedStream + Send + 'static,
+        wrap: impl FnOnce(AcceptedStream, Option<SocketAddr>) -> AcceptedStream + Send + 'static,
     ) -> Self {
         let wrapped = |AcceptedClient { socket, address }| AcceptedClient {
-            socket: wrap(socket),
+            socket: wrap(socket, address),
             address,
         };
         Self(match self.0 {

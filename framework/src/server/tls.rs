@@ -7,13 +7,15 @@ use super::{
 use crate::{
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
+    rejection_log::{Peer, Rejected, Rule},
 };
 use rustls::{
-    InconsistentKeys, ServerConfig,
+    InconsistentKeys, InvalidMessage, ServerConfig,
     pki_types::{
         CertificateDer, PrivateKeyDer,
         pem::{self, PemObject},
     },
+    server::Acceptor,
 };
 use std::{
     fmt,
@@ -31,7 +33,7 @@ use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until},
 };
-use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, server::TlsStream};
 
 /// A [`Listener`] that speaks TLS 1.2 and 1.3 over another one, and offers HTTP/2 and HTTP/1.1
 /// (ALPN, RFC 7301).
@@ -137,10 +139,11 @@ impl Listener for TlsListener {
             }
         };
         let acceptor = acceptor.clone();
-        Ok(accepted.map(move |socket| {
+        Ok(accepted.map(move |socket, client| {
             // A socket that fails here fails again when it is read.
             _ = socket.set_nodelay();
-            let stream = LazyTlsStream::Handshake(Box::new(acceptor.accept(socket)));
+            let peer = Peer::without_request(client);
+            let stream = LazyTlsStream::Handshake(Box::pin(handshake(acceptor, socket, peer)));
             AcceptedStream::Other(Box::new(stream))
         }))
     }
@@ -327,9 +330,51 @@ fn failed(
     Error::new(ErrorKind::Io, message).with_source(source)
 }
 
+/// Performs the TLS handshake, and logs the rejection of a client with which it fails.
+///
+/// A client that leaves before it has sent a `ClientHello` is not rejected: the health check of a
+/// load balancer may only connect.
+async fn handshake(
+    acceptor: TlsAcceptor,
+    socket: AcceptedStream,
+    peer: Peer,
+) -> io::Result<TlsStream<AcceptedStream>> {
+    let rejected = |error: &io::Error| {
+        let reason = rejection_reason(error);
+        peer.log_rejection(Rule::Tls, Rejected::Disconnect, Some(&reason));
+    };
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), socket).await;
+    let hello = hello.inspect_err(|error| {
+        if tls_error(error).is_some() {
+            rejected(error);
+        }
+    })?;
+    let accepted = hello.into_stream(acceptor.config().clone()).await;
+    accepted.inspect_err(rejected)
+}
+
+/// Returns the violation of TLS, if that is the error.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn rejection_reason(error: &io::Error) -> String {
+    match tls_error(error) {
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            "the client sent no TLS, but probably plain HTTP: its URL needs `https` or `wss`"
+                .to_owned()
+        }
+        Some(error) => format!("the TLS handshake failed: {error}"),
+        None => format!("the client left during the TLS handshake: {error}"),
+    }
+}
+
+/// A TLS handshake in progress.
+type TlsHandshake = Pin<Box<dyn Future<Output = io::Result<TlsStream<AcceptedStream>>> + Send>>;
+
 /// A connection that performs its TLS handshake when it is first read or written.
 enum LazyTlsStream {
-    Handshake(Box<Accept<AcceptedStream>>),
+    Handshake(TlsHandshake),
     Open(Box<TlsStream<AcceptedStream>>),
     /// The handshake has failed.
     Failed,
@@ -340,8 +385,8 @@ impl LazyTlsStream {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Pin<&mut TlsStream<AcceptedStream>>>> {
-        if let Self::Handshake(accept) = self {
-            let accepted = ready!(Pin::new(&mut **accept).poll(cx));
+        if let Self::Handshake(handshake) = self {
+            let accepted = ready!(handshake.as_mut().poll(cx));
             *self = Self::Failed;
             *self = Self::Open(Box::new(accepted?));
         }

@@ -292,6 +292,69 @@ async fn clients_that_do_not_complete_the_handshake_are_disconnected_and_do_not_
     }
 }
 
+#[tokio::test]
+async fn a_failed_handshake_is_logged_as_a_rejection_with_its_reason() {
+    let (files, strangers) = (Files::new("rejected"), Files::new("rejected-by"));
+    strangers.renew("stranger");
+    let server = Server::start(&files).await;
+    let log = Log::listen();
+
+    let mut plain = TcpStream::connect(server.address).await.unwrap();
+    plain
+        .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let line = eventually(|| log.lines("rejected a client").pop()).await;
+    let client = plain.local_addr().unwrap();
+    assert!(line.starts_with("INFO"), "{line}");
+    assert!(line.contains(r#"rule="tls""#), "{line}");
+    assert!(line.contains(&format!("client={client}")), "{line}");
+    assert!(line.contains("plain HTTP"), "{line}");
+
+    log.clear();
+    // One that does not trust the certificate.
+    let stranger = connect_as(&strangers.client(&[]), server.address).await;
+    assert!(stranger.is_err());
+    let line = eventually(|| log.lines("rejected a client").pop()).await;
+    assert!(line.contains(r#"rule="tls""#), "{line}");
+    assert!(line.contains("UnknownCA"), "{line}");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_during_the_handshake_is_logged_as_a_rejection() {
+    let files = Files::new("left");
+    let server = Server::start(&files).await;
+    let log = Log::listen();
+    let mut tcp = TcpStream::connect(server.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let config = files.client(&[]).config().clone();
+    let mut client = tokio_rustls::rustls::ClientConnection::new(config, name).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+
+    tcp.write_all(&hello).await.unwrap();
+    // The server's part of the handshake.
+    let answered = timeout(PATIENCE, tcp.read_u8()).await;
+    answered.expect("a response").unwrap();
+    drop(tcp);
+
+    let line = eventually(|| log.lines("rejected a client").pop()).await;
+    assert!(line.contains(r#"rule="tls""#), "{line}");
+    assert!(line.contains("left during the TLS handshake"), "{line}");
+}
+
+#[tokio::test]
+async fn a_client_that_only_connects_is_not_logged_as_a_rejection() {
+    let files = Files::new("health");
+    let server = Server::start(&files).await;
+    let log = Log::listen();
+
+    drop(TcpStream::connect(server.address).await.unwrap());
+
+    eventually(|| log.lines("a connection ended with an error").pop()).await;
+    assert_eq!(log.lines("rejected a client"), [""; 0]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_does_not_read_its_responses_is_disconnected_over_tls() {
     let files = Files::new("deaf");
