@@ -248,6 +248,12 @@ impl Error {
         }
     }
 
+    /// Returns whether its text is a constant of the program: a message without sources that was not
+    /// made of any value.
+    pub(crate) fn is_constant(&self) -> bool {
+        matches!(self.0.message, Some(Cow::Borrowed(_))) && self.0.source.is_none()
+    }
+
     /// Returns the failure to read a request body that caused this error, if one did.
     pub(crate) fn body_error(&self) -> Option<&BodyError> {
         self.find_source()

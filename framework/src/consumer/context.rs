@@ -1,6 +1,6 @@
 //! The context of a WebSocket consumer: an accepted connection.
 
-use super::{NoEvent, defaults::withheld_reason, open_scope::OpenScope};
+use super::{NoEvent, defaults::logged_reason, open_scope::OpenScope};
 use crate::{
     channels::{
         Channels, Event, Group, Includes, Leave, Meta, Position, Presence, PresenceEvent, Topic,
@@ -61,15 +61,14 @@ impl<E: Event> Context<E> {
         self.sender.queue(message, SendSource::Handler).await
     }
 
-    /// Logs that the connection is closed because a message is not an `Input`, with the error if the
-    /// client does not get all of it. The message itself is not logged: it may hold secrets, which
-    /// serde quotes.
+    /// Logs that the connection is closed because a message is not an `Input`, with the reason. The
+    /// message itself is not logged: it may hold secrets, which serde quotes.
     pub(super) fn log_malformed(&self, error: &Error) {
         let outcome = Rejected::Close(Close::INVALID);
-        let withheld = withheld_reason(error);
+        let reason = logged_reason(error);
         self.scope
             .peer()
-            .log_rejection(Rule::Input, outcome, withheld.as_deref());
+            .log_rejection(Rule::Input, outcome, reason.as_deref());
     }
 
     /// Sends a message that may be dropped if the client reads slowly, such as the position of a

@@ -56,9 +56,10 @@ pub(super) fn malformed_reason(error: &Error) -> String {
     one_line(&reason).into_owned()
 }
 
-/// Returns what the log is to say of an error of which the client does not learn all. Of an error of
-/// serde that is only the kind and position: its text quotes the message, which may hold secrets.
-pub(super) fn withheld_reason(error: &Error) -> Option<String> {
+/// Returns what the log is to say of an error of decoding a message, without what the message
+/// holds, which may be secrets. Of an error of serde, whose text quotes the message, that is only the
+/// kind and position. `None` is for a text that may quote it, too, and that the client gets.
+pub(super) fn logged_reason(error: &Error) -> Option<String> {
     if let Some(serde) = error.find_source::<serde_json::Error>() {
         let kind = match serde.classify() {
             Category::Data => "unexpected",
@@ -70,7 +71,8 @@ pub(super) fn withheld_reason(error: &Error) -> Option<String> {
             (line, column) => format!("{kind} JSON at line {line} column {column}"),
         });
     }
-    Some(format!("{error:#}")).filter(|full| *full != malformed_reason(error))
+    let full = format!("{error:#}");
+    (error.is_constant() || full != malformed_reason(error)).then_some(full)
 }
 
 /// Returns the close after missed events, if the consumer was too slow; `None` keeps the connection
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_says_what_the_client_does_not_learn_and_quotes_no_message() {
+    fn the_log_says_why_a_message_is_malformed_and_quotes_no_message() {
         let secret = || serde_json::from_str::<u32>(r#""hunter2""#).unwrap_err();
         let without_position = || serde_json::from_value::<u32>("hunter2".into()).unwrap_err();
         let codec = || Error::new(ErrorKind::Codec, "a square is a letter and a digit");
@@ -152,7 +154,17 @@ mod tests {
                 codec().with_source(without_position()),
                 Some("unexpected JSON"),
             ),
-            (codec(), None),
+            (codec(), Some("a square is a letter and a digit")),
+            (
+                Error::new(ErrorKind::Codec, format!("{} is no square", "hunter2")),
+                None,
+            ),
+            (
+                Json::<u32>::from_message(Message::binary("7"))
+                    .unwrap_err()
+                    .into(),
+                Some("expected a text message"),
+            ),
             (codec().with_source(secret()), Some(unexpected)),
             (Error::from(AnyError::from(secret())), Some(unexpected)),
             (
@@ -166,7 +178,7 @@ mod tests {
                 Some("a square is a letter and a digit: no such table: squares"),
             ),
         ] {
-            assert_eq!(withheld_reason(&error).as_deref(), expected);
+            assert_eq!(logged_reason(&error).as_deref(), expected);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     command_consumer::{ChatEvent, enter, stage, stage_of},
+    log::Log,
     support::{Recorder, cut_short},
 };
 use http::Request;
@@ -93,6 +94,22 @@ async fn malformed_input_closes_the_connection_with_1007_and_the_reason() {
         assert!(!close.reason().is_empty());
         client.drop_connection().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_binary_message_for_a_consumer_of_json_is_logged_with_the_reason() {
+    let log = Log::listen();
+    let mut client = enter(&stage(&Recorder::default())).await;
+
+    client.send(Message::binary("{}")).await;
+    client.receive_close().await;
+
+    let line = log.line("rejected a client");
+    assert!(line.contains(r#"rule="input""#), "{line}");
+    assert!(
+        line.contains(r#"reason="expected a text message""#),
+        "{line}"
+    );
 }
 
 /// A value of a panic whose drop panics.
