@@ -8,7 +8,7 @@ use crate::{
     name::ChannelName,
 };
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, Weak,
@@ -65,6 +65,8 @@ struct JobQueue {
 #[derive(Default)]
 struct Queues {
     by_channel: HashMap<ChannelName, Queue>,
+    /// The channels whose jobs a worker has waited for, up to [`MOST_SERVED`].
+    served: BTreeSet<ChannelName>,
     /// The number of queues at which those without jobs are next removed.
     sweep_at: usize,
     /// Whether a task drops jobs when they expire; see [`JobQueue::expire_in_time`].
@@ -82,6 +84,10 @@ struct Queue {
 
 /// The number of queues below which none is removed early.
 const FEWEST_SWEPT: usize = 64;
+
+/// The number of served channels that are remembered. A process that serves more is not told of
+/// those that it does not serve.
+const MOST_SERVED: usize = 1024;
 
 impl Default for LocalQueues {
     fn default() -> Self {
@@ -122,6 +128,9 @@ impl LocalQueues {
         }
         queue.waiting.push_back((expires, job));
         queue.arrival.notify_one();
+        if !queues.is_served(channel) {
+            log_unserved(channel, &queues.served);
+        }
         if !queues.has_expirer
             && let Ok(runtime) = Handle::try_current()
         {
@@ -225,6 +234,26 @@ impl Drop for JobQueue {
     }
 }
 
+impl Queues {
+    /// Returns whether workers take jobs from this channel, as far as it is known: before any
+    /// worker has started, all channels may be served.
+    fn is_served(&self, channel: &ChannelName) -> bool {
+        matches!(self.served.len(), 0 | MOST_SERVED..) || self.served.contains(channel)
+    }
+}
+
+/// Logs a job on a channel that is not served although others are: its name may be mistyped. The
+/// job waits nevertheless, since its worker may start later.
+fn log_unserved(channel: &ChannelName, served: &BTreeSet<ChannelName>) {
+    let names: Vec<_> = served.iter().map(ChannelName::as_str).take(5).collect();
+    log_limited!(
+        warn,
+        %channel,
+        served = names.join(", "),
+        "a job waits on a channel that no worker of this process serves; is its name mistyped?"
+    );
+}
+
 impl JobQueue {
     fn queues(&self) -> MutexGuard<'_, Queues> {
         let lock = self.queues.lock();
@@ -312,6 +341,9 @@ struct JobReceiver<'a> {
 impl<'a> JobReceiver<'a> {
     fn new(queues: &'a LocalQueues, channel: &'a ChannelName) -> Self {
         let mut all = queues.0.queues();
+        if all.served.len() < MOST_SERVED && !all.served.contains(channel) {
+            all.served.insert(channel.clone());
+        }
         let queue = all.by_channel.entry(channel.clone()).or_default();
         queue.receivers += 1;
         let arrival = queue.arrival.clone();

@@ -382,6 +382,32 @@ async fn a_job_that_no_worker_takes_within_a_minute_is_dropped_and_counted() {
     workers.stop().await;
 }
 
+#[tokio::test]
+async fn a_job_on_a_channel_that_no_worker_serves_is_logged_at_once() {
+    let (channels, probe) = (Channels::in_memory(), Probe::new());
+    let mistyped = ChannelName::new("taks").unwrap();
+    let log = Log::listen();
+    let unserved = "a job waits on a channel that no worker of this process serves";
+    // Before the workers start.
+    send(&channels, record(1)).await;
+    let workers = Running::start(&channels, router(&channels, &probe));
+    probe.recorder.wait_for(1).await;
+    send(&channels, Task::Wait).await;
+    probe.begun.notified().await;
+    // While all workers of the channel are busy.
+    send(&channels, record(2)).await;
+    assert_eq!(log.lines(unserved), [""; 0]);
+
+    channels.send(&mistyped, &record(3)).await.unwrap();
+
+    let line = log.line(unserved);
+    assert!(line.starts_with("WARN"), "{line}");
+    assert!(line.contains("channel=taks"), "{line}");
+    assert!(line.contains(r#"served="tasks""#), "{line}");
+    probe.permits.add_permits(1);
+    workers.stop().await;
+}
+
 /// A consumer that sends a job for each message.
 struct Foreman;
 
