@@ -2,6 +2,8 @@
 
 use super::template::Template;
 use crate::{errors::Errors, types};
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
 use syn::{Attribute, Error, Expr, Field, Ident, LitStr, Meta, Result, Token, parse::ParseStream};
 
 /// The source of a field's value.
@@ -41,6 +43,23 @@ impl FieldSource {
         self.joins() || matches!(self, Self::User | Self::Extractor)
     }
 
+    /// Returns whether the field is made of the field of this name: of a group's name, or an
+    /// expression.
+    pub(super) fn reads(&self, name: &Ident) -> bool {
+        let expressions: [Option<&Expr>; 2] = match self {
+            Self::Presence(present) => [Some(&present.key), present.meta.as_ref()],
+            Self::Topic(topic) => [topic.size.as_ref(), topic.age.as_ref()],
+            Self::Default(value) => [value.as_deref(), None],
+            _ => [None, None],
+        };
+        let mut names = self.template().into_iter().flat_map(Template::names);
+        names.any(|read| read == name)
+            || expressions
+                .into_iter()
+                .flatten()
+                .any(|value| mentions(value.to_token_stream(), name))
+    }
+
     /// Returns the name of the group that the field joins, if it is a group, a presence or a topic.
     pub(super) fn template(&self) -> Option<&Template> {
         match self {
@@ -50,6 +69,24 @@ impl FieldSource {
             _ => None,
         }
     }
+}
+
+/// Returns whether an expression reads the variable of this name. Behind a period or before a colon,
+/// it is the name of another item.
+fn mentions(expression: TokenStream, name: &Ident) -> bool {
+    let is = |token: Option<&TokenTree>, mark| match token {
+        Some(TokenTree::Punct(punct)) => punct.as_char() == mark,
+        _ => false,
+    };
+    let tokens: Vec<_> = expression.into_iter().collect();
+    tokens.iter().enumerate().any(|(at, token)| match token {
+        TokenTree::Ident(ident) => {
+            let before = at.checked_sub(1).and_then(|before| tokens.get(before));
+            ident == name && !is(before, '.') && !is(tokens.get(at + 1), ':')
+        }
+        TokenTree::Group(group) => mentions(group.stream(), name),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 /// What a connection is present as.

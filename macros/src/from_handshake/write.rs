@@ -21,9 +21,12 @@ pub(super) fn write(consumer: &HandshakeStruct, protocol: ConsumerProtocol) -> T
     fields.sort_by_key(|field| field.source.joins());
     let lets = fields.iter().map(|field| fill(field, consumer, &marker));
     let names = consumer.fields.iter().map(|field| &field.name);
-    // Reads the fields that act by being there, so that the compiler does not call them unused.
-    let acting = consumer.fields.iter().filter(|field| field.source.acts());
-    let acting = acting.map(|field| &field.name);
+    // Reads the fields that act by being there, or that others are made of, so that the compiler does
+    // not call them unused.
+    let is_read = |name: &Ident| consumer.fields.iter().any(|field| field.source.reads(name));
+    let used = consumer.fields.iter();
+    let used = used.filter(|field| field.source.acts() || is_read(&field.name));
+    let used = used.map(|field| &field.name);
     let asks = |field: &Filled| !matches!(field.source, FieldSource::Default(_));
     let parameter = match consumer.fields.iter().any(asks) {
         true => quote!(#handshake),
@@ -48,7 +51,7 @@ pub(super) fn write(consumer: &HandshakeStruct, protocol: ConsumerProtocol) -> T
             ) -> ::core::result::Result<Self, ::seaway::Rejection> {
                 #(#lets)*
                 let consumer = Self { #(#names),* };
-                #(let _ = &consumer.#acting;)*
+                #(let _ = &consumer.#used;)*
                 ::core::result::Result::Ok(consumer)
             }
 

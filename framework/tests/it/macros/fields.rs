@@ -143,3 +143,35 @@ async fn a_consumer_may_have_type_parameters() {
 
     assert_eq!(client.receive_text().await, "0");
 }
+
+/// The methods read no field, and the compiler reports only the one that nothing else reads.
+mod read_by_attributes {
+    use seaway::{Presence, WebSocketConsumer, consumer};
+
+    #[deny(dead_code)]
+    #[derive(WebSocketConsumer)]
+    pub(super) struct Guest {
+        #[param]
+        lot: u32,
+        #[query]
+        r#type: String,
+        #[query]
+        name: String,
+        #[query]
+        seat: Option<String>,
+        #[expect(dead_code, reason = "nothing reads it")]
+        #[query]
+        color: Option<String>,
+        #[presence("lot.{lot}.{type}", key = name, meta = Seat { seat: seat.clone(), color: 7 })]
+        here: Presence<Seat>,
+    }
+
+    #[derive(Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+    pub(super) struct Seat {
+        pub(super) seat: Option<String>,
+        pub(super) color: u32,
+    }
+
+    #[consumer]
+    impl Guest {}
+}
