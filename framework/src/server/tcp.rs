@@ -1,6 +1,6 @@
 //! TCP listeners with a long queue.
 
-use std::{io, net::SocketAddr};
+use std::{error::Error, fmt, io, net::SocketAddr};
 use tokio::net::{TcpListener, TcpSocket, ToSocketAddrs, lookup_host};
 
 /// The number of connections that may wait in the queue of a listener; `net.core.somaxconn` limits
@@ -26,17 +26,36 @@ const BACKLOG: u32 = 4096;
 ///
 /// # Errors
 /// The error of the name lookup, or of the last address if none can be bound. The text of the latter
-/// names the addresses.
+/// names the addresses, and its [source](std::error::Error::source) is the error of the operating
+/// system.
 pub async fn bind_tcp(address: impl ToSocketAddrs) -> io::Result<TcpListener> {
     let addresses = lookup_host(address).await?.collect::<Vec<_>>();
-    bind_with(&*addresses, |_| Ok(())).await.map_err(|error| {
+    bind_with(&*addresses, |_| Ok(())).await.map_err(|source| {
         let names = addresses.iter().map(SocketAddr::to_string);
-        let message = format!(
-            "cannot listen on {}: {error}",
-            names.collect::<Vec<_>>().join(", ")
-        );
-        io::Error::new(error.kind(), message)
+        let addresses = names.collect::<Vec<_>>().join(", ");
+        io::Error::new(source.kind(), BindError { addresses, source })
     })
+}
+
+/// Why none of these addresses can be bound.
+#[derive(Debug)]
+struct BindError {
+    addresses: String,
+    source: io::Error,
+}
+
+/// With the source, since an [`io::Error`] is often printed without.
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { addresses, source } = self;
+        write!(f, "cannot listen on {addresses}: {source}")
+    }
+}
+
+impl Error for BindError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
 }
 
 /// Binds a listener to the first of these addresses that is free, once its socket is configured.

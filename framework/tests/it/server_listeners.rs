@@ -190,6 +190,15 @@ async fn a_listener_is_bound_to_the_first_address_that_is_free() {
         text.starts_with(&format!("cannot listen on {}: ", taken.0)),
         "{text}"
     );
+    let source = std::error::Error::source(&error).and_then(|error| error.downcast_ref());
+    let system: &io::Error = source.expect("an error of the operating system");
+    assert_eq!(
+        system.raw_os_error(),
+        TcpListener::bind(taken.0).await.unwrap_err().raw_os_error()
+    );
+    assert!(system.raw_os_error().is_some());
+    let converted = seaway::Error::from(error);
+    assert_eq!(format!("{converted:#}"), text, "it says the reason once");
 }
 
 #[tokio::test]
