@@ -30,7 +30,7 @@ use std::future::Future;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no `connect` for a `{P}` connection",
-    label = "write `async fn connect`, or put #[derive(WebSocketConsumer)] on `{Self}`",
+    label = "write `async fn connect`, or put #[derive(WebSocketConsumer)] on `{Self}`, for an `Http` connection #[derive(HttpConsumer)]",
     note = "an HTTP consumer has #[derive(HttpConsumer)], and on its `impl` block #[consumer] with a `handle`, or #[consumer(sse)] or #[consumer(sse, forward)] without one"
 )]
 pub trait FromHandshake<P: Protocol = WebSocket>: Sized + Send {
