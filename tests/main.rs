@@ -19,6 +19,7 @@ mod hostile;
 mod interop;
 mod interop_layers;
 mod invalid_input;
+mod lost_replies;
 mod metrics;
 mod missed;
 mod outage;

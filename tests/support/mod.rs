@@ -5,7 +5,8 @@
 //! - [`sentinels`], [`cluster`], [`authority`]: Redis behind Sentinels, in a Cluster, and with TLS;
 //! - [`jobs`]: worker processes, and their account of the jobs;
 //! - [`client`]: a WebSocket client; [`raw`]: a client that may violate protocols;
-//! - [`proxy`]: a network that can stall, delay, lose and reset;
+//! - [`proxy`]: a network that can stall, delay, lose and reset; [`reply_proxy`]: one that loses or
+//!   adds replies of Redis;
 //! - [`fault_setup`]: two processes and forty clients for a fault; [`clients`]: those clients; [`delivery_report`]:
 //!   the account of their messages; [`load`]: thousands of clients that only count;
 //!   [`idle`]: connections that do nothing;
@@ -42,6 +43,7 @@ pub mod python;
 pub mod raw;
 pub mod reconnects;
 pub mod redis;
+pub mod reply_proxy;
 pub mod sentinels;
 pub mod server;
 pub mod start_line;
@@ -65,6 +67,7 @@ pub use self::{
     python::Python,
     raw::RawClient,
     redis::Redis,
+    reply_proxy::ReplyProxy,
     sentinels::Sentinels,
     server::Server,
     start_line::StartLine,
