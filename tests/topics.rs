@@ -1,9 +1,9 @@
 //! Tests of topics over whole programs: places over WebSockets, and what a Redis with an older copy
 //! of its data means.
 
-use seaway::{Channels, Event, TopicEvent};
+use seaway::{Channels, Event, TopicEvent, channels::redis::RedisConfig};
 use seaway_tests::support::{
-    Client, Redis, Server,
+    Client, Redis, ReplyProxy, Server,
     position::{Seen, path, place},
     wait::{DEADLINE, until},
 };
@@ -301,6 +301,51 @@ async fn a_send_and_a_read_wait_for_a_redis_that_loads_its_data() {
         assert_eq!(timeout(DEADLINE, received).await, Ok(sent));
     };
     join!(redis.start(), loading);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_key_is_not_sent_again_to_a_queue_although_redis_first_refused_the_attempt() {
+    let redis = Redis::with(&["--busy-reply-threshold", "1"]).await;
+    let proxy = ReplyProxy::before(&redis).await;
+    let config = RedisConfig::new(redis.url_through(proxy.port())).queue();
+    let channels = Channels::redis(config).await.unwrap();
+    let lot = channels.topic::<Said>("lot").unwrap();
+    let mut mailbox = channels.open().await.unwrap();
+    lot.group().add(mailbox.name()).await.unwrap();
+    let said = |text: &str| Said {
+        text: text.to_owned(),
+    };
+    let first = lot.send_once("bid", &said("first")).await.unwrap();
+
+    let again = said("again");
+    let sending = async { lot.send_once("bid", &again).await.unwrap() };
+    let busy = async {
+        // The second attempt follows the refusal of the first one.
+        proxy.next("asgi:topic:lot").await;
+        proxy.next("asgi:topic:lot").await;
+        redis.does(&["SCRIPT", "KILL"]).await;
+    };
+    let endless = redis.ask(&["EVAL", "while true do end", "0"]);
+    let refused = async {
+        until("a busy Redis", DEADLINE, async || {
+            redis
+                .ask(&["PING"])
+                .await?
+                .starts_with("-BUSY")
+                .then_some(())
+        })
+        .await;
+        join!(sending, busy).0
+    };
+    let (_, second) = join!(endless, refused);
+    lot.send(&said("last")).await.unwrap();
+
+    assert_eq!(second, first);
+    for expected in ["first", "last"] {
+        let envelope = timeout(DEADLINE, mailbox.receive()).await;
+        let envelope = envelope.expect("in time").expect("nothing missed");
+        assert_eq!(envelope.decode::<Said>().unwrap().text, expected);
+    }
 }
 
 #[tokio::test]

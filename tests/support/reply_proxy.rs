@@ -37,8 +37,8 @@ pub enum Fault {
     Repeat,
 }
 
-/// The fault that is to come, and a part of the commands that it is for.
-type Planned = Arc<watch::Sender<Option<(Fault, String)>>>;
+/// The fault that is to come, if any, and a part of the commands that are awaited.
+type Planned = Arc<watch::Sender<Option<(Option<Fault>, String)>>>;
 
 /// The replies that have not come yet, with their faults.
 type Replies = Arc<Mutex<VecDeque<Option<Fault>>>>;
@@ -74,7 +74,14 @@ impl ReplyProxy {
 
     /// Plans a fault for the next commands that contain this text.
     pub fn plan(&self, fault: Fault, text: &str) {
-        self.planned.send_replace(Some((fault, text.to_owned())));
+        let plan = (Some(fault), text.to_owned());
+        self.planned.send_replace(Some(plan));
+    }
+
+    /// Waits for the next command that contains this text.
+    pub async fn next(&self, text: &str) {
+        self.planned.send_replace(Some((None, text.to_owned())));
+        self.has_arrived().await;
     }
 
     /// Waits until the commands with the planned fault have arrived.
@@ -122,8 +129,9 @@ async fn forward_commands(
         let mut fault = None;
         planned.send_if_modified(|planned| {
             let is_due = |(_, text): &mut (_, String)| has(&bytes, text);
-            fault = planned.take_if(is_due).map(|(fault, _)| fault);
-            fault.is_some()
+            let due = planned.take_if(is_due);
+            fault = due.as_ref().and_then(|(fault, _)| *fault);
+            due.is_some()
         });
         let answered = commands.iter().filter(|command| is_answered(command));
         let faults = answered.enumerate().map(|(index, _)| match fault {

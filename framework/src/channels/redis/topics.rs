@@ -37,7 +37,7 @@ use std::{
     collections::VecDeque,
     sync::{
         LazyLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -228,7 +228,7 @@ pub(super) async fn send(
         },
         events: post.events(),
         age: post.age(),
-        sent: AtomicU32::new(0),
+        may_be_stored: AtomicBool::new(false),
     };
     let deadline = host.publisher.deadline();
     let Appended {
@@ -346,8 +346,8 @@ struct Append {
     parts: PositionedParts,
     events: usize,
     age: Duration,
-    /// How often it was sent.
-    sent: AtomicU32,
+    /// Whether an attempt may have stored the event, although its reply was lost.
+    may_be_stored: AtomicBool,
 }
 
 /// The outcome of storing an event.
@@ -355,8 +355,8 @@ struct Appended {
     position: String,
     /// The error of a command that was refused after the event was stored.
     refused: String,
-    /// Whether an earlier call has stored an event with the same key. One that was sent again may
-    /// have stored it itself, and so counts as the first.
+    /// Whether an earlier call has stored an event with the same key. If an earlier attempt of this
+    /// call may have stored it, it counts as the event of this call.
     is_known: bool,
 }
 
@@ -390,14 +390,20 @@ impl Command for Append {
         let mut call = SEND_SCRIPT.call(if once.is_some() { 3 } else { 2 });
         call.arg(&keys.stream).arg(&keys.position).arg(once);
         call.arg(&arguments[..]);
-        let is_first = self.sent.fetch_add(1, Ordering::Relaxed) == 0;
-        let reply = call.query_async(&mut up.connection).await?;
+        let may_be_own = self.may_be_stored.load(Ordering::Relaxed);
+        let reply = call.query_async(&mut up.connection).await;
+        let reply = reply.inspect_err(|error| {
+            // A script that Redis refuses has stored nothing.
+            if error.code().is_none() {
+                self.may_be_stored.store(true, Ordering::Relaxed);
+            }
+        })?;
         let (stream, position, refused, is_known): (String, _, _, bool) = reply;
         check_stream(stream.as_bytes(), keys)?;
         Ok(Appended {
             position,
             refused,
-            is_known: is_known && is_first,
+            is_known: is_known && !may_be_own,
         })
     }
 
