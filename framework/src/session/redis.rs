@@ -36,7 +36,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// # Ok(()) }
 /// ```
 ///
-/// A save is atomic and writes only a session that still exists, so a logout is never undone.
+/// A save is atomic and writes only a session that still exists, so it never undoes a logout. A
+/// Redis that restores an older snapshot does: `docs/sessions.md` says what to do then.
 /// While Redis is unreachable, every operation fails immediately, or, while a new primary is looked
 /// for, within 2 s; the store reconnects for as long
 /// as it exists. A command that a server refuses because another one has become the primary, and
