@@ -7,7 +7,7 @@ use seaway::{
     Session, WebSocketConsumer, from_service,
     middleware::Sessions,
     protocol::{Http, WebSocket},
-    session::{MemoryStore, RedisStore, SessionStore},
+    session::{Id, MemoryStore, RedisStore, SessionStore},
     testing::{HttpCommunicator, WebSocketCommunicator},
 };
 use seaway_tests::support::{
@@ -225,6 +225,30 @@ async fn requests_that_need_a_session_get_503_while_the_store_is_down() {
         (page.status() == 200).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_error_of_a_session_that_a_busy_redis_does_not_load_has_the_reason() {
+    let redis = Redis::with(&["--busy-reply-threshold", "1"]).await;
+    let store = RedisStore::connect(&redis.url()).await.unwrap();
+
+    let endless = redis.ask(&["EVAL", "while true do end", "0"]);
+    let refused = async {
+        until("a busy Redis", DEADLINE, async || {
+            redis
+                .ask(&["PING"])
+                .await?
+                .starts_with("-BUSY")
+                .then_some(())
+        })
+        .await;
+        let error = store.load(&Id::default()).await.unwrap_err();
+        redis.does(&["SCRIPT", "KILL"]).await;
+        error.to_string()
+    };
+    let (_, error) = tokio::join!(endless, refused);
+
+    assert!(error.contains("BUSY"), "{error}");
 }
 
 async fn sqlite() -> (Scratch, SqliteStore) {

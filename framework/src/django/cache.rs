@@ -144,8 +144,9 @@ impl Engine for DjangoCache {
             return Ok(None);
         }
         let name = name(&self.prefix, self.version, cookie);
-        let stored = timeout(ANSWER_TIMEOUT, self.stored(&name)).await;
-        let decoded = match stored.map_err(|_| late())?? {
+        let mut refused = None;
+        let stored = timeout(ANSWER_TIMEOUT, self.stored(&name, &mut refused)).await;
+        let decoded = match stored.map_err(|_| late(refused))?? {
             Ok(stored) if stored.is_empty() => return Ok(None),
             Ok(stored) => decode(stored, self.is_pickle_read),
             Err(reason) => Err(reason.to_owned()),
@@ -159,10 +160,15 @@ impl Engine for DjangoCache {
 
 impl DjangoCache {
     /// Returns the bytes under a name, empty if there are none; or why they are no session.
+    /// `refused`: with which error a server refused the command last, if it is sent again.
     ///
     /// # Errors
     /// [`ErrorKind::Session`] if Redis is unavailable or refuses.
-    async fn stored(&self, name: &str) -> Result<Result<Vec<u8>, &'static str>> {
+    async fn stored(
+        &self,
+        name: &str,
+        refused: &mut Option<RedisError>,
+    ) -> Result<Result<Vec<u8>, &'static str>> {
         loop {
             let up = self.link.current_primary().await;
             let Up {
@@ -170,7 +176,7 @@ impl DjangoCache {
                 generation,
                 ..
             } = up.map_err(|error| unread("").with_source(error))?;
-            match get(name, &mut connection).await {
+            let error = match get(name, &mut connection).await {
                 Ok(stored) => return Ok(Ok(stored)),
                 Err(error) if self.link.replace_if_shifted(generation, &error) => {
                     let why = ": it has replied to another command; check the proxy between this process and Redis";
@@ -180,11 +186,11 @@ impl DjangoCache {
                 Err(error) if error.code() == Some("WRONGTYPE") => {
                     return Ok(Err("its key holds a list, hash, set or stream"));
                 }
-                Err(error) if self.link.may_repeat(generation, &error).await => {}
-                Err(error) => {
-                    let remedy = remedy(&error).unwrap_or_default();
-                    return Err(unread(remedy).with_source(error));
-                }
+                Err(error) => refused.insert(error),
+            };
+            if !self.link.may_repeat(generation, error).await {
+                let remedy = remedy(error).unwrap_or_default();
+                return Err(unread(remedy).with_source(error.clone()));
             }
         }
     }
@@ -220,9 +226,16 @@ fn unread(why: &str) -> Error {
     Error::new(ErrorKind::Session, message)
 }
 
-fn late() -> Error {
-    let message = "Django's cache in Redis has not replied within 2 s";
-    Error::new(ErrorKind::Session, message)
+/// Returns the error after [`ANSWER_TIMEOUT`]. `refused`: with which error a server refused the
+/// command last.
+fn late(refused: Option<RedisError>) -> Error {
+    match refused {
+        Some(error) => unread(" within 2 s: no server runs the command").with_source(error),
+        None => {
+            let message = "Django's cache in Redis has not replied within 2 s";
+            Error::new(ErrorKind::Session, message)
+        }
+    }
 }
 
 /// Returns the name of a session in Redis, as Django's default `KEY_FUNCTION` does.

@@ -213,6 +213,7 @@ async fn run_command<T: redis::FromRedisValue>(
     link: &Link,
     command: &redis::Cmd,
 ) -> session_store::Result<T> {
+    let mut refused = None;
     let command = async {
         loop {
             let Up {
@@ -230,14 +231,23 @@ async fn run_command<T: redis::FromRedisValue>(
             if link.replace_if_shifted(generation, &error) {
                 return Err("Redis has replied to another session command".to_owned());
             }
-            if !link.may_repeat(generation, &error).await {
-                let error = error_text(&error);
+            let error = refused.insert(error);
+            if !link.may_repeat(generation, error).await {
+                let error = error_text(error);
                 return Err(format!("a session command failed in Redis: {error}"));
             }
         }
     };
     let outcome = timeout(RESPONSE_TIMEOUT, command).await;
-    let outcome = outcome.unwrap_or_else(|_| Err("Redis has not replied within 2 s".to_owned()));
+    let outcome = outcome.unwrap_or_else(|_| {
+        Err(match refused {
+            Some(error) => {
+                let error = error_text(&error);
+                format!("no server has run a session command within 2 s: {error}")
+            }
+            None => "Redis has not replied within 2 s".to_owned(),
+        })
+    });
     outcome.map_err(session_store::Error::Backend)
 }
 

@@ -37,6 +37,8 @@ enum Fault {
 struct Shared {
     fault: Mutex<Option<Fault>>,
     has_happened: Notify,
+    /// With which error it refuses to read sessions.
+    refusal: Mutex<Option<&'static str>>,
     commands: Mutex<Vec<String>>,
 }
 
@@ -82,7 +84,11 @@ async fn serve(socket: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
         let words = command(&mut socket).await?;
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         shared.commands.lock().unwrap().push(words.join(" "));
-        let reply = reply(&words);
+        let refusal = *shared.refusal.lock().unwrap();
+        let reply = match (words[0], refusal) {
+            ("GETRANGE", Some(error)) => format!("-{error}\r\n"),
+            _ => reply(&words),
+        };
         let fault = match words[0] {
             "GETRANGE" => shared.fault.lock().unwrap().take(),
             _ => None,
@@ -197,6 +203,26 @@ async fn no_client_gets_the_session_of_another_one_if_a_proxy_loses_or_adds_a_re
         let is_noticed = [&alices, &bobs].map(|cart| cart.contains("another command"));
         assert!(is_noticed.contains(&true), "{alices}, {bobs}");
         until_each_reads_its_own(&app).await;
+    }
+}
+
+#[tokio::test]
+async fn the_error_of_a_session_that_redis_does_not_read_yet_has_the_reason() {
+    let (site, server) = (Site::new().await, CacheServer::start().await);
+    let app = app(&site, &server).await;
+    until_each_reads_its_own(&app).await;
+
+    for refusal in [
+        "LOADING Redis is loading the dataset in memory",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    ] {
+        *server.shared.refusal.lock().unwrap() = Some(refusal);
+
+        let cart = cart_of(&app, KEY).await;
+
+        assert!(cart.starts_with("Session: "), "{cart}");
+        let (_, reason) = refusal.split_once(' ').expect("a code and a reason");
+        assert!(cart.contains(reason), "{cart}");
     }
 }
 
