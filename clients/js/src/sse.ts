@@ -61,7 +61,7 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
 
   const read = async () => {
     const response = await ask(address, { accept: EVENT_STREAM }, { cache: "no-store" });
-    if (!response.ok || !response.headers.get("content-type")?.startsWith(EVENT_STREAM)) {
+    if (!response.ok || !response.headers.get("content-type")?.toLowerCase().startsWith(EVENT_STREAM)) {
       return close(closeOf(response, "no WebSocket; SseFallback"));
     }
     const decoder = new TextDecoder();

@@ -69,6 +69,7 @@ export class FakeStreams {
   requests = [];
   /** The headers of a response without a stream. */
   headers = {};
+  contentType = "text/event-stream";
   /** What POSTs are answered with, in order; then 204. */
   answers = [];
 
@@ -89,7 +90,7 @@ export class FakeStreams {
         });
       },
     });
-    return new Response(body, { headers: { "content-type": "text/event-stream" } });
+    return new Response(body, { headers: { "content-type": this.contentType } });
   };
 
   get posts() {

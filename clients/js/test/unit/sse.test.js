@@ -54,6 +54,13 @@ test("an event without a name is a message, and one of an unknown name is ignore
   assert.equal(socket.state.name, "open");
 });
 
+test("the content type of a stream may be in any case, and have parameters", async () => {
+  streams.contentType = "Text/Event-Stream; Charset=UTF-8";
+  const socket = await open();
+
+  assert.deepEqual(socket.state, { name: "open", transport: "sse" });
+});
+
 test("POSTs go one after the other, and the queue bounds the rest", async () => {
   const socket = await open({ queueMessages: 2 });
   let answer;
