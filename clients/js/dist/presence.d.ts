@@ -24,7 +24,7 @@ export interface PresenceMessage {
         readonly key: string;
     }[];
 }
-/** Returns whether a message without a `type` is about presence: it has a list of people. */
+/** Returns whether a message without a `type` is about presence: it has lists of people only. */
 export declare function isPresenceMessage(message: object): message is PresenceMessage;
 /**
  * Who is present in one group, kept from the state and the changes that the server sends. Without

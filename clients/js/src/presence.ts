@@ -26,10 +26,12 @@ export interface PresenceMessage {
   readonly left?: readonly { readonly key: string }[];
 }
 
-/** Returns whether a message without a `type` is about presence: it has a list of people. */
+/** Returns whether a message without a `type` is about presence: it has lists of people only. */
 export function isPresenceMessage(message: object): message is PresenceMessage {
   const { presence, state, joined, updated, left } = message as PresenceMessage;
-  return typeof presence === "string" && Array.isArray(state ?? joined ?? updated ?? left);
+  const lists = [state, joined, updated, left].filter((list) => list !== undefined);
+  return typeof presence === "string" && !!lists[0] && lists.every(Array.isArray)
+    && lists.flat().every((person) => typeof person?.key === "string");
 }
 
 /**

@@ -234,6 +234,12 @@ test("a message of the application may have a field `presence`", () => {
     [{ presence: "ana", state: "away" }, false],
     [{ presence: "ana", status: "away" }, false],
     [{ joined: [] }, false],
+    [{ presence: "lot.7", state: [null] }, false],
+    [{ presence: "lot.7", state: ["ana"] }, false],
+    [{ presence: "lot.7", state: [{ key: 7 }] }, false],
+    [{ presence: "lot.7", state: null }, false],
+    [{ presence: "lot.7", joined: [], left: { key: "a" } }, false],
+    [{ presence: "lot.7", joined: [{ key: "a" }], updated: null }, false],
   ]) {
     assert.equal(isPresenceMessage(message), expected, JSON.stringify(message));
   }

@@ -54,6 +54,19 @@ test("an event without a name is a message, and one of an unknown name is ignore
   assert.equal(socket.state.name, "open");
 });
 
+test("a malformed presence is a message like any other, and the stream stays open", async () => {
+  const socket = await open();
+  const heard = [];
+  socket.on("*", (message) => heard.push(message));
+  for (const people of ['"state":[null]', '"joined":[],"left":{}']) {
+    streams.write(`data: {"presence":"lot.7",${people}}\n\n`);
+  }
+  await settle();
+
+  assert.equal(heard.length, 2);
+  assert.equal(socket.state.name, "open");
+});
+
 test("the content type of a stream may be in any case, and have parameters", async () => {
   streams.contentType = "Text/Event-Stream; Charset=UTF-8";
   const socket = await open();
