@@ -1,0 +1,80 @@
+//! A channel layer that fails.
+
+use super::{Probe, Running, record, router};
+use crate::log::Log;
+use seaway::{
+    ChannelName, Channels, Error, ErrorKind, GroupName, Result,
+    channels::{ChannelLayer, Envelope, LocalChannels, Mailbox},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A channel layer that fails and panics before it has a job.
+struct Flaky {
+    local: LocalChannels,
+    calls: Arc<AtomicUsize>,
+}
+
+#[async_trait::async_trait]
+impl ChannelLayer for Flaky {
+    fn local(&self) -> &LocalChannels {
+        &self.local
+    }
+    async fn open(&self) -> Result<Mailbox, Error> {
+        self.local.open("flaky")
+    }
+    async fn send(&self, _: &ChannelName, _: Envelope) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn receive(&self, _: &ChannelName, wait: Duration) -> Result<Option<Envelope>, Error> {
+        match self.calls.fetch_add(1, Ordering::Relaxed) {
+            0 => Err(Error::new(ErrorKind::Layer, "the wire is cut")),
+            1 => panic!("the wire burns"),
+            2 => Envelope::encode(&record(1)).map(Some),
+            _ => {
+                tokio::time::sleep(wait).await;
+                Ok(None)
+            }
+        }
+    }
+    async fn group_add(&self, _: &GroupName, _: &ChannelName) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn group_discard(&self, _: &GroupName, _: &ChannelName) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn group_send(&self, _: &GroupName, _: Envelope) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_continues_after_an_error_and_a_panic_of_the_channel_layer() {
+    let log = Log::listen();
+    let probe = Probe::new();
+    let calls = Arc::default();
+    let channels = Channels::new(Flaky {
+        local: LocalChannels::default(),
+        calls: Arc::clone(&calls),
+    });
+    let began = Instant::now();
+    let workers = Running::start(&channels, router(&channels, &probe));
+
+    let entries = probe.recorder.wait_for(1).await;
+
+    assert_eq!(entries, ["1"]);
+    assert!(
+        began.elapsed() >= Duration::from_millis(300),
+        "pauses of 100 and 200 ms"
+    );
+    let complaints = log.lines("cannot receive jobs");
+    assert!(complaints[0].contains("the wire is cut"), "{complaints:?}");
+    assert!(complaints[1].contains("the wire burns"), "{complaints:?}");
+    workers.stop().await;
+}
