@@ -1,7 +1,7 @@
 //! Tests of the limit per client address, of several listeners, and of the close at a restart.
 
 use crate::support::{
-    Client, PATIENCE, Server, connect, echo, next_close, next_text, read_until, send_text,
+    Client, PATIENCE, Server, connect, echo, ended, next_close, next_text, read_until, send_text,
 };
 use seaway::{
     Channels, Close, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result,
@@ -162,7 +162,7 @@ async fn a_server_that_restarts_tells_each_client_a_time_of_its_own() {
     let retry: u64 = retry.unwrap_or_else(|| panic!("{end}")).parse().unwrap();
     assert!((4000..=8000).contains(&retry), "{retry}");
     drop(clients);
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn a_server_listens_on_several_addresses_until_it_stops() {
         assert_eq!(next_close(client).await.code, Close::AWAY);
     }
     drop(clients);
-    timeout(PATIENCE, task).await.unwrap().unwrap().unwrap();
+    ended(task).await;
     for address in addresses {
         assert!(TcpStream::connect(address).await.is_err(), "{address}");
     }
@@ -225,6 +225,6 @@ async fn a_stopping_server_replaces_only_a_normal_close_code() {
         let stopped = server.stop();
 
         assert_eq!(next_close(&mut client).await.code, sent, "{code}");
-        timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+        ended(stopped).await;
     }
 }

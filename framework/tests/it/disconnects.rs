@@ -1,6 +1,6 @@
 //! Tests of remote disconnects, and of timers.
 
-use crate::support::{PATIENCE, Recorder, Server, connect, send_text};
+use crate::support::{PATIENCE, Recorder, Server, connect, ended, send_text};
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
     ApplicationExt, Channels, Close, Context, Cookies, FromScope, Group, GroupName, Handshake,
@@ -252,9 +252,7 @@ async fn a_hook_that_runs_longer_than_the_drain_is_dropped_and_disconnect_runs()
     send_text(&mut ana, "go").await;
     recorder.wait_for(1).await;
 
-    let stopped = timeout(PATIENCE, server.stop()).await;
-
-    stopped.unwrap().unwrap().unwrap();
+    ended(server.stop()).await;
     assert_eq!(recorder.entries(), ["busy", "left with 1006"]);
     let closing = async { while let Some(Ok(_)) = ana.next().await {} };
     timeout(PATIENCE, closing).await.expect("the line is cut");

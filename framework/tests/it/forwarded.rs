@@ -1,6 +1,6 @@
 //! Tests of clients behind proxies: `X-Forwarded-For` and the PROXY protocol.
 
-use crate::support::{PATIENCE, Server, connect, echo, next_close};
+use crate::support::{PATIENCE, Server, connect, echo, ended, next_close};
 use axum::{Router, routing::get};
 use futures_util::StreamExt;
 use seaway::{
@@ -130,7 +130,7 @@ async fn a_service_in_a_task_of_its_own_sees_the_client_and_the_stop() {
     let stopped = server.stop();
     assert_eq!(next_close(&mut client).await.code, 1001);
     drop(client);
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
 }
 
 /// Starts a server behind the PROXY protocol.
@@ -277,7 +277,7 @@ async fn a_client_whose_header_was_on_the_way_when_the_server_stopped_is_served(
     let read = timeout(PATIENCE, client.read_to_string(&mut response)).await;
     read.unwrap().unwrap();
     assert!(response.ends_with("192.0.2.7:4711"), "{response}");
-    timeout(PATIENCE, server).await.unwrap().unwrap().unwrap();
+    ended(server).await;
 }
 
 #[tokio::test]

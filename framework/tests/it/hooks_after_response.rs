@@ -1,6 +1,6 @@
 //! Tests of work after the response has started: streams, and `disconnect` hooks.
 
-use crate::support::{PATIENCE, Recorder, Server, read_until};
+use crate::support::{Recorder, Server, ended, read_until};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::Request;
 use http_body_util::BodyExt;
@@ -13,7 +13,7 @@ use seaway::{
     testing::HttpCommunicator,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify, time::timeout};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify};
 use tower::{ServiceExt, service_fn};
 
 /// The state that a test shares with its consumers.
@@ -162,8 +162,7 @@ async fn a_started_disconnect_hook_finishes_after_the_server_has_stopped() {
     ask(&mut client, "/response", "the response").await;
     state.recorder.wait_for(1).await;
 
-    let stopped = timeout(PATIENCE, server.stop()).await;
-    stopped.unwrap().unwrap().unwrap();
+    ended(server.stop()).await;
     state.leave.notify_one();
 
     assert_eq!(state.recorder.wait_for(2).await[1], "response is gone");
@@ -185,7 +184,7 @@ async fn disconnect_runs_before_the_server_ends_if_the_drain_timeout_drops_a_hoo
     state.recorder.wait_for(2).await;
     state.leave.notify_one();
 
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
     let entries = state.recorder.entries();
     assert_eq!(entries, ["wait", "wait leaves", "wait is gone"]);
 }

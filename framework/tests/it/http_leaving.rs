@@ -2,7 +2,7 @@
 //! unread.
 
 use crate::{
-    support::{PATIENCE, Recorder, Server, eventually, read_until},
+    support::{PATIENCE, Recorder, Server, ended, eventually, read_until},
     test_consumer::TestState,
 };
 use bytes::Bytes;
@@ -210,7 +210,7 @@ async fn every_waiting_request_gets_a_response_when_the_server_stops() {
     let response = read_until(&mut poll, "closing time").await;
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     read_until(&mut events, "0\r\n\r\n").await;
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
     assert!(
         began.elapsed() < Duration::from_secs(2),
         "nobody was waited for"
@@ -244,7 +244,7 @@ async fn an_upload_and_a_download_in_progress_are_finished_when_the_server_stops
     read_until(&mut download, "the second half\r\n0\r\n\r\n").await;
     let response = read_until(&mut upload, "\r\n\r\n10").await;
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
     let entries = state.recorder.entries();
     assert_eq!(entries[3..], ["disconnect ServerStopping"; 3]);
 }
@@ -263,7 +263,7 @@ async fn an_event_stream_that_does_not_wait_for_events_is_ended_when_the_server_
     pass(Duration::from_secs(6)).await;
 
     read_until(&mut events, "0\r\n\r\n").await;
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
     let entries = state.recorder.entries();
     assert_eq!(
         entries[2..],
@@ -285,7 +285,7 @@ async fn a_handler_that_has_ended_its_event_stream_is_finished_when_the_server_s
     pass(Duration::from_secs(6)).await;
     state.go_on.notify_one();
 
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
     let entries = state.recorder.entries();
     let news = ["disconnect ServerStopping"];
     let books = ["the books are kept", "disconnect ServerStopping"];
@@ -312,7 +312,7 @@ async fn every_waiting_request_over_http_2_gets_a_response_when_the_server_stops
         (200, "closing time")
     );
     assert_eq!(rest(events).await, "");
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
     // The client keeps the connection open, and the server does not wait for it.
     timeout(PATIENCE, connection)
         .await
@@ -379,7 +379,7 @@ async fn an_event_stream_over_http_2_that_does_not_wait_for_events_is_ended_when
     pass(Duration::from_secs(6)).await;
 
     assert_eq!(rest(events).await, "");
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
     let entries = state.recorder.entries();
     assert_eq!(
         entries[2..],
@@ -413,7 +413,7 @@ async fn requests_over_http_2_that_outlast_the_drain_are_dropped() {
 
     let stopped = server.stop();
 
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
     let response = timeout(PATIENCE, response).await;
     assert!(response.expect("an end").is_err(), "aborted");
     assert_eq!(recorder.wait_for(2).await, ["asked", "dropped"]);

@@ -1,6 +1,6 @@
 //! Tests of the lifespan: startup before the first client, shutdown after the last.
 
-use crate::support::{PATIENCE, Recorder, Server, connect, next_close, next_text, trouble};
+use crate::support::{PATIENCE, Recorder, Server, connect, ended, next_close, next_text, trouble};
 use axum::{Extension, Router, routing::get};
 use http::Request;
 use seaway::{
@@ -125,7 +125,7 @@ async fn startup_values_are_in_every_scope_and_closed_after_the_drain() {
     assert_eq!(next_close(&mut client).await.code, Close::AWAY);
     drop(client);
 
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
     let expected = [
         "the database is open",
         "connect",

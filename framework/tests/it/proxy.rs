@@ -4,7 +4,8 @@ use crate::{
     log::Log,
     server::raw,
     support::{
-        PATIENCE, Server, connect, echo, next_close, next_text, read_until, send_text, try_connect,
+        PATIENCE, Server, connect, echo, ended, next_close, next_text, read_until, send_text,
+        try_connect,
     },
 };
 use axum::{
@@ -374,7 +375,7 @@ async fn a_websocket_that_the_site_rejects_or_ends_is_rejected_or_ended() {
     let stopped = site.stop();
     assert_eq!(next_close(&mut client).await.code, 1001);
     drop(client);
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
 }
 
 /// A handshake after whose rejection the connection ends.

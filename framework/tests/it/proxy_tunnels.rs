@@ -6,7 +6,8 @@ use crate::{
     proxy_bodies::write_until_stalled,
     server::raw,
     support::{
-        CloseRecorder, PATIENCE, Recorder, Server, eventually, next_close, read_until, try_connect,
+        CloseRecorder, PATIENCE, Recorder, Server, ended, eventually, next_close, read_until,
+        try_connect,
     },
 };
 use axum::{Router, extract::State, routing::get};
@@ -205,7 +206,7 @@ async fn a_stop_closes_a_passed_websocket_on_both_sides() {
         // The site gets it, too.
         assert!(futures_util::StreamExt::next(&mut client).await.is_none());
         assert_eq!(recorder.wait_for(1).await, [code.to_string()]);
-        timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+        ended(stopped).await;
     }
 }
 
@@ -234,7 +235,7 @@ async fn a_stop_completes_the_frame_that_is_under_way() {
         close.starts_with(b"\x88\x1a\x03\xe9the server"),
         "{close:?}"
     );
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
 }
 
 #[tokio::test]
@@ -249,7 +250,7 @@ async fn a_stop_cuts_a_passed_websocket_whose_client_does_not_answer() {
 
     let stopped = played.server.stop();
 
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
     let mut received = Vec::new();
     behind.read_to_end(&mut received).await.unwrap();
     // A close frame with a mask, and nothing else.
@@ -285,7 +286,7 @@ async fn a_stop_ends_a_passed_event_stream_and_waits_for_a_download() {
     file.write_all(b"rest").await.unwrap();
     drop(file);
     read_until(&mut download, "rest\r\n0\r\n\r\n").await;
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
 }
 
 /// Members of a site in front of another one.

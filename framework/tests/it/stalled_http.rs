@@ -1,7 +1,7 @@
 //! Tests of the timeouts for stalled clients, and of clients that merely wait.
 
 use crate::{
-    support::{PATIENCE, Recorder, Server, connect, echo, next_text, read_until, send_text},
+    support::{PATIENCE, Recorder, Server, connect, echo, ended, next_text, read_until, send_text},
     test_consumer::TestState,
 };
 use axum::{Router, body::Body, response::Response, routing};
@@ -183,9 +183,9 @@ async fn an_http_2_client_that_ignores_goaway_delays_the_stop_by_5_s() {
     pass(Duration::from_secs(5)).await;
 
     // Less than `drain_timeout`.
-    let ended = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
-    ended.expect("the server closes the connection").unwrap();
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+    read.expect("the server closes the connection").unwrap();
+    ended(stopped).await;
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use seaway::{
     NoEvent, Rejection, Result, WebSocketConsumer, application_fn, protocol::WebSocket, serve,
 };
 use std::{
+    fmt,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -168,6 +169,13 @@ impl Server {
         drop(self.stop.take());
         self.task
     }
+}
+
+/// Waits until a server, or another task, has ended without an error.
+pub(crate) async fn ended<E: fmt::Debug>(task: JoinHandle<Result<(), E>>) {
+    let outcome = timeout(PATIENCE, task).await.expect("it ends in time");
+    let outcome = outcome.expect("it does not panic");
+    outcome.expect("it ends without an error");
 }
 
 /// Reads until `end` has arrived.

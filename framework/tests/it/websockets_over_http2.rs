@@ -2,7 +2,7 @@
 
 use crate::{
     metrics::Counters,
-    support::{CloseRecorder, PATIENCE, Recorder, Server, echo, eventually},
+    support::{CloseRecorder, PATIENCE, Recorder, Server, echo, ended, eventually},
 };
 use axum::{Router, routing::get};
 use bytes::{Bytes, BytesMut};
@@ -230,7 +230,7 @@ async fn a_web_socket_that_has_ended_is_reset_if_its_client_reads_nothing() {
     assert_eq!(reset.unwrap().unwrap(), h2::Reason::CANCEL);
     // Nothing of it delays the end of the server.
     let stopped = server.stop();
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
 }
 
 #[tokio::test]
@@ -273,7 +273,7 @@ async fn a_server_that_stops_closes_web_sockets_over_http_2() {
 
     assert_eq!(recorder.wait_for(1).await, ["1001"]);
     drop((socket, connection));
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use super::command_consumer::{Office, with_one_thread};
 use crate::{
     half_closed::HANDSHAKE,
-    support::{PATIENCE, Server, connect, cut_short, eventually, next_close, next_text, send_text},
+    support::{
+        PATIENCE, Server, connect, cut_short, ended, eventually, next_close, next_text, send_text,
+    },
 };
 use futures_util::StreamExt;
 use http::Request;
@@ -192,7 +194,7 @@ async fn skips_a_waiting_hook(office: Office, free: usize) {
     assert!(waited.is_err(), "{:?}", office.recorder.entries());
     office.gate.open();
 
-    timeout(PATIENCE, leaving).await.unwrap().unwrap().unwrap();
+    ended(leaving).await;
     let entries = office.recorder.wait_for(5).await;
     assert_eq!(entries[3..], ["waited", "disconnect 1000"]);
 }

@@ -1,7 +1,7 @@
 //! How workers start, alone and beside a server.
 
 use super::{Foreman, Probe, Running, Task, record, router, send, work};
-use crate::support::{PATIENCE, Server};
+use crate::support::{Server, ended};
 use seaway::{
     Channels, ErrorKind, WebSocketConsumer,
     routing::{ChannelNameRouter, ProtocolTypeRouter},
@@ -14,7 +14,6 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tokio::time::timeout;
 
 #[tokio::test]
 async fn workers_run_beside_a_server_and_finish_what_its_last_connections_send() {
@@ -41,7 +40,7 @@ async fn workers_run_beside_a_server_and_finish_what_its_last_connections_send()
     assert!(!stopped.is_finished());
     probe.permits.add_permits(1);
 
-    timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+    ended(stopped).await;
     assert_eq!(probe.recorder.entries()[2], "done");
 }
 
