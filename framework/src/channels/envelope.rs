@@ -22,6 +22,9 @@ use std::{
 /// The `type` of a disconnect request.
 const DISCONNECT: &str = "seaway.disconnect";
 
+/// The key of the `type`, as encoders write it.
+const TYPE_KEY: &[u8] = b"\xa4type";
+
 /// The type of the events that consumers send each other: serde encodes it as a map with a `type`.
 ///
 /// [`#[derive(Event)]`](macro@crate::Event) implements it and serde's traits for an enum:
@@ -195,7 +198,7 @@ impl Envelope {
     /// Encodes an event.
     ///
     /// # Errors
-    /// [`ErrorKind::Codec`] if it is not a map with a `type` (tag your enum with
+    /// [`ErrorKind::Codec`] if it is not a map with one `type` (tag your enum with
     /// `#[serde(tag = "type")]`), if it nests lists and maps more than 128 levels deep, if its type
     /// is `seaway.disconnect` (use [`Group::disconnect`](super::Group::disconnect)) or
     /// `seaway.topic`, or if it has a key `__seaway_except__` (use
@@ -218,6 +221,16 @@ impl Envelope {
                 ErrorKind::Codec,
                 format!(
                     "cannot encode a {} as an event: it is not a map with a `type`; add #[serde(tag = \"type\")] to it",
+                    name()
+                ),
+            ));
+        }
+        // Receivers disagree on which of two counts, and Python takes the last.
+        if messagepack::has_twice(envelope.as_bytes(), TYPE_KEY) {
+            return Err(Error::new(
+                ErrorKind::Codec,
+                format!(
+                    "cannot encode a {} as an event: it has two keys `type`; a field with #[serde(flatten)] may hold another",
                     name()
                 ),
             ));
@@ -329,7 +342,7 @@ impl Envelope {
     /// Returns whether this is a map with a `type`. Encoders put the tag first, so the first key
     /// usually suffices.
     fn has_type(&self) -> bool {
-        let starts = |entries: &[u8]| entries.starts_with(b"\xa4type") || self.kind().is_some();
+        let starts = |entries: &[u8]| entries.starts_with(TYPE_KEY) || self.kind().is_some();
         self.entries().is_some_and(starts)
     }
 
@@ -339,7 +352,7 @@ impl Envelope {
         let Some(entries) = self.entries() else {
             return false;
         };
-        match entries.strip_prefix(b"\xa4type") {
+        match entries.strip_prefix(TYPE_KEY) {
             // A short string has its length in one byte before it.
             Some([length @ 0xa0..=0xbf, text @ ..]) => {
                 usize::from(length & 0x1f) == kind.len() && text.starts_with(kind.as_bytes())

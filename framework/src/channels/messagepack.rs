@@ -93,6 +93,13 @@ pub(super) fn take_entry<'a>(bytes: &'a [u8], key: &[u8]) -> Option<MapEntry<'a>
     None
 }
 
+/// Returns whether a map has two entries of this encoded key.
+pub(super) fn has_twice(bytes: &[u8], key: &[u8]) -> bool {
+    // This search rules out nearly every event.
+    memmem::find_iter(bytes, key).nth(1).is_some()
+        && take_entry(bytes, key).is_some_and(|first| take_entry(&first.others, key).is_some())
+}
+
 /// Adds an encoded entry in front of those of a map; returns `None` if the event is not a map.
 pub(super) fn add_first(event: &[u8], entry: &[u8]) -> Option<Bytes> {
     let (count, entries) = open_map(event)?;

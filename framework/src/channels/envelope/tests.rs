@@ -79,6 +79,33 @@ fn an_event_that_would_close_connections_is_rejected() {
 }
 
 #[test]
+fn an_event_with_a_second_type_is_rejected() {
+    /// An event with keys that a client chose.
+    #[derive(Serialize, Deserialize)]
+    #[serde(tag = "type", rename = "chat.message")]
+    struct Open {
+        from: String,
+        #[serde(flatten)]
+        extra: serde_json::Map<String, serde_json::Value>,
+    }
+
+    impl Event for Open {}
+
+    let encoded = |extra: serde_json::Value| {
+        Envelope::encode(&Open {
+            from: "ana".to_owned(),
+            extra: extra.as_object().cloned().unwrap_or_default(),
+        })
+    };
+
+    let error = encoded(serde_json::json!({ "type": "seaway.disconnect" })).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Codec);
+    assert!(error.to_string().contains("two keys `type`"), "{error}");
+    encoded(serde_json::json!({ "text": "type", "page": { "type": "seaway.disconnect" } }))
+        .unwrap();
+}
+
+#[test]
 fn settings_of_channels_redis_that_differ_are_named() {
     for (bytes, setting) in [
         (&br#"{"type": "chat.message"}"#[..], "serializer_format"),
