@@ -244,10 +244,10 @@ impl<H: Hooks> Driver<H> {
         }
     }
 
-    /// Handles a hook's error: ignores it if the client has left (the next step ends the
-    /// connection), and otherwise runs the consumer's `failed`.
+    /// Handles a hook's error: ignores it if this connection is closed (a next step ends it), and
+    /// otherwise runs the consumer's `failed`.
     async fn handle_error(&mut self, error: Error, trigger: Trigger) -> Handled {
-        if error.is_closed() {
+        if self.state().is_closed_by(&error) {
             return Handled::Done;
         }
         let Joined {
@@ -257,7 +257,7 @@ impl<H: Hooks> Driver<H> {
         let state = &mut connection.state;
         state.socket.explain(format_args!("{trigger}: {error:#}"));
         match state.run_hook(|| hooks.failed(error, trigger)).await {
-            Handled::Failed(error) if error.is_closed() => Handled::Done,
+            Handled::Failed(error) if state.is_closed_by(&error) => Handled::Done,
             handled => handled,
         }
     }
@@ -408,6 +408,12 @@ impl ConnectionState {
     }
 
     /// Returns whether the connection ends: nothing more is to be received.
+    /// Returns whether an error means that this connection is closed, and not another one to which
+    /// the consumer sends.
+    fn is_closed_by(&self, error: &Error) -> bool {
+        error.is_closed() && self.socket.refuses_sends()
+    }
+
     fn is_over(&mut self, cx: &mut std::task::Context<'_>) -> bool {
         if self.run > 0 && !self.mailbox.has_signal() {
             return self.socket.has_ended();

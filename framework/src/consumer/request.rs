@@ -245,15 +245,10 @@ impl RequestReply {
         }
     }
 
-    /// Encodes the reply of a handler that failed, without its error. A client that has left gets
-    /// none.
+    /// Encodes the reply of a handler that failed, without its error.
     fn failed(id: Option<RequestId>, error: Error) -> Self {
-        let message = match error.is_closed() {
-            true => None,
-            false => Self::new(id, "fault", &RequestFault::FAILED).message,
-        };
         Self {
-            message,
+            message: Self::new(id, "fault", &RequestFault::FAILED).message,
             result: Err(error),
         }
     }

@@ -169,7 +169,8 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// [`Unconfirmed`]), is counted ([`Channels::unsent`]) and logged, and closes the connection
     /// with 1013 (try again later), so that the client learns of the loss. [`Missed`][missed] also
     /// closes it with 1013, a session that has ended with 4401, any other error with 1011. The hook
-    /// does not run for a client that has left ([`Closed`]), nor after a panic.
+    /// does not run if this client has left ([`Closed`]), nor after a panic; it does if a send to
+    /// another client fails because that one has left.
     ///
     /// [`Layer`]: crate::ErrorKind::Layer
     /// [`ChannelFull`]: crate::ErrorKind::ChannelFull

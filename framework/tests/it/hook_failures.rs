@@ -2,14 +2,22 @@
 
 use crate::{
     log::Log,
-    support::{Recorder, Server, connect, eventually, send_text},
+    support::{Recorder, Server, connect, ended, eventually, send_text},
 };
 use http::Request;
 use seaway::{
-    ApplicationExt, BoxApplication, Channels, Context, Error, Event, Group, Handshake, Message,
-    Rejection, Result, WebSocketConsumer, consumer, consumer::Trigger, middleware::Provide,
-    protocol::WebSocket, routing::ProtocolTypeRouter, testing::WebSocketCommunicator,
+    ApplicationExt, BoxApplication, Channels, Context, Disconnect, Error, Event, Group, Handshake,
+    HttpConsumer, HttpContext, Message, Rejection, Reply, Result, SseEvent, WebSocketConsumer,
+    consumer,
+    consumer::Trigger,
+    middleware::Provide,
+    protocol::{Sender, WebSocket},
+    routing::ProtocolTypeRouter,
+    testing::WebSocketCommunicator,
 };
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// The events of the auction.
 #[derive(Event)]
@@ -192,4 +200,107 @@ async fn an_event_for_a_consumer_without_a_hook_is_dropped_with_a_warning() {
     }
     log.line("dropped an event: the consumer is in a group and has no hook for events");
     client.disconnect().await.unwrap();
+}
+
+/// The sender to a client that called itself a friend.
+#[derive(Clone, Default)]
+struct Friend(Arc<Mutex<Option<Sender>>>);
+
+/// Messages that clients send each other without a group.
+#[derive(WebSocketConsumer)]
+struct Whisper {
+    #[state]
+    friend: Friend,
+}
+
+#[consumer]
+impl Whisper {
+    #[on_message("befriend", reply)]
+    fn befriend(&mut self, ctx: &Context) -> Result<()> {
+        *self.friend.0.lock().unwrap() = Some(ctx.sender());
+        Ok(())
+    }
+
+    #[on_message("whisper", reply)]
+    async fn whisper(&mut self, text: String) -> Result<()> {
+        let friend = self.friend.0.lock().unwrap().clone();
+        Ok(friend.expect("a friend came first").send(text).await?)
+    }
+}
+
+#[tokio::test]
+async fn a_send_to_another_client_that_has_left_is_a_failure() {
+    let log = Log::listen();
+    let app = Whisper::application(&Channels::in_memory()).with(Provide(Friend::default()));
+    let app = app.boxed();
+    let mut friend = enter(&app).await;
+    friend.send(r#"{"type":"befriend","id":1}"#).await;
+    let _: Value = friend.receive_json().await;
+    friend.disconnect().await.unwrap();
+
+    let mut client = enter(&app).await;
+    client
+        .send(r#"{"type":"whisper","text":"ahoy","id":2}"#)
+        .await;
+
+    let reply: Value = client.receive_json().await;
+    assert_eq!(
+        reply,
+        json!({ "type": "reply", "id": 2, "fault": { "kind": "failed" } })
+    );
+    assert_eq!(client.receive_close().await.code, 1011);
+    let line = log.line("a hook failed");
+    assert!(line.contains(r#"during=message "whisper""#), "{line}");
+    client.disconnect().await.unwrap_err();
+}
+
+/// An event stream that ends with a message to a friend.
+#[derive(HttpConsumer)]
+struct Farewell {
+    #[state]
+    friend: Friend,
+    #[state]
+    ends: Recorder,
+}
+
+#[consumer]
+impl Farewell {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        let sse = ctx.sse().await?;
+        sse.send(SseEvent::text("bye")).await?;
+        let friend = self.friend.0.lock().unwrap().clone();
+        friend.expect("a friend came first").send("bye").await?;
+        Ok(sse.end())
+    }
+
+    async fn disconnect(self, end: Disconnect) {
+        self.ends.record(format!("{end:?}"));
+    }
+}
+
+#[tokio::test]
+async fn a_send_of_a_stream_to_another_client_that_has_left_is_a_failure() {
+    let (log, channels, ends) = (Log::listen(), Channels::in_memory(), Recorder::default());
+    let friend = Friend::default();
+    let app = Whisper::application(&channels).with(Provide(friend.clone()));
+    let mut client = enter(&app.boxed()).await;
+    client.send(r#"{"type":"befriend","id":1}"#).await;
+    let _: Value = client.receive_json().await;
+    client.disconnect().await.unwrap();
+    let app = Farewell::application(&channels)
+        .with(Provide(ends.clone()))
+        .with(Provide(friend));
+    let server = Server::start(ProtocolTypeRouter::new().http(app)).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+
+    assert_eq!(ends.wait_for(1).await, ["Failed(User)"]);
+    let failed = || log.lines("an application failed").into_iter().next();
+    let line = eventually(failed).await;
+    assert!(line.contains("the connection is closed"), "{line}");
+    drop(client);
+    ended(server.stop()).await;
 }

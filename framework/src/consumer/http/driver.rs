@@ -179,6 +179,15 @@ async fn conclude<E: Event>(
             return fail(exchange, error).await;
         }
         (HandlerOutcome::Failed(error), exchange) => {
+            let has_left = ctx.common.has_left() || error.body_error().is_some();
+            let error = match error.is_closed() && !has_left {
+                true => Error::new(
+                    ErrorKind::User,
+                    "the handler sent to another connection or stream, which is closed",
+                )
+                .with_source(error),
+                false => error,
+            };
             return fail(exchange, error).await;
         }
         (HandlerOutcome::Ended(Interrupt::Left), exchange) => {

@@ -83,6 +83,12 @@ impl HandlerState {
         pipe.is_some_and(|(pipe, _)| pipe.has_stalled())
     }
 
+    /// Returns whether the client of a stream has left or has stalled.
+    pub(super) fn has_left(&self) -> bool {
+        let pipe = self.pipe.get();
+        pipe.is_some_and(|(pipe, _)| pipe.is_gone())
+    }
+
     fn stop_notice(&self) -> MutexGuard<'_, StopNotice> {
         let lock = self.stop_notice.lock();
         lock.expect("no code panics while it holds this lock")

@@ -365,6 +365,11 @@ impl Sender {
         Ok(())
     }
 
+    /// Returns whether sends fail, because this side is closing or the connection has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.outgoing().is_closed()
+    }
+
     /// Returns whether this side is closing.
     pub(crate) fn is_closing(&self) -> bool {
         self.0.closing.load(Ordering::Acquire)

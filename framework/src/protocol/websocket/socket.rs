@@ -392,6 +392,11 @@ impl Socket {
             || (self.left.is_some() && self.ahead.is_none())
     }
 
+    /// Returns whether sends fail, because this side is closing or the connection has ended.
+    pub(crate) fn refuses_sends(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Returns whether the client is known to have hung up, behind messages that were not read.
     fn has_hung_up(&self) -> bool {
         self.ahead.as_ref().is_some_and(|ahead| ahead.has_hung_up)

@@ -138,6 +138,12 @@ impl PipeSender {
         Poll::Pending
     }
 
+    /// Returns whether the reader is gone or has stalled.
+    pub(crate) fn is_gone(&self) -> bool {
+        let state = self.state();
+        state.is_gone || state.end == Some(PipeEnd::Stalled)
+    }
+
     /// Returns whether the reader, which is not gone, has stalled.
     pub(crate) fn has_stalled(&self) -> bool {
         self.state().end == Some(PipeEnd::Stalled)
