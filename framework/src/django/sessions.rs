@@ -161,6 +161,9 @@ impl Engine for Rows {
             return Err(read_only());
         }
         let gone = || Error::new(ErrorKind::SessionGone, "the Django session has ended");
+        if !cookie::is_session_key(cookie) {
+            return Err(gone());
+        }
         for _ in 0..ATTEMPTS {
             let signed = self.database.session(cookie).await?.ok_or_else(gone)?;
             let json = change(&row(&signed, keys).ok_or_else(gone)?)?;

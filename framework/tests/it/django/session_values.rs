@@ -96,3 +96,31 @@ async fn values_that_are_written_at_the_same_time_are_all_kept() {
         assert_eq!(alice.get(&format!("/value/{name}")).await.text(), name);
     }
 }
+
+#[tokio::test]
+async fn a_cookie_that_is_no_session_key_writes_nothing() {
+    let site = Site::new().await;
+    let session = with(&log_in(1, &site.hash("alice")), "cart", "3 apples");
+    let row = site.signed(ROW_SALT, &session);
+    site.store("short", &row, "2099-01-01 00:00:00").await;
+    let client = writing(&site, "short").await;
+
+    assert_eq!(client.get("/fill").await.status(), 401);
+
+    let query = "SELECT session_data FROM django_session WHERE session_key = 'short'";
+    let stored: String = sqlx::query_scalar(query)
+        .fetch_one(&site.pool)
+        .await
+        .unwrap();
+    assert_eq!(stored, row);
+}
+
+/// Returns a client with this session cookie, of an application that can write sessions.
+async fn writing(site: &Site, cookie: &str) -> TestClient {
+    let database = DjangoDatabase::connect(&site.url()).await.unwrap();
+    let writable = DjangoSessions::writable_database(&database).await.unwrap();
+    let keys = SecretKeys::new(site.secret_key());
+    let client = TestClient::new(&site.app_with(|auth| auth, keys, Some(writable)).await);
+    client.set_cookie("sessionid", cookie);
+    client
+}
