@@ -114,7 +114,8 @@ pub enum ErrorKind {
     /// The scope lacks a value that middleware or a router should have inserted, or a router a
     /// route.
     Missing,
-    /// A string is not a valid channel or group name.
+    /// A string is not a valid channel or group name, or not a session key that applications can
+    /// write.
     Name,
     /// The session store did not respond, or does not support the operation.
     ///

@@ -84,7 +84,9 @@ impl DjangoSession {
     ///
     /// # Errors
     /// [`ErrorKind::SessionGone`] if there is no session, or Django has ended it: a hook that
-    /// returns this error closes the connection with 4401. [`ErrorKind::Codec`] if the value cannot
+    /// returns this error closes the connection with 4401. [`ErrorKind::Name`] if the key begins with
+    /// an underscore: Django reserves these keys, and `_auth_user_id` is its user.
+    /// [`ErrorKind::Codec`] if the value cannot
     /// be encoded, the session is larger than 1 MiB with it, or Django has stored what only Python's
     /// JSON has: NaN, infinity, or half of a surrogate pair in a key. [`ErrorKind::Session`] if the
     /// engine is only read, or the database does not respond.
@@ -92,6 +94,13 @@ impl DjangoSession {
     /// # Cancel safety
     /// If the future is dropped, the value may be stored or not.
     pub async fn write<T: Serialize + Sync>(&self, key: &str, value: &T) -> Result<()> {
+        if key.starts_with('_') {
+            let message = format!(
+                "cannot write the session key {key:?}: those with an underscore in front are \
+                 Django's; choose another"
+            );
+            return Err(Error::new(ErrorKind::Name, message));
+        }
         let Visit {
             sessions,
             keys,

@@ -29,6 +29,15 @@ pub(super) fn too_late_for_new_id() -> Error {
     )
 }
 
+/// Returns the error of a key that only the framework writes.
+pub(super) fn reserved(key: &str) -> Error {
+    let message = format!(
+        "cannot write the session key {key:?}: those with an underscore in front are the \
+         framework's; choose another"
+    );
+    Error::new(ErrorKind::Name, message)
+}
+
 /// Converts an error of a session store.
 pub(super) fn failed(error: session_store::Error) -> Error {
     let message = match error {

@@ -51,6 +51,9 @@ use std::{fmt, sync::Arc};
 /// }
 /// ```
 ///
+/// Keys that begin with an underscore are those of the framework: `_user` has the user who is logged
+/// in. They can be read, and not written.
+///
 /// The first operation reads the session from the store; then values are read and changed in
 /// memory. The response saves the changes. In an open WebSocket no response follows: call
 /// [`save`](Self::save); see [`session`](crate::session).
@@ -109,19 +112,29 @@ impl Session {
     /// [`save`](Self::save): its response was sent before, and a change that is not saved is lost.
     ///
     /// # Errors
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the key begins with an underscore;
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if JSON cannot represent the value;
     /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
     pub async fn insert(&self, key: &str, value: impl Serialize) -> Result<()> {
+        check_key(key)?;
+        self.insert_reserved(key, value).await
+    }
+
+    /// Sets the value of a key, also of one that is reserved for the framework.
+    pub(crate) async fn insert_reserved(&self, key: &str, value: impl Serialize) -> Result<()> {
         let value = serde_json::to_value(value).map_err(error::not_json)?;
-        self.insert_value(key, value).await?;
+        self.0.read().await?;
+        self.0.state().insert(key, value);
         Ok(())
     }
 
     /// Sets the value of a key to this JSON; returns the value that it replaces, if another one.
     ///
     /// # Errors
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the key begins with an underscore;
     /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
     pub async fn insert_value(&self, key: &str, value: Value) -> Result<Option<Value>> {
+        check_key(key)?;
         self.0.read().await?;
         Ok(self.0.state().insert(key, value))
     }
@@ -129,6 +142,7 @@ impl Session {
     /// Removes a key; returns its value, if there was one.
     ///
     /// # Errors
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the key begins with an underscore;
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the value was not a `T`: it is removed
     /// nevertheless. [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
     pub async fn remove<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
@@ -138,8 +152,10 @@ impl Session {
     /// Removes a key; returns its value as JSON, if there was one.
     ///
     /// # Errors
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the key begins with an underscore;
     /// [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails.
     pub async fn remove_value(&self, key: &str) -> Result<Option<Value>> {
+        check_key(key)?;
         self.0.read().await?;
         Ok(self.0.state().remove(key))
     }
@@ -281,6 +297,15 @@ impl Session {
     pub async fn delete(&self) -> Result<()> {
         let core = self.0.clone();
         complete(async move { core.end().await }).await
+    }
+}
+
+/// Returns an error for a key that is reserved for the framework: the login `_<realm>`, `_expiry`, and
+/// `_ended`. An application may take its keys from its clients.
+fn check_key(key: &str) -> Result<()> {
+    match key.starts_with('_') {
+        true => Err(error::reserved(key)),
+        false => Ok(()),
     }
 }
 

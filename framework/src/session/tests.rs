@@ -559,3 +559,23 @@ async fn a_session_that_was_cleared_unread_is_saved_under_its_id() {
     assert_eq!(here.id(), Some(id));
     assert!(keys(&store, id).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn an_application_cannot_write_the_keys_of_the_framework() {
+    let store = MemoryStore::default();
+    let here = session(&store, Some(stored(&store, &["a"]).await));
+
+    for key in ["_user", "_staff", "_ended", "_expiry"] {
+        let outcomes = [
+            here.insert(key, 1).await,
+            here.insert_value(key, 1.into()).await.map(drop),
+            here.remove::<u8>(key).await.map(drop),
+            here.remove_value(key).await.map(drop),
+        ];
+        for outcome in outcomes {
+            assert_eq!(kind(outcome), ErrorKind::Name, "{key}");
+        }
+        assert_eq!(here.get_value(key).await.unwrap(), None);
+    }
+    assert!(!here.is_modified());
+}

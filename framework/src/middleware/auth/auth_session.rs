@@ -204,7 +204,7 @@ impl<A: Authenticator> LogIn<A> {
             session.clear();
         }
         session.cycle_id().await?;
-        session.insert(&Self::key(), kept).await?;
+        session.insert_reserved(&Self::key(), kept).await?;
         *self.known() = Some(Some(user.clone()));
         Ok(())
     }

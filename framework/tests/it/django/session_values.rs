@@ -115,6 +115,19 @@ async fn a_cookie_that_is_no_session_key_writes_nothing() {
     assert_eq!(stored, row);
 }
 
+#[tokio::test]
+async fn an_application_cannot_write_the_keys_of_django() {
+    let site = Site::new().await;
+    let alice = writing(&site, KEY).await;
+
+    for key in ["_auth_user_id", "_auth_user_hash", "_session_expiry"] {
+        let written = alice.get(&format!("/fill/{key}")).await;
+        assert_eq!(written.status(), 400, "{key}");
+    }
+
+    assert_eq!(alice.get("/me").await.text(), "alice");
+}
+
 /// Returns a client with this session cookie, of an application that can write sessions.
 async fn writing(site: &Site, cookie: &str) -> TestClient {
     let database = DjangoDatabase::connect(&site.url()).await.unwrap();
