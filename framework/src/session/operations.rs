@@ -187,7 +187,7 @@ impl SessionCore {
         let stored = self.backend.store.load(&copy.id).await?;
         let mut stored = stored.ok_or_else(gone)?.data;
         let own = expiry::take(&mut stored);
-        let merged = merge(&copy.base, &copy.mine, stored);
+        let merged = merge(&copy.written, &copy.mine, stored);
         let (record, own) = self.record(copy.id, merged, own);
         copy.expires = record.expiry_date;
         copy.expiry = own;

@@ -1,11 +1,11 @@
 //! What a connection knows of its session: a state machine without I/O.
 
 use super::{
-    Expiry, Id, Record, expiry,
-    merge::{Data, merge},
+    Expiry, Id, Record, Value, expiry,
+    merge::{Data, differences, merge},
 };
 use cookie::time::OffsetDateTime;
-use std::mem;
+use std::{collections::HashSet, mem};
 
 /// What a connection knows of its session.
 pub(super) enum SessionStage {
@@ -27,9 +27,10 @@ pub(super) enum SessionStage {
 #[derive(Clone)]
 pub(super) struct WorkingCopy {
     pub(super) id: Id,
-    /// The values as they were last read or saved.
-    pub(super) base: Data,
     pub(super) mine: Data,
+    /// The keys that were inserted or removed since the values were read or saved, even if the
+    /// values are the same: others may have changed them in the store.
+    pub(super) written: HashSet<String>,
     /// The expiry that was set for this session alone, if any.
     pub(super) expiry: Option<Expiry>,
     pub(super) expires: OffsetDateTime,
@@ -41,9 +42,24 @@ impl WorkingCopy {
             id: record.id,
             expiry: expiry::take(&mut record.data),
             expires: record.expiry_date,
-            base: record.data.clone(),
             mine: record.data,
+            written: HashSet::new(),
         }
+    }
+
+    /// Returns the copy of a record to which a save writes these values.
+    fn of_with(record: Record, mine: Data) -> Self {
+        let copy = Self::of(record);
+        Self {
+            written: differences(&copy.mine, &mine),
+            mine,
+            ..copy
+        }
+    }
+
+    fn clear(&mut self) {
+        let removed = self.mine.drain().map(|(key, _)| key);
+        self.written.extend(removed);
     }
 }
 
@@ -101,12 +117,20 @@ impl SessionStage {
         }
     }
 
-    /// Returns the values to change, unless they must be read first.
-    pub(super) fn values_mut(&mut self) -> Option<&mut Data> {
-        match self {
-            Self::Unread(_) => None,
-            Self::Cleared(_, mine) | Self::Absent(mine) => Some(mine),
-            Self::Stored(copy) | Self::Renewed(copy) | Self::Ended(copy) => Some(&mut copy.mine),
+    /// Sets the value of a key, or removes it; returns the value before. Values that must be read
+    /// first are not changed.
+    pub(super) fn write(&mut self, key: &str, value: Option<Value>) -> Option<Value> {
+        let values = match self {
+            Self::Unread(_) => return None,
+            Self::Cleared(_, mine) | Self::Absent(mine) => mine,
+            Self::Stored(copy) | Self::Renewed(copy) | Self::Ended(copy) => {
+                copy.written.insert(key.to_owned());
+                &mut copy.mine
+            }
+        };
+        match value {
+            Some(value) => values.insert(key.to_owned(), value),
+            None => values.remove(key),
         }
     }
 
@@ -117,7 +141,7 @@ impl SessionStage {
             Self::Unread(_) => Data::new(),
             Self::Cleared(_, mine) | Self::Absent(mine) => mine.clone(),
             Self::Stored(copy) | Self::Renewed(copy) | Self::Ended(copy) => {
-                merge(&copy.base, &copy.mine, old)
+                merge(&copy.written, &copy.mine, old)
             }
         }
     }
@@ -126,7 +150,8 @@ impl SessionStage {
     pub(super) fn clear(&mut self) {
         match self {
             Self::Unread(id) => *self = Self::Cleared(*id, Data::new()),
-            known => _ = known.values_mut().map(Data::clear),
+            Self::Cleared(_, mine) | Self::Absent(mine) => mine.clear(),
+            Self::Stored(copy) | Self::Renewed(copy) | Self::Ended(copy) => copy.clear(),
         }
     }
 
@@ -135,10 +160,9 @@ impl SessionStage {
         *self = match (mem::take(self), found) {
             (Self::Unread(_), Some(record)) => Self::Stored(WorkingCopy::of(record)),
             (Self::Unread(_), None) => Self::default(),
-            (Self::Cleared(_, mine), Some(record)) => Self::Stored(WorkingCopy {
-                mine,
-                ..WorkingCopy::of(record)
-            }),
+            (Self::Cleared(_, mine), Some(record)) => {
+                Self::Stored(WorkingCopy::of_with(record, mine))
+            }
             (Self::Cleared(_, mine), None) => Self::Absent(mine),
             (resolved, _) => resolved,
         };
@@ -172,16 +196,16 @@ impl SessionStage {
     pub(super) fn begun(&mut self, record: Record, old: Data) {
         // The values may have changed during the save.
         let mine = self.initial_values(old);
-        *self = Self::Stored(WorkingCopy {
-            mine,
-            ..WorkingCopy::of(record)
-        });
+        *self = Self::Stored(WorkingCopy::of_with(record, mine));
     }
 
     /// Sets what a save has written of an existing session.
     pub(super) fn saved(&mut self, saved: WorkingCopy) {
         if let Self::Stored(copy) = self {
-            copy.base = saved.mine;
+            // The values may have changed during the save.
+            copy.written.retain(|key| {
+                !saved.written.contains(key) || copy.mine.get(key) != saved.mine.get(key)
+            });
             copy.expiry = saved.expiry;
             copy.expires = saved.expires;
         }
@@ -196,11 +220,11 @@ impl SessionStage {
         };
     }
 
-    /// Returns the stage of an ended session, all of whose values count as unchanged, so that none
-    /// of them begins another session.
+    /// Returns the stage of an ended session, none of whose keys count as written, so that none of
+    /// its values begins another session.
     fn into_ended(copy: WorkingCopy) -> Self {
         Self::Ended(WorkingCopy {
-            base: copy.mine.clone(),
+            written: HashSet::new(),
             expiry: None,
             ..copy
         })

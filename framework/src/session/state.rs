@@ -48,18 +48,19 @@ impl SessionState {
 
     /// Sets the value of a key; returns the value that it replaces, if another one.
     pub(super) fn insert(&mut self, key: &str, value: Value) -> Option<Value> {
-        let values = self.stage.values_mut()?;
-        if values.get(key) == Some(&value) {
+        let is_same = self.stage.values()?.get(key) == Some(&value);
+        let replaced = self.stage.write(key, Some(value));
+        if is_same {
+            // A save writes the key. An equal value alone is no reason for the response to save.
             return None;
         }
-        let replaced = values.insert(key.to_owned(), value);
         self.mark_modified();
         replaced
     }
 
     /// Removes a key; returns its value, if there was one.
     pub(super) fn remove(&mut self, key: &str) -> Option<Value> {
-        let removed = self.stage.values_mut()?.remove(key)?;
+        let removed = self.stage.write(key, None)?;
         self.mark_modified();
         Some(removed)
     }

@@ -579,3 +579,62 @@ async fn an_application_cannot_write_the_keys_of_the_framework() {
     }
     assert!(!here.is_modified());
 }
+
+/// Returns an open connection that has read its session, and a request of the same client.
+async fn socket_and_page(store: &MemoryStore, id: Id) -> (Session, Session) {
+    let socket = session(store, Some(id));
+    socket.get_value("theme").await.unwrap();
+    responds(&socket).await.unwrap();
+    (socket, session(store, Some(id)))
+}
+
+/// Returns the value that the store has.
+async fn theme(store: &MemoryStore, id: Id) -> Option<Value> {
+    session(store, Some(id)).get_value("theme").await.unwrap()
+}
+
+#[tokio::test]
+async fn a_value_that_is_chosen_again_replaces_what_others_have_chosen_since() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["theme"]).await;
+    let (socket, page) = socket_and_page(&store, id).await;
+    socket.insert("theme", "dark").await.unwrap();
+    socket.save().await.unwrap();
+    page.insert("theme", "light").await.unwrap();
+    page.save().await.unwrap();
+
+    socket.insert("theme", "dark").await.unwrap();
+    socket.save().await.unwrap();
+
+    assert_eq!(theme(&store, id).await.unwrap(), "dark");
+}
+
+#[tokio::test]
+async fn a_value_that_is_set_back_replaces_what_others_have_chosen_since() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["theme"]).await;
+    let (socket, page) = socket_and_page(&store, id).await;
+    page.insert("theme", "light").await.unwrap();
+    page.save().await.unwrap();
+
+    for value in ["dark", "theme"] {
+        socket.insert("theme", value).await.unwrap();
+    }
+    socket.save().await.unwrap();
+
+    assert_eq!(theme(&store, id).await.unwrap(), "theme");
+}
+
+#[tokio::test]
+async fn a_key_that_is_removed_is_removed_even_if_only_others_have_inserted_it() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["a"]).await;
+    let (socket, page) = socket_and_page(&store, id).await;
+    page.insert("theme", "light").await.unwrap();
+    page.save().await.unwrap();
+
+    assert_eq!(socket.remove_value("theme").await.unwrap(), None);
+    socket.save().await.unwrap();
+
+    assert_eq!(keys(&store, id).await.unwrap(), ["a"]);
+}
