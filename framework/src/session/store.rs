@@ -65,8 +65,13 @@ impl Store {
 
     /// Deletes a session. Its end is recorded first, so that a later load or save can detect it.
     pub(super) async fn end(&self, id: &Id) -> Result<()> {
-        self.mark_ended(id).await?;
-        self.delete(id).await
+        let marker = self.mark_ended(id).await?;
+        let deleted = self.delete(id).await;
+        if deleted.is_err() {
+            // The session goes on: with this marker, the next request that saves it would end it.
+            _ = self.delete(&marker).await;
+        }
+        deleted
     }
 
     /// Deletes a session without recording its end.
@@ -75,15 +80,16 @@ impl Store {
     }
 
     /// Stores the marker of a session that is about to be deleted, or of a missing one that another
-    /// session replaces.
-    pub(super) async fn mark_ended(&self, id: &Id) -> Result<()> {
+    /// session replaces. Returns the id of the marker.
+    pub(super) async fn mark_ended(&self, id: &Id) -> Result<Id> {
         let mut record = Record {
             id: marker_id(id),
             data: HashMap::from([(KEY.to_owned(), true.into())]),
             expiry_date: OffsetDateTime::now_utc() + MARKER_LIFETIME,
         };
         // If the marker exists already, this one gets another id, which is never looked up.
-        self.create(&mut record).await
+        self.create(&mut record).await?;
+        Ok(record.id)
     }
 
     /// Returns whether the session has a marker.

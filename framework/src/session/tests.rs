@@ -638,3 +638,41 @@ async fn a_key_that_is_removed_is_removed_even_if_only_others_have_inserted_it()
 
     assert_eq!(keys(&store, id).await.unwrap(), ["a"]);
 }
+
+/// A store that fails to delete one session.
+#[derive(Clone, Debug)]
+struct Undeletable(MemoryStore, Id);
+
+#[async_trait]
+impl SessionStore for Undeletable {
+    async fn create(&self, record: &mut Record) -> session_store::Result<()> {
+        self.0.create(record).await
+    }
+    async fn save(&self, record: &Record) -> session_store::Result<()> {
+        self.0.save(record).await
+    }
+    async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {
+        self.0.load(id).await
+    }
+    async fn delete(&self, id: &Id) -> session_store::Result<()> {
+        if *id == self.1 {
+            return Err(session_store::Error::Backend("it is read-only".into()));
+        }
+        self.0.delete(id).await
+    }
+}
+
+#[tokio::test]
+async fn a_logout_that_the_store_rejects_leaves_a_session_that_can_be_saved() {
+    let store = MemoryStore::default();
+    let id = stored(&store, &["a"]).await;
+    let undeletable = Undeletable(store.clone(), id);
+    let flushed = session(&undeletable, Some(id)).flush().await;
+    assert_eq!(kind(flushed), ErrorKind::Session);
+
+    let next = session(&store, Some(id));
+    next.insert("b", 1).await.unwrap();
+    next.save().await.unwrap();
+
+    assert_eq!(keys(&store, id).await.unwrap(), ["a", "b"]);
+}
