@@ -9,7 +9,7 @@ use crate::{
     required_state::RequiredState,
     scope::{OpensOverHttp, Scope},
 };
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 use matchit::InsertError;
 use std::{fmt, future::Future, mem, sync::Arc};
 
@@ -65,6 +65,11 @@ const BELOW: &str = "/{*__rest}";
 /// rest.
 #[derive(Clone, Copy)]
 struct Matched(usize);
+
+/// Removes what outer routers have matched, for a tower service: it may shorten the path.
+pub(crate) fn forget_matched(extensions: &mut Extensions) {
+    extensions.remove::<Matched>();
+}
 
 impl<P: OpensOverHttp> Clone for PathRoute<P> {
     fn clone(&self) -> Self {

@@ -342,3 +342,22 @@ async fn a_request_may_wait_for_an_event() {
     assert_eq!(fetch(&mut app, "/").await, (200, "extra".into()));
     assert_eq!(channels.undecodable(), 1);
 }
+
+#[tokio::test]
+async fn a_path_router_inside_a_nested_axum_app_matches_what_axum_leaves_of_the_path() {
+    let room = application_fn(async |scope: Scope<Http>, exchange: Exchange| {
+        let room: String = scope.param("room").unwrap_or_default();
+        Ok(exchange
+            .respond(http::Response::new(Body::from(room)))
+            .await?)
+    });
+    let rooms = PathRouter::<Http>::new().route("/rooms/{room}", room);
+    let pages = Router::new().nest_service("/app/live", rooms);
+    let mut app = PathRouter::<Http>::new().nest("/app", from_service(pages));
+
+    let room = fetch(&mut app, "/app/live/rooms/7").await;
+    let elsewhere = fetch(&mut app, "/app/live/abc/rooms/7").await;
+
+    assert_eq!(room, (200, "7".into()));
+    assert_eq!(elsewhere.0, 404);
+}
