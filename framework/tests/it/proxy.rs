@@ -20,7 +20,7 @@ use seaway::{
     ApplicationExt, Proxy, Rejection, Scope, TrustedProxies, application_fn, from_service,
     protocol::{AllowedOrigins, Upgrade, WebSocket},
     proxy,
-    routing::ProtocolTypeRouter,
+    routing::{PathRouter, ProtocolTypeRouter},
     serve,
 };
 use std::{future::IntoFuture, net::SocketAddr, time::Duration};
@@ -356,6 +356,25 @@ async fn a_websocket_is_passed_through() {
     };
     client.send(Message::Close(Some(frame))).await.unwrap();
     assert_eq!(next_close(&mut client).await.code, 4000);
+}
+
+#[tokio::test]
+async fn allowed_origins_around_a_proxy_reject_other_pages_than_those() {
+    let sockets = echo().with(AllowedOrigins::any());
+    let site = Server::start(ProtocolTypeRouter::new().websocket(sockets)).await;
+    let sockets = PathRouter::<WebSocket>::new()
+        .fallback(proxy(&format!("http://{}", site.address)))
+        .with(AllowedOrigins::list(["https://app.example"]));
+    let server = Server::start(ProtocolTypeRouter::new().websocket(sockets)).await;
+    let open = |headers: &'static [_]| try_connect(server.address, "/", headers);
+
+    let foreign = open(&[("origin", "https://elsewhere.example")]).await;
+    let listed = open(&[("origin", "https://app.example")]).await;
+    let program = open(&[]).await;
+
+    assert_eq!(foreign.err(), Some(403));
+    assert_eq!(listed.err(), None);
+    assert_eq!(program.err(), None);
 }
 
 #[tokio::test]

@@ -14,6 +14,9 @@ use std::{fmt, net::Ipv6Addr, sync::Arc};
 /// that page in the `Origin` header. Clients other than browsers send no `Origin` and are always
 /// allowed: they hold no cookies of another user.
 ///
+/// A WebSocket that a proxy application passes on is checked only if origins are set around that
+/// application; otherwise this is left to the server behind.
+///
 /// ```
 /// use seaway::protocol::AllowedOrigins;
 ///

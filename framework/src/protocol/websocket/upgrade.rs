@@ -40,7 +40,8 @@ use tokio::sync::oneshot;
 pub struct Upgrade {
     headers: HeaderMap,
     config: Arc<WebSocketConfig>,
-    allowed_origins: AllowedOrigins,
+    /// Unless set, the default.
+    allowed_origins: Option<AllowedOrigins>,
     origin: Origin,
     offer: Option<Deflate>,
     peer: Peer,
@@ -79,7 +80,7 @@ impl Upgrade {
         let upgrade = Self {
             headers: HeaderMap::new(),
             config: WebSocketConfig::shared(),
-            allowed_origins: AllowedOrigins::default(),
+            allowed_origins: None,
             origin,
             offer,
             peer,
@@ -118,14 +119,24 @@ impl Upgrade {
 
     /// Sets the origins whose pages may open this WebSocket.
     pub fn set_allowed_origins(&mut self, origins: AllowedOrigins) {
-        self.allowed_origins = origins;
+        self.allowed_origins = Some(origins);
     }
 
     /// Returns whether the page that opens this WebSocket has an allowed origin.
     ///
     /// [`accept`](Upgrade::accept) rejects it otherwise; check before you do anything that matters.
     pub fn is_origin_allowed(&self) -> bool {
-        self.allowed_origins.allows(&self.origin)
+        let allowed = self.allowed_origins.as_ref();
+        allowed
+            .unwrap_or(&AllowedOrigins::default())
+            .allows(&self.origin)
+    }
+
+    /// Returns whether the page has an origin that middleware does not allow; without such
+    /// middleware, the server behind a proxy decides.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn is_origin_excluded(&self) -> bool {
+        self.allowed_origins.is_some() && !self.is_origin_allowed()
     }
 
     /// Accepts the handshake, after the response hooks have run.
@@ -230,10 +241,11 @@ impl Upgrade {
 
     /// Rejects the handshake because of its origin.
     pub(crate) async fn reject_origin(self) -> Result<()> {
+        let allowed = self.allowed_origins.clone().unwrap_or_default();
         let text = "pages of this origin may not open a WebSocket here";
         let rejection = Rejection::new(StatusCode::FORBIDDEN, text)
             .by(Rule::Origin)
-            .because(self.allowed_origins.refusal(&self.origin));
+            .because(allowed.refusal(&self.origin));
         self.reject(rejection).await
     }
 

@@ -102,7 +102,8 @@ pub fn proxy(upstream: &str) -> Proxy {
 /// new connection; any other gets 502, because the server may have processed it.
 ///
 /// A WebSocket is passed through byte by byte: limits, heartbeat and origin check are those of the
-/// server behind. A rejected handshake has the status, headers and body of the server's response;
+/// server behind. [`AllowedOrigins`](crate::protocol::AllowedOrigins) around the proxy are checked
+/// before it. A rejected handshake has the status, headers and body of the server's response;
 /// one that it answers with a page (2xx) gets 502. An open WebSocket ends with either side, at the
 /// latest 5 s after it. It is closed if one side reads nothing for the server's
 /// [`write_timeout`](crate::Serve::write_timeout) (under another server than Seaway's, for 30 s) of
@@ -410,6 +411,9 @@ impl Application<WebSocket> for Proxy {
             Ok(response) => response,
             Err(failure) => {
                 return Ok(upgrade.reject(failure.rejection(&self.upstream)).await?);
+        if upgrade.is_origin_excluded() {
+            return Ok(upgrade.reject_origin().await?);
+        }
             }
         };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
