@@ -1,6 +1,10 @@
 //! The tower service of `RequireUser`, for axum's routes.
 
-use crate::{middleware::WithRequiredUser, protocol::ConnectionHandle, rejection_log::Peer};
+use crate::{
+    middleware::WithRequiredUser,
+    protocol::{ConnectionHandle, RequestKind, request_kind},
+    rejection_log::Peer,
+};
 use axum_core::{body::Body, response::Response};
 use http::Request;
 use std::{
@@ -35,7 +39,8 @@ where
         let mut inner = mem::replace(&mut self.inner, next);
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            match rule.rejection(Some(&head), &head.extensions).await {
+            let page = matches!(request_kind(&head), RequestKind::Http).then_some(&head);
+            match rule.rejection(page, &head.extensions).await {
                 Some(reject) => {
                     let client = ConnectionHandle::of(&head.extensions);
                     let client = client.as_ref().and_then(ConnectionHandle::client);

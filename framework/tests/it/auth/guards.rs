@@ -72,6 +72,20 @@ async fn a_guard_protects_routes_of_an_axum_app() {
 }
 
 #[tokio::test]
+#[tokio::test]
+async fn a_guard_of_an_axum_route_does_not_redirect_a_handshake() {
+    let site = Site::new();
+    let handshake = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+
+    assert_eq!(site.get("/crew", &handshake).await.status(), 401);
+    assert_eq!(site.get("/crew", &[]).await.status(), 303);
+}
+
 async fn the_redirect_after_login_includes_prefixes_that_routers_stripped() {
     /// The outer router strips `outer` around the app, and the inner one `/inner` inside it.
     async fn way_back(members: RequireUser<Account>, outer: Option<&str>) -> String {
