@@ -86,6 +86,16 @@ pub trait OpensOverHttp: Protocol<Head = request::Parts> {
         connection: Self::Connection,
         rejection: impl Into<Rejection> + Send,
     ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Runs a step before the response. `None` if the client has left meanwhile, and the connection
+    /// has ended.
+    #[doc(hidden)]
+    fn while_awaited<T: Send>(
+        connection: Self::Connection,
+        step: impl Future<Output = T> + Send,
+    ) -> impl Future<Output = Option<(T, Self::Connection)>> + Send {
+        async move { Some((step.await, connection)) }
+    }
 }
 
 /// A hook that runs once, before the response is sent.

@@ -38,6 +38,7 @@ pub(crate) struct Account {
 pub(crate) struct Accounts {
     accounts: Arc<Mutex<HashMap<String, Account>>>,
     is_down: Arc<AtomicBool>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Accounts {
@@ -53,6 +54,7 @@ impl Accounts {
         Self {
             accounts: Arc::new(Mutex::new(accounts.collect())),
             is_down: Arc::default(),
+            hangs: Arc::default(),
         }
     }
 
@@ -72,6 +74,11 @@ impl Accounts {
     /// Sets whether no account can be loaded.
     pub(crate) fn fail(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::Relaxed);
+    }
+
+    /// From now on, loading an account never ends.
+    pub(crate) fn hang(&self) {
+        self.hangs.store(true, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Account>> {
@@ -94,6 +101,9 @@ impl Authenticator for Accounts {
     async fn load(&self, id: &str) -> Result<Option<Account>> {
         if self.is_down.load(Ordering::Relaxed) {
             return Err("the accounts are down".into());
+        }
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
         }
         Ok(self.lock().get(id).cloned())
     }

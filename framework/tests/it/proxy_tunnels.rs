@@ -392,3 +392,20 @@ async fn a_passed_websocket_is_checked_again_without_channels() {
 
     assert_eq!(next_close(&mut client).await.code, 4401);
 }
+#[tokio::test]
+async fn a_client_that_half_closes_while_its_user_is_loaded_ends_the_handshake() {
+    let members = Members::new(|auth| auth, true).await;
+    let ana = members.log_in("ana").await;
+    members.accounts.hang();
+    let mut client = TcpStream::connect(members.address()).await.unwrap();
+    let handshake = HANDSHAKE.replacen("Host", &format!("Cookie: {ana}\r\nHost"), 1);
+    client.write_all(handshake.as_bytes()).await.unwrap();
+
+    client.shutdown().await.unwrap();
+
+    let mut response = String::new();
+    let read = timeout(PATIENCE, client.read_to_string(&mut response)).await;
+    read.expect("a response").unwrap();
+    assert!(response.starts_with("HTTP/1.1 499"), "{response}");
+}
+

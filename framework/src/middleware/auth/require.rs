@@ -3,6 +3,7 @@
 use super::user::{page_in, required_user, unauthorized, user_in};
 use crate::{
     application::Application,
+    error::{Error, ErrorKind},
     header_list,
     rejection::Rejection,
     rejection_log::Rule,
@@ -11,13 +12,19 @@ use crate::{
 };
 use http::{Extensions, HeaderValue, Method, StatusCode, Uri, header, request, uri::PathAndQuery};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref, sync::Arc};
+use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref, sync::Arc, time::Duration};
+use tokio::time::timeout;
 use tower_layer::Layer;
+
+/// How long the lookup of a user may take, as `connect_timeout` by default.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Middleware that admits only users: other clients get 401, or a redirect to the login page.
 ///
 /// Wrap it in [`Auth`](super::Auth), around what it protects: a route, a router, all HTTP routes;
 /// or, with `route_layer`, some routes of an axum app.
+///
+/// If the session or the user is not loaded within 10 s, the client gets 503.
 ///
 /// ```
 /// # #[derive(Clone)] struct Account { is_staff: bool }
@@ -110,7 +117,8 @@ impl<U> RequireUser<U> {
     where
         U: 'static,
     {
-        let user = user_in::<U>(extensions).await;
+        let user = timeout(LOOKUP_TIMEOUT, user_in::<U>(extensions)).await;
+        let user = user.unwrap_or_else(|_| Err(too_slow()));
         match (user, &self.may_pass) {
             (Err(error), _) => Some(Rejection::from(error)),
             (Ok(None), _) => Some(self.reject_anonymous(page, extensions)),
@@ -155,6 +163,13 @@ impl<U> RequireUser<U> {
     }
 }
 
+fn too_slow() -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        "the user was not loaded within 10 s; find the slow call, in the authenticator or in the session store",
+    )
+}
+
 /// Returns whether the response is displayed: a browser that follows a link or submits a form
 /// accepts HTML.
 fn wants_page(head: &request::Parts) -> bool {
@@ -188,9 +203,11 @@ where
 {
     async fn call(&self, scope: Scope<P>, connection: P::Connection) -> crate::Result<()> {
         let page = P::IS_PAGE.then_some(&*scope.head);
-        match self.rule.rejection(page, &scope.extensions).await {
-            Some(reject) => Ok(P::reject(connection, reject).await?),
-            None => self.inner.call(scope, connection).await,
+        let lookup = self.rule.rejection(page, &scope.extensions);
+        match P::while_awaited(connection, lookup).await {
+            Some((Some(reject), connection)) => Ok(P::reject(connection, reject).await?),
+            Some((None, connection)) => self.inner.call(scope, connection).await,
+            None => Ok(()),
         }
     }
 

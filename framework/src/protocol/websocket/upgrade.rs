@@ -289,6 +289,19 @@ impl OpensOverHttp for WebSocket {
     async fn reject(upgrade: Upgrade, rejection: impl Into<Rejection> + Send) -> Result<()> {
         upgrade.reject(rejection).await
     }
+
+    async fn while_awaited<T: Send>(
+        mut upgrade: Upgrade,
+        step: impl Future<Output = T> + Send,
+    ) -> Option<(T, Upgrade)> {
+        tokio::select! {
+            biased;
+            output = step => return Some((output, upgrade)),
+            () = upgrade.abandoned() => {}
+        }
+        upgrade.abandon().await;
+        None
+    }
 }
 
 impl fmt::Debug for Upgrade {

@@ -9,6 +9,7 @@ use seaway::{
     session::MemoryStore,
     testing::HttpCommunicator,
 };
+use std::time::Duration;
 use tower::ServiceExt;
 
 #[tokio::test]
@@ -72,7 +73,6 @@ async fn a_guard_protects_routes_of_an_axum_app() {
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn a_guard_of_an_axum_route_does_not_redirect_a_handshake() {
     let site = Site::new();
     let handshake = [
@@ -86,6 +86,7 @@ async fn a_guard_of_an_axum_route_does_not_redirect_a_handshake() {
     assert_eq!(site.get("/crew", &[]).await.status(), 303);
 }
 
+#[tokio::test]
 async fn the_redirect_after_login_includes_prefixes_that_routers_stripped() {
     /// The outer router strips `outer` around the app, and the inner one `/inner` inside it.
     async fn way_back(members: RequireUser<Account>, outer: Option<&str>) -> String {
@@ -137,4 +138,20 @@ async fn middleware_guards_a_whole_router() {
     let sockets = app.get::<seaway::protocol::WebSocket>().unwrap();
     let mut socket = seaway::testing::WebSocketCommunicator::open(sockets, asking("/", &[]));
     assert_eq!(socket.status().await, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_rejects_a_client_whose_user_is_not_loaded_in_time() {
+    let site = Site::new();
+    let ana = site.log_in("ana").await;
+    site.accounts.hang();
+
+    let mut socket = site.open("/members", &[("cookie", &ana)]).await;
+    let mut page = site.ask("/members", &ana);
+    let mut axum_page = site.ask("/crew", &ana);
+    tokio::time::sleep(Duration::from_secs(11)).await;
+
+    assert_eq!(socket.status().await, 503);
+    assert_eq!(page.status().await, 503);
+    assert_eq!(axum_page.status().await, 503);
 }
