@@ -1,6 +1,6 @@
 //! The router that selects an application by path.
 
-use super::written_path::{decoded, written, written_route};
+use super::written_path::{decoded, read_behind, written, written_route};
 use crate::{
     application::{Application, ApplicationExt, BoxApplication},
     error::Result,
@@ -11,7 +11,7 @@ use crate::{
 };
 use http::{Extensions, StatusCode};
 use matchit::InsertError;
-use std::{fmt, future::Future, mem, sync::Arc};
+use std::{borrow::Cow, fmt, future::Future, mem, sync::Arc};
 
 /// A router that selects an application by path, for HTTP or for WebSocket.
 ///
@@ -159,6 +159,11 @@ impl<P: OpensOverHttp> PathRouter<P> {
     /// It sees the whole path, also one whose percent-encoding is malformed. A nested router uses
     /// its own fallback, not that of the router around it.
     ///
+    /// A path gets 404 instead if it has a route once `%2F` is decoded and malformed
+    /// percent-encoding is taken literally, as servers behind a proxy do: `/admin%2Fusers` would
+    /// bypass the middleware of `/admin/{page}`. Such a server may equate more paths, so check
+    /// there, too, who may request what.
+    ///
     /// # Panics
     /// If the router has a fallback already.
     #[track_caller]
@@ -204,9 +209,13 @@ impl<P: OpensOverHttp> PathRouter<P> {
                 "the percent-encoding of the path is malformed or not UTF-8",
             ));
         };
-        let Matched(from) = scope.extensions.get().copied().unwrap_or(Matched(0));
-        let rest = match path.get(from..) {
-            None | Some("") => "/",
+        let rest = match unmatched(&path, scope) {
+            None => {
+                return Err(unrouted(
+                    "the path has changed since a router has matched it",
+                ));
+            }
+            Some("") => "/",
             Some(rest) => rest,
         };
         let Ok(found) = self.routes.at(rest) else {
@@ -237,6 +246,40 @@ impl<P: OpensOverHttp> PathRouter<P> {
         }
         Ok(&route.application)
     }
+
+    /// Returns whether a server behind the fallback may read a path without a route as one that has
+    /// a route: it would bypass the middleware of that route.
+    fn is_ambiguous(&self, scope: &Scope<P>) -> bool {
+        let path = scope.head.uri.path();
+        let path = written(path).unwrap_or(Cow::Borrowed(path));
+        let Some(rest) = unmatched(&path, scope).filter(|rest| rest.contains('%')) else {
+            return false;
+        };
+        let read = read_behind(rest);
+        read != rest && self.routes.at(&read).is_ok()
+    }
+
+    /// Returns the application for a path without a route.
+    fn without_route(
+        &self,
+        scope: &Scope<P>,
+        reject: Rejection,
+    ) -> Result<&BoxApplication<P>, Rejection> {
+        match &self.fallback {
+            None => Err(reject),
+            Some(_) if self.is_ambiguous(scope) => Err(unrouted(
+                "a server behind the fallback may read the path as one that has a route",
+            )),
+            Some(fallback) => Ok(fallback),
+        }
+    }
+}
+
+/// Returns the part of a path that outer routers have not matched; `None` if it is not the path that
+/// they have matched.
+fn unmatched<'a, P: OpensOverHttp>(path: &'a str, scope: &Scope<P>) -> Option<&'a str> {
+    let Matched(from) = scope.extensions.get().copied().unwrap_or(Matched(0));
+    path.get(from..)
 }
 
 fn unrouted(reason: &'static str) -> Rejection {
@@ -302,11 +345,10 @@ impl<P: OpensOverHttp> Application<P> for PathRouter<P> {
         connection: P::Connection,
     ) -> impl Future<Output = crate::Result<()>> + Send {
         // This future, which lives as long as the selected application's, is no larger than a box.
-        match (self.pick(&mut scope), &self.fallback) {
-            (Ok(application), _) | (Err(_), Some(application)) => {
-                application.call_boxed(scope, connection)
-            }
-            (Err(reject), None) => Box::pin(async { Ok(P::reject(connection, reject).await?) }),
+        let picked = self.pick(&mut scope);
+        match picked.or_else(|reject| self.without_route(&scope, reject)) {
+            Ok(application) => application.call_boxed(scope, connection),
+            Err(reject) => Box::pin(async { Ok(P::reject(connection, reject).await?) }),
         }
     }
 

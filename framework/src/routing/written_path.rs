@@ -59,6 +59,13 @@ pub(super) fn decoded(part: &str) -> Cow<'_, str> {
     percent_decode_str(part).decode_utf8_lossy()
 }
 
+/// Returns the normal form of a path as a server that decodes `%2F`, and malformed percent-encoding
+/// literally, reads it.
+pub(super) fn read_behind(path: &str) -> String {
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    decoded.replace('%', "%25")
+}
+
 fn hex(digit: u8) -> Option<u8> {
     let value = char::from(digit).to_digit(16)?;
     u8::try_from(value).ok()

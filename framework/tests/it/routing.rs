@@ -104,6 +104,59 @@ async fn a_fallback_gets_the_paths_without_a_route_and_a_nested_router_has_its_o
     assert_eq!(get(&app, "/empty/a").await.0, StatusCode::NOT_FOUND);
 }
 
+#[tokio::test]
+async fn a_fallback_gets_no_path_that_a_server_behind_may_read_as_one_with_a_route() {
+    let shop = PathRouter::new()
+        .route("/cart/{item}", page("cart"))
+        .fallback(page("no such shop"));
+    let app = PathRouter::new()
+        .nest("/admin", page("admin"))
+        .nest("/shop", shop)
+        .route("/100%25/{x}", page("percent"))
+        .route("/rooms/{room}/messages", page("messages"))
+        .fallback(page("fallback"))
+        .boxed();
+
+    for path in [
+        "/admin%2Fusers/",
+        "/%61dmin%2fusers/",
+        "/admin%2F",
+        "/admin/%zz",
+        "/admin/users/%",
+        "/admin%2Fusers/%ff",
+        "/shop/cart%2F7",
+        "/100%25%2F7",
+    ] {
+        assert_eq!(get(&app, path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    for (path, response) in [
+        ("/administration%2Fusers/", "fallback"),
+        ("/admin%252Fusers/", "fallback"),
+        ("/about/%zz", "fallback"),
+        ("/a%2Fb", "fallback"),
+        ("/rooms//messages", "fallback"),
+        ("/shop/a%2Fb", "no such shop"),
+    ] {
+        let expected = (StatusCode::OK, response.to_owned());
+        assert_eq!(get(&app, path).await, expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_nested_router_has_no_route_for_a_path_that_middleware_has_replaced() {
+    let shop = PathRouter::new().route("/", page("shop"));
+    let elsewhere = application_fn(move |mut scope: Scope<Http>, exchange: Exchange| {
+        let shop = shop.clone();
+        async move {
+            scope.head.uri = http::Uri::from_static("/a");
+            shop.call(scope, exchange).await
+        }
+    });
+    let app = PathRouter::new().nest("/shop", elsewhere).boxed();
+
+    assert_eq!(get(&app, "/shop").await.0, StatusCode::NOT_FOUND);
+}
+
 #[test]
 #[should_panic(expected = "a router has one for all paths without a route")]
 fn a_second_fallback_is_rejected() {

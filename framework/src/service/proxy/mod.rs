@@ -115,8 +115,12 @@ pub fn proxy(upstream: &str) -> Proxy {
 /// [`close_timeout`](crate::protocol::WebSocketConfig::close_timeout) after the stop. It is closed
 /// in the same way, with 4401, if a [`RequireUser`](crate::middleware::RequireUser) is around the
 /// proxy and the user is no longer allowed: see [`channels`](Self::channels). A response with
-/// server-sent events ends 5 s after the stop; any other one may end within
-/// [`drain_timeout`](crate::Serve::drain_timeout).
+/// server-sent events ends 5 s after the stop, and with the user of a `RequireUser`; any other one
+/// may end within [`drain_timeout`](crate::Serve::drain_timeout).
+///
+/// The server behind may read a path in another way than Seaway's routers, which route it as
+/// [written](crate::routing::PathRouter): a `RequireUser` around some paths does not replace the
+/// server's own checks. See [`fallback`](crate::routing::PathRouter::fallback).
 ///
 /// hyper limits the headers of a response to 100; one with more gives 502.
 ///
