@@ -12,13 +12,14 @@ use crate::{
 };
 use axum::{Router, extract::State, routing::get};
 use bytes::Bytes;
-use http::{Method, Request, header};
+use futures_util::{StreamExt, stream};
+use http::{HeaderName, Method, Request, header};
 use seaway::{
     ApplicationExt, AuthSession, Channels, Proxy, Result, Serve, WebSocketConsumer, from_service,
     middleware::{Auth, Provide, RequireUser, Sessions},
-    protocol::{WebSocket, WebSocketConfig},
+    protocol::{Http, WebSocket, WebSocketConfig},
     proxy,
-    routing::ProtocolTypeRouter,
+    routing::{PathRouter, ProtocolTypeRouter},
     session::MemoryStore,
 };
 use std::{io, net::SocketAddr, time::Duration};
@@ -28,10 +29,19 @@ use tokio::{
     time::timeout,
 };
 
-/// Starts a server of [`CloseRecorder`].
+/// Responds with an event stream that does not end.
+async fn events() -> ([(HeaderName, &'static str); 1], axum::body::Body) {
+    let one = stream::once(async { Ok::<_, io::Error>("data: one\n\n") });
+    let body = axum::body::Body::from_stream(one.chain(stream::pending()));
+    ([(header::CONTENT_TYPE, "text/event-stream")], body)
+}
+
+/// Starts a server of [`CloseRecorder`], with an event stream.
 async fn site(recorder: &Recorder) -> Server {
     let behind = CloseRecorder::application(&Channels::in_memory()).with(Provide(recorder.clone()));
-    Server::start(ProtocolTypeRouter::new().websocket(behind)).await
+    let pages = Router::new().route("/events", get(events));
+    let app = ProtocolTypeRouter::new().http(from_service(pages));
+    Server::start(app.websocket(behind)).await
 }
 
 /// A proxy with its server behind, which a test plays.
@@ -204,7 +214,7 @@ async fn a_stop_closes_a_passed_websocket_on_both_sides() {
         assert_eq!(close.code, code);
         assert!(close.reason().starts_with(reason), "{close:?}");
         // The site gets it, too.
-        assert!(futures_util::StreamExt::next(&mut client).await.is_none());
+        assert!(client.next().await.is_none());
         assert_eq!(recorder.wait_for(1).await, [code.to_string()]);
         ended(stopped).await;
     }
@@ -312,12 +322,16 @@ impl Members {
             .route("/logout", get(log_out))
             .with_state(accounts.clone());
         let auth = auth(Auth::new(accounts.clone()));
+        let members = RequireUser::<crate::auth_app::Account>::new;
+        let pages = PathRouter::new()
+            .route(
+                "/events",
+                ApplicationExt::<Http>::with(proxy.clone(), members()),
+            )
+            .fallback(from_service(pages));
         let app = ProtocolTypeRouter::new()
-            .http(from_service(pages))
-            .websocket(ApplicationExt::<WebSocket>::with(
-                proxy,
-                RequireUser::<crate::auth_app::Account>::new(),
-            ))
+            .http(pages)
+            .websocket(ApplicationExt::<WebSocket>::with(proxy, members()))
             .with(auth)
             .with(Sessions::new(MemoryStore::default(), &channels));
         Self {
@@ -383,16 +397,6 @@ async fn a_passed_websocket_ends_with_its_session() {
 }
 
 #[tokio::test]
-async fn a_passed_websocket_is_checked_again_without_channels() {
-    let recheck = |auth: Auth<Accounts>| auth.recheck(Duration::from_millis(100));
-    let members = Members::new(recheck, false).await;
-    let mut client = members.open(&members.log_in("ana").await).await;
-
-    members.accounts.ban("ana");
-
-    assert_eq!(next_close(&mut client).await.code, 4401);
-}
-#[tokio::test]
 async fn a_client_that_half_closes_while_its_user_is_loaded_ends_the_handshake() {
     let members = Members::new(|auth| auth, true).await;
     let ana = members.log_in("ana").await;
@@ -409,3 +413,27 @@ async fn a_client_that_half_closes_while_its_user_is_loaded_ends_the_handshake()
     assert!(response.starts_with("HTTP/1.1 499"), "{response}");
 }
 
+#[tokio::test]
+async fn a_passed_websocket_is_checked_again_without_channels() {
+    let recheck = |auth: Auth<Accounts>| auth.recheck(Duration::from_millis(100));
+    let members = Members::new(recheck, false).await;
+    let mut client = members.open(&members.log_in("ana").await).await;
+
+    members.accounts.ban("ana");
+
+    assert_eq!(next_close(&mut client).await.code, 4401);
+}
+
+#[tokio::test]
+async fn a_passed_event_stream_ends_with_its_session() {
+    let members = Members::new(|auth| auth, true).await;
+    let ana = members.log_in("ana").await;
+    let mut client = TcpStream::connect(members.address()).await.unwrap();
+    let request = format!("GET /events HTTP/1.1\r\nHost: a\r\nCookie: {ana}\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+    read_until(&mut client, "data: one\n\n").await;
+
+    members.get("/logout", &ana).await;
+
+    read_until(&mut client, "0\r\n\r\n").await;
+}

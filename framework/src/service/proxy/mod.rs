@@ -23,7 +23,7 @@ use self::{
 use crate::{
     application::Application,
     channels::Channels,
-    consumer::revoked,
+    consumer::{EVENT_STREAM_GRACE, revoked},
     error::Result,
     message::Close,
     protocol::{Body, ConnectionHandle, Exchange, Http, Upgrade, UpgradedStream, WebSocket},
@@ -40,6 +40,7 @@ use http::{
 use http_body::Body as _;
 use hyper::body::Incoming;
 use std::{fmt, future::pending, mem, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::sleep;
 use tungstenite::handshake::client::generate_key;
 
 /// The default of [`Proxy::response_timeout`].
@@ -196,8 +197,8 @@ impl Proxy {
         self
     }
 
-    /// Closes an open WebSocket at once when the user of a [`RequireUser`] around this proxy logs out,
-    /// or is [disconnected](Channels::disconnect_user), through these channels.
+    /// Ends an open WebSocket or event stream at once when the user of a [`RequireUser`] around this
+    /// proxy logs out, or is [disconnected](Channels::disconnect_user), through these channels.
     ///
     /// By default the session and the user are only checked repeatedly: in the period of
     /// [`Auth::recheck`](crate::middleware::Auth::recheck) or
@@ -287,13 +288,12 @@ impl Proxy {
         &self,
         response: Response<Incoming>,
         handle: Option<&ConnectionHandle>,
+        revocations: Option<Revocations>,
     ) -> Response<Body> {
         let (head, body) = response.into_parts();
         let mut body = Transfer::limited(body, self.response_timeout);
-        if let Some(handle) = handle
-            && headers::is_event_stream(&head.headers)
-        {
-            body.end_after(handle.closing());
+        if headers::is_event_stream(&head.headers) {
+            body.end_with(self.clone().stream_end(handle.cloned(), revocations));
         }
         let body = Body::new(body);
         let mut response = Response::new(body);
@@ -302,12 +302,29 @@ impl Proxy {
         response
     }
 
+    /// Waits for the end of an event stream that neither side has asked for. Its client reconnects
+    /// by itself.
+    async fn stream_end(self, handle: Option<ConnectionHandle>, revocations: Option<Revocations>) {
+        let stopped = async {
+            match &handle {
+                Some(handle) => handle.closing().wait().await,
+                None => pending().await,
+            }
+            sleep(EVENT_STREAM_GRACE).await;
+        };
+        tokio::select! {
+            () = stopped => {}
+            _ = self.revoked(revocations.as_ref()) => {}
+        }
+    }
+
     /// Returns the response of the server to a request that is no handshake.
     async fn respond(
         &self,
         request: Request<Transfer>,
         progress: &Progress,
         handle: Option<&ConnectionHandle>,
+        revocations: Option<Revocations>,
     ) -> Result<Response<Body>, Failure> {
         let response = self.send(request, progress).await?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -315,7 +332,7 @@ impl Proxy {
                 "it has switched protocols, which the request did not ask for",
             ));
         }
-        Ok(self.response(response, handle))
+        Ok(self.response(response, handle, revocations))
     }
 
     /// Waits for the end of an open WebSocket that neither side has asked for: the server stops, or
@@ -331,15 +348,17 @@ impl Proxy {
                 None => pending().await,
             }
         };
-        let revoked = async {
-            match &revocations {
-                Some(revocations) => revoked(revocations, self.channels.as_ref()).await,
-                None => pending().await,
-            }
-        };
         tokio::select! {
             close = stopped => close,
-            close = revoked => close,
+            close = self.revoked(revocations.as_ref()) => close,
+        }
+    }
+
+    /// Waits until the client's session or user is no longer allowed.
+    async fn revoked(&self, revocations: Option<&Revocations>) -> Close {
+        match revocations {
+            Some(revocations) => revoked(revocations, self.channels.as_ref()).await,
+            None => pending().await,
         }
     }
 
@@ -372,8 +391,12 @@ impl Application<Http> for Proxy {
         let progress = Progress::new();
         let body = Transfer::watched(exchange.take_body(), progress.clone());
         let address = self.forwarded_for(scope.client, exchange.handle());
+        let revocations = scope.extensions.remove::<Revocations>();
         let responding = match self.request(&mut scope.head, address, body) {
-            Ok(request) => self.respond(request, &progress, exchange.handle()).await,
+            Ok(request) => {
+                self.respond(request, &progress, exchange.handle(), revocations)
+                    .await
+            }
             Err(rejection) => return Ok(Http::reject(exchange, rejection).await?),
         };
         match responding {
@@ -388,6 +411,9 @@ impl Application<Http> for Proxy {
 
 impl Application<WebSocket> for Proxy {
     async fn call(&self, mut scope: Scope<WebSocket>, mut upgrade: Upgrade) -> crate::Result<()> {
+        if upgrade.is_origin_excluded() {
+            return Ok(upgrade.reject_origin().await?);
+        }
         let progress = Progress::new();
         // The server behind speaks HTTP/1.1; a client of HTTP/2 has sent CONNECT, and no key.
         scope.head.method = Method::GET;
@@ -415,13 +441,10 @@ impl Application<WebSocket> for Proxy {
             Ok(response) => response,
             Err(failure) => {
                 return Ok(upgrade.reject(failure.rejection(&self.upstream)).await?);
-        if upgrade.is_origin_excluded() {
-            return Ok(upgrade.reject_origin().await?);
-        }
             }
         };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let response = self.response(response, upgrade.handle());
+            let response = self.response(response, upgrade.handle(), None);
             return Ok(upgrade.reject_with(response).await?);
         }
         let (io, early) = switched(hyper::upgrade::on(&mut response).await?);

@@ -1,9 +1,8 @@
 //! Bodies that pass a proxy, whose progress is watched.
 
 use crate::{
-    consumer::EVENT_STREAM_GRACE,
     error::{BodyError, BoxError, Error},
-    protocol::{Body, SignalWatch},
+    protocol::Body,
 };
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -23,13 +22,7 @@ pub(super) struct Transfer {
     body: BodySource,
     watch: Watch,
     /// Only of an event stream.
-    end: Option<Box<StreamEnd>>,
-}
-
-/// The end of an event stream once the server stops: its client reconnects by itself.
-struct StreamEnd {
-    stop: SignalWatch,
-    grace: Option<Pin<Box<Sleep>>>,
+    end: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 enum BodySource {
@@ -101,19 +94,9 @@ impl Transfer {
         }
     }
 
-    /// Ends the body some time after this signal that the server stops.
-    pub(super) fn end_after(&mut self, stop: SignalWatch) {
-        self.end = Some(Box::new(StreamEnd { stop, grace: None }));
-    }
-}
-
-impl StreamEnd {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.stop.poll(cx) {
-            return Poll::Pending;
-        }
-        let grace = || Box::pin(sleep(EVENT_STREAM_GRACE));
-        self.grace.get_or_insert_with(grace).as_mut().poll(cx)
+    /// Ends the body with this future.
+    pub(super) fn end_with(&mut self, end: impl Future<Output = ()> + Send + 'static) {
+        self.end = Some(Box::pin(end));
     }
 }
 
@@ -155,8 +138,13 @@ impl http_body::Body for Transfer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self { body, watch, end } = &mut *self;
-        if end.as_mut().is_some_and(|end| end.poll(cx).is_ready()) {
-            return Poll::Ready(None);
+        if end
+            .as_mut()
+            .is_some_and(|end| end.as_mut().poll(cx).is_ready())
+        {
+            // The future is not polled again.
+            *end = None;
+            *body = BodySource::Request(Body::empty());
         }
         let polled = match body {
             BodySource::Request(body) => {
