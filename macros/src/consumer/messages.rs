@@ -6,9 +6,11 @@ use crate::{
     protocol::ConsumerProtocol,
     types,
 };
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Attribute, Error, Ident, LitStr, Pat, PatType, Result, Type};
+use syn::{
+    Attribute, Error, Ident, LitStr, Pat, PatType, Result, Type, ext::IdentExt, parse::Parser,
+};
 
 /// A method for messages of one type.
 pub(super) struct MessageMethod {
@@ -60,7 +62,7 @@ impl MessageMethod {
             }
         };
         if let (true, Shape::Fields(fields)) = (is_request, &shape)
-            && let Some(id) = fields.iter().find(|field| field.name == "id")
+            && let Some(id) = fields.iter().find(|field| field.name.unraw() == "id")
         {
             let message =
                 "`id` is the id of the request and cannot be a parameter: name it otherwise";
@@ -189,19 +191,16 @@ fn field(parameter: &PatType) -> Result<Field> {
         return Err(Error::new_spanned(&parameter.pat, PARAMETERS));
     };
     // `_key` is the field `key`, which the method does not use.
-    let name = pattern.ident.to_string();
+    let name = pattern.ident.unraw().to_string();
     let name = match name.trim_start_matches('_') {
-        "" => return Err(Error::new_spanned(&parameter.pat, PARAMETERS)),
-        "r#type" => {
+        "type" => {
             return Err(Error::new_spanned(
                 &parameter.pat,
                 "`type` selects the method and cannot be a parameter",
             ));
         }
-        plain => match plain.strip_prefix("r#") {
-            Some(raw) => Ident::new_raw(raw, pattern.ident.span()),
-            None => Ident::new(plain, pattern.ident.span()),
-        },
+        plain => field_name(plain, pattern.ident.span())
+            .ok_or_else(|| Error::new_spanned(&parameter.pat, PARAMETERS))?,
     };
     let serde = parameter
         .attrs
@@ -212,6 +211,14 @@ fn field(parameter: &PatType) -> Result<Field> {
         name,
         parameter: parameter.clone(),
     })
+}
+
+/// Returns the name of a field, which may be a keyword of any edition: `r#match`. `None` if it is no
+/// identifier, or one of the four that cannot be raw.
+fn field_name(name: &str, span: Span) -> Option<Ident> {
+    let is_word = Ident::parse_any.parse_str(name).is_ok();
+    let is_path = ["self", "Self", "super", "crate"].contains(&name);
+    (is_word && !is_path).then(|| Ident::new_raw(name, span))
 }
 
 /// Adds an error for each type that has two methods.

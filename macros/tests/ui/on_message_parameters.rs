@@ -22,6 +22,15 @@ impl Chat {
     #[on_message("late")]
     async fn late(&mut self, text: String, ctx: &mut Context) {}
 
+    #[on_message("count")]
+    async fn count(&mut self, _1: u32) {}
+
+    #[on_message("mine")]
+    async fn mine(&mut self, _self: String) {}
+
+    #[on_message("sort")]
+    async fn sort(&mut self, _type: String) {}
+
     #[on_message]
     async fn bare(&mut self, text: String) {}
 }

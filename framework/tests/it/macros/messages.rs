@@ -41,6 +41,9 @@ impl Painter {
         Ok(ctx.send(r#where).await?)
     }
 
+    #[on_message("find")]
+    async fn find(&mut self, _match: String, _gen: u8) {}
+
     /// A direct call by its name works as well.
     #[on_message("clear")]
     async fn clear(&mut self, ctx: &mut Context) -> Result<()> {
@@ -80,6 +83,17 @@ async fn the_parameters_of_a_method_are_the_fields_of_its_message() {
     ] {
         assert_eq!(paint(message).await.receive_text().await, expected);
     }
+}
+
+#[tokio::test]
+async fn an_unused_parameter_may_have_a_keyword_as_its_field() {
+    let mut painter = paint(r#"{"type":"find","match":"red","_gen":1}"#).await;
+    let missing = painter.receive_close().await;
+    let mut painter = paint(r#"{"type":"find","match":"red","gen":1}"#).await;
+    painter.send(r#"{"type":"clear"}"#).await;
+
+    assert!(missing.reason().contains("missing field `gen`"));
+    assert_eq!(painter.receive_text().await, "cleared");
 }
 
 #[tokio::test]
