@@ -12,7 +12,7 @@ use super::{
 use crate::{errors::Errors, protocol::ConsumerProtocol, types};
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Error, FnArg, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, Type};
+use syn::{Attribute, Error, FnArg, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, Type};
 
 /// A consumer's methods.
 pub(super) struct Consumer {
@@ -24,12 +24,19 @@ pub(super) struct Consumer {
     pub(super) forward: Forward,
     /// Whether the consumer's messages are described in TypeScript.
     pub(super) is_typescript: bool,
-    /// The constants of the trait that the block sets.
-    pub(super) constants: Vec<(Ident, Type)>,
+    pub(super) constants: Vec<Constant>,
     pub(super) hooks: HookMethods,
     pub(super) messages: Vec<MessageMethod>,
     pub(super) events: Vec<OnEvent>,
     pub(super) timers: Vec<Timer>,
+}
+
+/// A constant of the trait that the block sets.
+pub(super) struct Constant {
+    /// `#[cfg(…)]`.
+    pub(super) conditions: Vec<Attribute>,
+    pub(super) name: Ident,
+    pub(super) ty: Type,
 }
 
 /// Parses the block, and removes the macro's own attributes from it.
@@ -63,8 +70,12 @@ pub(super) fn read(arguments: TokenStream, block: &mut ItemImpl, errors: &mut Er
                 if style.protocol() == ConsumerProtocol::Http
                     && CONSTANTS.iter().any(|name| constant.ident == name) =>
             {
-                let (name, ty) = (constant.ident.clone(), constant.ty.clone());
-                consumer.constants.push((name, ty));
+                let conditions = constant.attrs.iter().filter(|a| a.path().is_ident("cfg"));
+                consumer.constants.push(Constant {
+                    conditions: conditions.cloned().collect(),
+                    name: constant.ident.clone(),
+                    ty: constant.ty.clone(),
+                });
             }
             _ => {}
         }

@@ -1,6 +1,13 @@
 //! The code that `#[consumer]` generates: the impl of the trait.
 
-use super::{events, hooks::Hook, messages, method::place, read::Consumer, timers, typescript};
+use super::{
+    events,
+    hooks::Hook,
+    messages,
+    method::place,
+    read::{Constant, Consumer},
+    timers, typescript,
+};
 use crate::{errors::at, protocol::ConsumerProtocol};
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -75,10 +82,14 @@ fn http(consumer: &Consumer) -> TokenStream {
     } = consumer;
     let (impl_generics, _, where_clause) = generics.split_for_impl();
     let event_type = event_type(consumer);
-    let constants = consumer
-        .constants
-        .iter()
-        .map(|(name, ty)| quote_spanned!(at(name)=> const #name: #ty = Self::#name;));
+    let constants = consumer.constants.iter().map(|constant| {
+        let Constant {
+            conditions,
+            name,
+            ty,
+        } = constant;
+        quote_spanned!(at(name)=> #(#conditions)* const #name: #ty = Self::#name;)
+    });
     let connect = hooks.connect(ty, ConsumerProtocol::Http);
     let handle = match hooks.get(Hook::Handle) {
         Some(handle) => {

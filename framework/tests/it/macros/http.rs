@@ -94,6 +94,24 @@ struct Plain {
 #[consumer(sse, forward)]
 impl Plain {}
 
+/// Its constants depend on the build.
+#[derive(HttpConsumer)]
+struct Conditional {}
+
+#[consumer]
+impl Conditional {
+    #[cfg(test)]
+    const METHODS: &'static [Method] = &[Method::GET];
+    #[cfg(not(test))]
+    const METHODS: &'static [Method] = &[Method::POST];
+    #[cfg(not(test))]
+    const MAX_BODY: usize = 4;
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        ctx.reply("here")
+    }
+}
+
 /// It sends nothing but what its connection needs.
 #[derive(HttpConsumer)]
 struct Silent {}
@@ -131,6 +149,7 @@ fn stage() -> Stage {
         .route("/next/{room}", Next::application(&channels))
         .route("/feed/{room}", Feed::application(&channels))
         .route("/plain/{room}", Plain::application(&channels))
+        .route("/conditional", Conditional::application(&channels))
         .route("/silent", Silent::application(&channels))
         .route("/own", Own::application(&channels));
     Stage {
@@ -187,6 +206,15 @@ async fn the_constants_of_the_block_are_those_of_the_consumer() {
     assert_eq!(post.status().await, 405);
     assert_eq!(large.status().await, 413);
     assert_eq!(Next::MAX_BODY, <Next as HttpConsumer>::MAX_BODY);
+}
+
+#[tokio::test]
+async fn a_constant_of_the_block_is_set_only_where_its_cfg_holds() {
+    let request = Request::post("/conditional").body("").unwrap();
+    let mut post = HttpCommunicator::open(&stage().app, request);
+
+    assert_eq!(post.status().await, 405);
+    assert!(<Conditional as HttpConsumer>::MAX_BODY > 4);
 }
 
 #[tokio::test]
