@@ -70,7 +70,7 @@ pub(super) fn read(arguments: TokenStream, block: &mut ItemImpl, errors: &mut Er
                 if style.protocol() == ConsumerProtocol::Http
                     && CONSTANTS.iter().any(|name| constant.ident == name) =>
             {
-                let conditions = constant.attrs.iter().filter(|a| a.path().is_ident("cfg"));
+                let conditions = constant.attrs.iter().filter(is_cfg);
                 consumer.constants.push(Constant {
                     conditions: conditions.cloned().collect(),
                     name: constant.ident.clone(),
@@ -97,10 +97,14 @@ const CONSTANTS: &[&str] = &[
 impl Consumer {
     fn add(&mut self, role: Role, item: &mut ImplItemFn, errors: &mut Errors) {
         let method = Method::read(&item.sig, self.style);
-        if let Some(cfg) = item.attrs.iter().find(|a| a.path().is_ident("cfg")) {
+        let parameters = item.sig.inputs.iter().flat_map(|input| match input {
+            FnArg::Receiver(receiver) => &receiver.attrs,
+            FnArg::Typed(parameter) => &parameter.attrs,
+        });
+        for cfg in item.attrs.iter().chain(parameters).filter(is_cfg) {
             errors.add(
                 cfg,
-                "#[consumer] cannot evaluate `cfg` on a method: put the condition into its body",
+                "#[consumer] cannot evaluate `cfg` on a method or its parameters: put the condition into the method's body",
             );
         }
         match role {
@@ -222,6 +226,10 @@ fn is_called(name: &Ident, block: &TokenStream) -> bool {
             TokenTree::Group(group) => is_called(name, &group.stream()),
             _ => false,
         })
+}
+
+fn is_cfg(attribute: &&Attribute) -> bool {
+    attribute.path().is_ident("cfg")
 }
 
 /// Removes the parameters' `#[serde(…)]`, which are now on the fields of the input.
