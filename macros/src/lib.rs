@@ -20,6 +20,7 @@ mod event;
 mod from_handshake;
 mod protocol;
 mod types;
+mod wide;
 
 use proc_macro::TokenStream;
 

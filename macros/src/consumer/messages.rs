@@ -4,7 +4,7 @@ use super::method::{Method, context, place};
 use crate::{
     errors::{Errors, at},
     protocol::ConsumerProtocol,
-    types,
+    types, wide,
 };
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -206,8 +206,10 @@ fn field(parameter: &PatType) -> Result<Field> {
         .attrs
         .iter()
         .filter(|a| a.path().is_ident("serde"));
+    let attributes: Vec<Attribute> = serde.cloned().collect();
+    wide::check(&parameter.ty, &attributes)?;
     Ok(Field {
-        attributes: serde.cloned().collect(),
+        attributes,
         name,
         parameter: parameter.clone(),
     })

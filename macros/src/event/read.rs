@@ -4,7 +4,7 @@ use super::{
     attributes::{self, OnEnum, OnVariant},
     names,
 };
-use crate::{errors::Errors, types};
+use crate::{errors::Errors, types, wide};
 use proc_macro2::Span;
 use std::collections::HashMap;
 use syn::{
@@ -143,6 +143,7 @@ fn kind(variant: &Variant, prefix: Option<&str>, errors: &mut Errors) -> Kind {
     }
     for field in &mut fields {
         field.attrs = attributes::serde(&field.attrs, &[], errors);
+        errors.keep(wide::check(&field.ty, &field.attrs));
     }
     let serde = attributes::serde(&variant.attrs, ON_VARIANT, errors);
     Kind {
