@@ -219,6 +219,7 @@ async fn an_id_is_a_field_of_messages_that_are_no_requests() {
 async fn a_failed_request_gets_a_reply_without_its_error_which_then_goes_to_failed() {
     for request in [
         r#"{"type":"fail","id":1,"as_closed":false}"#,
+        r#"{"type":"fail","id":1,"as_closed":true}"#,
         r#"{"type":"sell","id":1,"outcome":"lost"}"#,
         r#"{"type":"unwritable","id":1}"#,
     ] {
@@ -234,17 +235,4 @@ async fn a_failed_request_gets_a_reply_without_its_error_which_then_goes_to_fail
         client.send(r#"{"type":"bid","id":2,"cents":1}"#).await;
         assert!(client.receive_text().await.contains(r#""id":2"#));
     }
-}
-
-#[tokio::test]
-async fn a_request_whose_error_is_a_closed_connection_gets_no_reply() {
-    let mut client = open(&stage::<Bidder>(), "/ws/7");
-
-    client
-        .send(r#"{"type":"fail","id":1,"as_closed":true}"#)
-        .await;
-
-    client.send(r#"{"type":"bid","id":2,"cents":1000}"#).await;
-    let reply = r#"{"type":"reply","id":2,"ok":{"cents":1000}}"#;
-    assert_eq!(client.receive_text().await, reply);
 }
