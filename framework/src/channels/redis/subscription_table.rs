@@ -202,8 +202,13 @@ impl SubscriptionTable {
     }
 
     /// Records that Redis has no subscription to these groups; `reason` is for those that wait for
-    /// it.
-    pub(super) fn refused(&mut self, groups: Vec<GroupName>, reason: Option<Arc<str>>) {
+    /// it. A group that has members is not due: Redis would refuse it again.
+    pub(super) fn refused(
+        &mut self,
+        groups: Vec<GroupName>,
+        reason: Option<Arc<str>>,
+        has_members: impl Fn(&GroupName) -> bool,
+    ) {
         for group in groups {
             let Some(entry) = self.groups.get_mut(&group) else {
                 continue;
@@ -211,6 +216,10 @@ impl SubscriptionTable {
             entry.phase = Phase::Idle;
             if let Some(reason) = &reason {
                 entry.settle(&Err(reason.clone()));
+            }
+            // Its members may have left in the meantime.
+            if !entry.is_wanted(|| has_members(&group)) {
+                self.due.insert(group);
             }
         }
     }
@@ -290,7 +299,7 @@ mod tests {
         table.reset();
         assert!(confirmed.try_recv().is_err(), "it waits");
         assert_eq!(table.plan(|_| true).subscribe, slice::from_ref(&lobby));
-        table.refused(vec![lobby], Some("NOPERM".into()));
+        table.refused(vec![lobby], Some("NOPERM".into()), |_| true);
 
         assert_eq!(confirmed.try_recv(), Ok(Err("NOPERM".into())));
     }
@@ -371,11 +380,28 @@ mod tests {
             let mut confirmed = table.wait_for(&lobby).expect("there is no subscription");
             table.plan(|_| true);
 
-            table.refused(vec![lobby.clone()], reason.clone());
+            table.refused(vec![lobby.clone()], reason.clone(), |_| true);
+            assert_eq!(table.plan(|_| true), Plan::default(), "it is not due");
             assert_eq!(confirmed.try_recv().is_ok(), reason.is_some());
             assert!(table.check(&lobby));
 
             assert_eq!(table.plan(|_| true).subscribe, [lobby]);
+        }
+    }
+
+    #[test]
+    fn a_group_that_is_left_before_it_is_refused_is_removed() {
+        for reason in [None, Some("NOPERM".into())] {
+            let (lobby, mut table) = (group("lobby"), SubscriptionTable::default());
+            drop(table.wait_for(&lobby));
+            table.plan(|_| true);
+            table.check(&lobby);
+            assert_eq!(table.plan(|_| false), Plan::default(), "it is in flight");
+
+            table.refused(vec![lobby.clone()], reason, |_| false);
+            assert_eq!(table.plan(|_| false), Plan::default());
+
+            assert!(!table.check(&lobby));
         }
     }
 

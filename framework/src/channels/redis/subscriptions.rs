@@ -283,7 +283,7 @@ impl Subscriptions {
                     Some(CommandFault::NotYet) | None => Err(error.clone()),
                 };
             }
-            self.complete(outcome, &mut operations, link, up, registrar);
+            self.complete(outcome, &mut operations, link, up, local, registrar);
         }
         registrar.confirmed(up).await;
         if up.loss.is_some() {
@@ -303,7 +303,7 @@ impl Subscriptions {
                     }
                 }
                 Some(outcome) = operations.next() => {
-                    self.complete(outcome, &mut operations, link, up, registrar);
+                    self.complete(outcome, &mut operations, link, up, local, registrar);
                 }
             }
             self.command(&mut operations, connection, local, registrar);
@@ -370,9 +370,11 @@ impl Subscriptions {
         operations: &mut FuturesUnordered<SubscriptionCommand>,
         link: &Link,
         up: &Up,
+        local: &LocalChannels,
         registrar: &impl Registrar,
     ) {
         let connection = &up.connection;
+        let has_members = |group: &GroupName| local.has_members(group);
         match outcome {
             SubscriptionOutcome::OwnChannels(_) => {}
             SubscriptionOutcome::Subscribed(groups, Ok(())) => self.table().subscribed(groups),
@@ -380,7 +382,7 @@ impl Subscriptions {
                 match link.fault(up.generation, &error) {
                     // Those that wait for it wait for the next connection.
                     Some(CommandFault::Broken | CommandFault::Moved) => {
-                        self.table().refused(groups, None);
+                        self.table().refused(groups, None, has_members);
                     }
                     Some(CommandFault::NotYet) => {
                         let again = subscribe_to(registrar, connection, groups);
@@ -393,9 +395,10 @@ impl Subscriptions {
                             operations.push(subscribe_to(registrar, connection, vec![group]));
                         }
                     }
-                    None => self
-                        .table()
-                        .refused(groups, Some(error_text(&error).into())),
+                    None => {
+                        let reason = error_text(&error).into();
+                        self.table().refused(groups, Some(reason), has_members);
+                    }
                 }
             }
             SubscriptionOutcome::Unsubscribed(groups) => self.table().unsubscribed(groups),
