@@ -1,13 +1,14 @@
-//! Tests of presence over a Redis behind a proxy that loses or adds replies: all its commands
+//! Tests of presence and topics, over a Redis behind a proxy that loses or adds replies: all of them
 //! share one connection.
 
-use seaway::{Channels, Result};
+use seaway::{Channels, Event, Position, Result, TopicEvent};
 use seaway_tests::support::{
     Redis, ReplyProxy, Roster, Server,
     presence_list::arena,
     reply_proxy::Fault::{self, Lose, LoseFirst, Repeat},
     wait::DEADLINE,
 };
+use serde::{Deserialize, Serialize};
 use tokio::{join, time::timeout};
 
 /// A Redis, and a process that reaches it through a proxy.
@@ -109,4 +110,59 @@ async fn only_one_read_of_a_presence_fails_after_a_proxy_has_lost_a_reply() {
     assert!(error.contains("a malformed reply"), "{error}");
     assert_eq!(bo.unwrap(), ["bo"]);
     assert_eq!(read("ana").await.unwrap(), ["ana"]);
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "said")]
+struct Said {
+    text: String,
+}
+
+impl Event for Said {}
+
+/// Sends an event of a topic, and returns its position.
+async fn send(channels: &Channels, topic: &str) -> Result<Position> {
+    let text = topic.to_owned();
+    Ok(channels.topic(topic)?.send(&Said { text }).await?)
+}
+
+/// Reads a topic, and returns its position.
+async fn read(channels: &Channels, topic: &str) -> Result<Position> {
+    let unknown = Position::new(0, "unknown")?;
+    let topic = channels.topic::<Said>(topic)?;
+    let mut events = topic.listen(Some(unknown)).await?;
+    match &*events.next().await.expect("nothing is sent") {
+        TopicEvent::Recovered { position, .. } => Ok(position.clone()),
+        event @ TopicEvent::Event { .. } => panic!("nothing is known since: {event:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_process_gets_the_position_of_another_topic_if_a_proxy_loses_or_adds_a_reply() {
+    for fault in [Lose, Repeat] {
+        let setup = Setup::new().await;
+        let here = &setup.here;
+        let mut known = Vec::new();
+        for topic in ["ana", "bo"] {
+            known.push(send(here, topic).await.unwrap());
+            read(here, topic).await.unwrap();
+        }
+
+        let topic = "asgi:topic:ana";
+        let sent = (send(here, "ana"), send(here, "bo"));
+        let sent = setup.run(fault, topic, sent.0, sent.1).await;
+        let listened = (read(here, "ana"), read(here, "bo"));
+        let listened = setup.run(fault, topic, listened.0, listened.1).await;
+
+        for (what, (ana, bo)) in [("send", sent), ("read", listened)] {
+            let mut errors = 0;
+            for (outcome, known) in [ana, bo].into_iter().zip(&known) {
+                match outcome {
+                    Ok(position) => assert_eq!(position.epoch(), known.epoch(), "{what} {fault:?}"),
+                    Err(_) => errors += 1,
+                }
+            }
+            assert!(errors > 0, "{what} {fault:?}: nothing is noticed");
+        }
+    }
 }

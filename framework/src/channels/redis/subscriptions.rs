@@ -234,15 +234,28 @@ impl Subscriptions {
                 }
                 continue;
             }
-            while !states.has_changed().unwrap_or(true) {
-                tokio::select! {
-                    changed = states.changed() => {
-                        if changed.is_err() { return }
-                        states.mark_changed();
-                    }
-                    () = self.changed.notified() => {
-                        self.table().prune(|group| local.has_members(group));
-                    }
+            if !self.next_state(&mut states, local).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the link has another state, and removes groups without members meanwhile.
+    /// Returns `false` once the link has ended, as when the runtime shuts down.
+    async fn next_state<S>(&self, states: &mut watch::Receiver<S>, local: &LocalChannels) -> bool {
+        loop {
+            match states.has_changed() {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(_) => return false,
+            }
+            tokio::select! {
+                changed = states.changed() => match changed {
+                    Ok(()) => states.mark_changed(),
+                    Err(_) => return false,
+                },
+                () = self.changed.notified() => {
+                    self.table().prune(|group| local.has_members(group));
                 }
             }
         }
@@ -464,6 +477,26 @@ fn refused(link: &Link, up: &Up, error: &RedisError) -> Status {
             let error = error_text(error);
             let reason = format!("Redis refused a subscription: {error}; check the user's ACL");
             Status::Refused(reason.into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_has_ended_has_no_further_state() {
+        let (subscriptions, local) = (Subscriptions::new(), LocalChannels::default());
+        for is_seen in [true, false] {
+            let (link, mut states) = watch::channel("up");
+            link.send_replace("down");
+            if is_seen {
+                states.mark_unchanged();
+            }
+            drop(link);
+
+            assert!(!subscriptions.next_state(&mut states, &local).await);
         }
     }
 }
