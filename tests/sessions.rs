@@ -234,14 +234,7 @@ async fn the_error_of_a_session_that_a_busy_redis_does_not_load_has_the_reason()
 
     let endless = redis.ask(&["EVAL", "while true do end", "0"]);
     let refused = async {
-        until("a busy Redis", DEADLINE, async || {
-            redis
-                .ask(&["PING"])
-                .await?
-                .starts_with("-BUSY")
-                .then_some(())
-        })
-        .await;
+        redis.until_busy().await;
         let error = store.load(&Id::default()).await.unwrap_err();
         redis.does(&["SCRIPT", "KILL"]).await;
         error.to_string()

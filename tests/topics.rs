@@ -327,14 +327,7 @@ async fn a_known_key_is_not_sent_again_to_a_queue_although_redis_first_refused_t
     };
     let endless = redis.ask(&["EVAL", "while true do end", "0"]);
     let refused = async {
-        until("a busy Redis", DEADLINE, async || {
-            redis
-                .ask(&["PING"])
-                .await?
-                .starts_with("-BUSY")
-                .then_some(())
-        })
-        .await;
+        redis.until_busy().await;
         join!(sending, busy).0
     };
     let (_, second) = join!(endless, refused);

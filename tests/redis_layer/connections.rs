@@ -200,11 +200,7 @@ async fn both_formats_recover_from_a_reconnect_while_a_script_blocks_redis() {
 
         let script = redis.ask(&["EVAL", "while true do end", "0"]);
         let fault = async {
-            until("a busy Redis", DEADLINE, async || {
-                let reply = redis.ask(&["GET", "key"]).await?;
-                reply.starts_with("-BUSY").then_some(())
-            })
-            .await;
+            redis.until_busy().await;
             proxy.reset();
             unhealthy(&channels, &["BUSY", "INFO"]).await;
             redis.does(&["SCRIPT", "KILL"]).await;

@@ -239,6 +239,18 @@ impl Redis {
         .await;
     }
 
+    /// Waits until it refuses commands because a script runs.
+    ///
+    /// # Panics
+    /// If it does not within [`wait::DEADLINE`].
+    pub async fn until_busy(&self) {
+        wait::until("a busy Redis", wait::DEADLINE, async || {
+            let reply = self.ask(&["PING"]).await?;
+            reply.starts_with("-BUSY").then_some(())
+        })
+        .await;
+    }
+
     /// Runs a command that must succeed; returns the raw reply.
     ///
     /// # Panics
