@@ -2,7 +2,11 @@
 
 use super::*;
 use crate::channels::{Event, Position};
-use proptest::{collection::vec, prelude::*, sample::Index};
+use proptest::{
+    collection::{btree_set, vec},
+    prelude::*,
+    sample::Index,
+};
 use serde::Serialize;
 
 /// Any event.
@@ -130,7 +134,7 @@ proptest! {
     fn any_event_arrives_as_it_was_sent(
         event in event(),
         at in position(),
-        members in vec("[a-z]{1,9}", 1..3),
+        members in btree_set("[a-z]{1,9}", 1..3),
     ) {
         let plain = encoded(&event);
         let members: Vec<_> = members
