@@ -110,8 +110,9 @@ impl Windows {
         let TopicQuery { since, limits, .. } = query;
         let (since, limits) = (since.as_ref(), *limits);
         let mut shard = self.shard(topic);
-        // Others have missed other events: they are served from a whole window.
-        let mut is_whole = is_shared && since.is_some();
+        // Other clients that come back have missed other events: they are served from a whole
+        // window. Members have mostly missed the same, often nothing.
+        let mut is_whole = is_shared && since.is_some() && !query.is_received;
         let entry = shard.get(topic);
         let mut kept_at = None;
         if let Some(window) = entry.and_then(|entry| entry.window.as_ref()) {
@@ -403,6 +404,30 @@ mod tests {
 
         assert!(is_whole);
         assert_eq!(found(look(&windows, "7:a", false)), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn members_that_may_have_missed_events_read_those_only() {
+        let windows = Windows::default();
+        let missed_by = |since| {
+            let request = request(since, true);
+            windows.look(
+                &topic(),
+                &request,
+                RecoverySource::Any,
+                Instant::now(),
+                true,
+            )
+        };
+
+        let (number, is_whole) = query(missed_by("9:a"));
+        windows.finish(&topic(), number, loaded(1, is_whole));
+
+        assert!(!is_whole);
+        assert_eq!(found(missed_by("9:a")), Some(1));
+        assert_eq!(found(missed_by("10:a")), Some(0));
+        let (_, is_whole) = query(missed_by("8:a"));
+        assert!(is_whole, "one that is behind the others serves all");
     }
 
     #[tokio::test(start_paused = true)]
