@@ -156,6 +156,28 @@ async fn a_leave_is_published_although_redis_refuses_what_follows_it() {
     bo.sees("the others", &[("bo", 1), ("cy", 1)]).await;
 }
 
+/// Otherwise nobody knows in which groups a killed process had people.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_groups_of_a_process_are_known_for_longer_than_their_lists_last() {
+    let redis = Redis::new().await;
+    let arena = arena(&redis).await;
+
+    let _ana = Roster::connect(arena.port(), "lot", "ana").await;
+
+    let process = redis.ask(&["KEYS", "asgi:presence$process:*"]).await;
+    let process = process.as_deref().and_then(|keys| keys.lines().last());
+    let process = process.expect("a process with people");
+    let ends = async |key| {
+        let remaining = redis.ask(&["PTTL", key]).await?;
+        remaining.trim().strip_prefix(':')?.parse::<u64>().ok()
+    };
+    let (list, groups) = (ends("asgi:presence:lot").await, ends(process).await);
+    assert!(
+        groups > list.map(|list| list + 1000),
+        "{groups:?}, {list:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_whose_removal_was_claimed_and_not_done_are_removed_by_another() {
     let redis = Redis::new().await;

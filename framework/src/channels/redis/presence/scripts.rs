@@ -184,7 +184,8 @@ if not has_people then redis.call('HDEL', counts, '#' .. process) end
 local reached = publish(people, counts, how, channel, fresh, grace, kept)
 if has_people then
   redis.call('SADD', groups, group)
-  redis.call('PEXPIRE', groups, kept)
+  -- As for a renewal of the lease: longer than a list lasts.
+  redis.call('PEXPIRE', groups, 2 * kept)
 else
   redis.call('SREM', groups, group)
   if mine < 0 and redis.call('EXISTS', groups) == 0 then
