@@ -217,13 +217,17 @@ impl Own {
             return;
         };
         match record {
-            // A meta that is not stored yet is newer.
-            Some((_, stamp, meta)) if person.count > 0 => {
+            Some((count, stamp, meta)) if person.count > 0 => {
+                // A meta that is not stored yet is newer.
                 if person.stamp > 0
                     && let Some(meta) = meta
                 {
                     person.meta = meta.clone();
                     person.stamp = stamp;
+                }
+                // Another process has removed these connections, as the lease of this one was over.
+                if count < person.count && !person.is_due {
+                    self.declare(key);
                 }
             }
             // Another program has removed them.
@@ -422,6 +426,20 @@ mod tests {
         assert!(own.update(&channel("p!1"), "newest".into(), waiter));
         own.seen(&"ana".into(), Some((2, 8, Some(&"theirs again".into()))));
         assert_eq!(own.take_due(1).declarations[0].meta, "newest");
+    }
+
+    #[test]
+    fn a_key_of_which_another_process_has_removed_connections_is_declared_again() {
+        let mut own = Own::default();
+        enter(&mut own, "p!1", "ana", "a");
+        enter(&mut own, "p!2", "ana", "a");
+        declared(&mut own);
+
+        own.seen(&"ana".into(), Some((3, 5, Some(&"a".into()))));
+        assert!(!own.is_due(), "one of them is connected elsewhere");
+        own.seen(&"ana".into(), Some((1, 5, Some(&"a".into()))));
+
+        assert_eq!(declared(&mut own), [("ana".to_owned(), 2, "a".into())]);
     }
 
     #[test]

@@ -21,6 +21,10 @@ const RENEWALS: u32 = 3;
 /// How long another process has to remove the people of a process.
 const CLAIM: Duration = Duration::from_secs(3);
 
+/// How long after a refused renewal the next one begins, at most: others may remove the people of
+/// this process as soon as Redis accepts writes again.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// The number of people that one script removes.
 const MOST_REMOVED: usize = 1000;
 
@@ -86,7 +90,7 @@ impl PresenceHost {
             .arg(process)
             .arg(millis(lease))
             // Longer than a list lasts of which an ended process has a part.
-            .arg(millis(kept.saturating_add(lease)))
+            .arg(2 * millis(kept))
             .arg(millis(CLAIM))
             .arg(most);
         let ((was_held, next, ended), up) = self.run_on::<(i64, i64, Vec<String>)>(&call).await?;
@@ -244,7 +248,7 @@ async fn renew_until_released(host: Weak<PresenceHost>, first: LeaseState, began
                 );
                 LeaseState {
                     was_held: true,
-                    next: host.times.lease,
+                    next: RETRY,
                     ended: Vec::new(),
                     connection: renewal.connection,
                 }
