@@ -39,6 +39,8 @@ pub(crate) struct Accounts {
     accounts: Arc<Mutex<HashMap<String, Account>>>,
     is_down: Arc<AtomicBool>,
     hangs: Arc<AtomicBool>,
+    is_slow: Arc<AtomicBool>,
+    pause: Pause,
 }
 
 impl Accounts {
@@ -55,6 +57,8 @@ impl Accounts {
             accounts: Arc::new(Mutex::new(accounts.collect())),
             is_down: Arc::default(),
             hangs: Arc::default(),
+            is_slow: Arc::default(),
+            pause: Pause::default(),
         }
     }
 
@@ -74,6 +78,11 @@ impl Accounts {
     /// Sets whether no account can be loaded.
     pub(crate) fn fail(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::Relaxed);
+    }
+
+    /// Sets whether an account that was loaded waits at the gate before it is returned.
+    pub(crate) fn slow_down(&self, is_slow: bool) {
+        self.is_slow.store(is_slow, Ordering::Relaxed);
     }
 
     /// From now on, loading an account never ends.
@@ -105,7 +114,11 @@ impl Authenticator for Accounts {
         if self.hangs.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
-        Ok(self.lock().get(id).cloned())
+        let account = self.lock().get(id).cloned();
+        if self.is_slow.load(Ordering::Relaxed) {
+            self.pause.wait().await;
+        }
+        Ok(account)
     }
 
     async fn authenticate(&self, (name, password): (String, String)) -> Result<Option<Account>> {
@@ -114,9 +127,16 @@ impl Authenticator for Accounts {
     }
 }
 
-/// A gate at which a page waits until a test lets it continue.
+/// A gate at which a page or an account waits until a test lets it continue.
 #[derive(Clone, Default)]
 struct Pause(Arc<(tokio::sync::Notify, tokio::sync::Notify)>);
+
+impl Pause {
+    async fn wait(&self) {
+        self.0.0.notify_one();
+        self.0.1.notified().await;
+    }
+}
 
 pub(crate) struct Site {
     pub(crate) accounts: Accounts,
@@ -139,7 +159,7 @@ impl Site {
         let local = layer.local().clone();
         let channels = Channels::new(layer);
         let accounts = Accounts::of(&["ana", "bo", "root"]);
-        let pause = Pause::default();
+        let pause = accounts.pause.clone();
         let pages = || pages(pause.clone());
         let auth = auth(Auth::new(accounts.clone()));
         let store = seaway::session::MemoryStore::default();
@@ -177,12 +197,12 @@ impl Site {
         }
     }
 
-    /// Waits until a page has reached the gate.
+    /// Waits until a page or an account has reached the gate.
     pub(crate) async fn meanwhile(&self) {
         self.pause.0.0.notified().await;
     }
 
-    /// Lets that page continue.
+    /// Lets it continue.
     pub(crate) fn go_on(&self) {
         self.pause.0.1.notify_one();
     }
@@ -316,8 +336,7 @@ async fn note(session: Session) -> Result<()> {
 /// Gives the session a new id, after waiting at the gate.
 async fn renew(pause: Pause, session: Session) -> Result<()> {
     session.get_value("note").await?;
-    pause.0.0.notify_one();
-    pause.0.1.notified().await;
+    pause.wait().await;
     Ok(session.cycle_id().await?)
 }
 
@@ -363,7 +382,8 @@ impl HttpConsumer for Waiting {
         }
         let events = ctx.sse().await?;
         events.send(self.name.as_str()).await?;
-        ctx.next_event().await?;
+        // It continues after events that it may have missed.
+        while ctx.next_event().await.is_err() {}
         Ok(events.end())
     }
 }

@@ -14,7 +14,10 @@ use seaway::{
     testing::{HttpCommunicator, WebSocketCommunicator},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
 
 #[derive(Event)]
 enum News {
@@ -285,4 +288,29 @@ async fn a_logout_during_an_interruption_is_noticed_after_it() {
         .expect("an end");
     other.send("still here").await;
     assert_eq!(other.receive_text().await, "still here");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_during_an_interruption_is_noticed_after_it_by_a_watch_that_starts() {
+    let site = Site::new();
+    let ana = site.log_in("ana").await;
+    site.accounts.slow_down(true);
+    let mut stream = site.ask("/waiting/stream", &ana);
+    // `connect` loads the user, and the watch then checks it for the first time.
+    site.meanwhile().await;
+    site.go_on();
+    site.meanwhile().await;
+
+    site.accounts.ban("ana");
+    site.local.interrupted(Duration::from_secs(3));
+    // The stream takes the notification before the check is complete.
+    sleep(Duration::from_secs(1)).await;
+    site.accounts.slow_down(false);
+    site.go_on();
+
+    assert_eq!(stream.receive_event().await.data, "ana");
+    let ended = async { while stream.receive().await.is_some() {} };
+    timeout(Duration::from_secs(2), ended)
+        .await
+        .expect("an end");
 }

@@ -109,8 +109,9 @@ impl Interrupts {
                     ));
                 }
                 Poll::Ready(MailboxSignal::Interrupted) => {
-                    if let WatchState::Running(watch) = &self.watch {
-                        watch.recheck();
+                    // Also while the watch starts: its first check may have begun before.
+                    if let Some(revocations) = &self.revocations {
+                        revocations.record_interruption();
                     }
                 }
                 Poll::Pending => break,
@@ -147,7 +148,7 @@ impl Interrupts {
                 WatchState::Running(watch) => return watch.poll(cx),
                 WatchState::NotStarted if !self.common.is_long() => return Poll::Pending,
                 WatchState::NotStarted => {
-                    self.watch = match self.revocations.take() {
+                    self.watch = match self.revocations.clone() {
                         Some(revocations) => {
                             WatchState::Starting(Box::pin(start(revocations, self.common.clone())))
                         }
