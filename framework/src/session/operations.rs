@@ -5,12 +5,12 @@
 
 use super::{
     Expiry, Id, Record, SessionStore,
-    announcement::{announce, group},
+    announcement::{announce, announce_later, group},
     error::{GONE, gone, too_late, too_late_for_new_id},
     expiry,
     merge::{Data, merge},
     stage::{SessionStage, WorkingCopy},
-    state::{CookieSession, Response, SessionState},
+    state::{CookieSession, SessionState},
     store::Store,
 };
 use crate::{
@@ -143,7 +143,7 @@ impl SessionCore {
         let was_known = state.stage.known().is_some();
         update(&mut state.stage, found);
         if is_missing && self.cookie == Some(id) {
-            state.set_cookie_session(CookieSession::Missing);
+            state.cookie_session = CookieSession::Missing;
         }
         // From now on, the connection depends on its session.
         if !was_known && !is_missing {
@@ -177,7 +177,7 @@ impl SessionCore {
             && error.kind() != ErrorKind::SessionGone
         {
             let mut state = self.state();
-            state.is_unsaved = state.is_response_made();
+            state.is_unsaved = state.is_response_made;
         }
         saved
     }
@@ -225,7 +225,7 @@ impl SessionCore {
         self.state().chosen_expiry.take_if(|chosen| *chosen == own);
         self.record_begun(record, old, renewed.is_some());
         if let Some(id) = self.cookie
-            && self.state().cookie_session() == Some(CookieSession::Missing)
+            && self.state().cookie_session == CookieSession::Missing
         {
             // The cookie is about to be replaced: other responses in progress must not remove the
             // new one.
@@ -238,8 +238,8 @@ impl SessionCore {
     fn renewed_id(&self) -> Result<Option<Id>> {
         let state = self.state();
         match &state.stage {
-            SessionStage::Ended(_) if state.is_response_made() => Err(gone()),
-            _ if state.is_response_made() => Err(too_late()),
+            SessionStage::Ended(_) if state.is_response_made => Err(gone()),
+            _ if state.is_response_made => Err(too_late()),
             SessionStage::Renewed(copy) => Ok(Some(copy.id)),
             _ => Ok(None),
         }
@@ -251,7 +251,7 @@ impl SessionCore {
         // The response sets the cookie of a modified session.
         state.is_modified = true;
         if is_renewed {
-            state.set_cookie_session(CookieSession::Replaced);
+            state.cookie_session = CookieSession::Replaced;
         }
     }
 
@@ -271,7 +271,7 @@ impl SessionCore {
     /// Gives the session a new id with the next save, at the latest with the response.
     pub(super) async fn renew(&self) -> Result<()> {
         let _guard = self.mutex.lock().await;
-        if self.state().is_response_made() {
+        if self.state().is_response_made {
             return Err(too_late_for_new_id());
         }
         self.resolve().await?;
@@ -291,7 +291,7 @@ impl SessionCore {
         let ended = self.end_in_turn().await?;
         self.state().is_unsaved = false;
         if let Some(id) = ended
-            && self.state().is_response_made()
+            && self.state().is_response_made
         {
             announce(&self.backend.channels, &id).await;
         }
@@ -310,7 +310,7 @@ impl SessionCore {
         state.stage.end();
         state.chosen_expiry = None;
         if self.cookie == Some(id) {
-            state.set_cookie_session(CookieSession::Ended);
+            state.cookie_session = CookieSession::Ended;
         }
         Ok(Some(id))
     }
@@ -318,10 +318,14 @@ impl SessionCore {
     /// Ends the session under its old id, if it was saved under a new one.
     pub(super) async fn end_replaced(&self) -> Result<()> {
         if let Some(id) = self.cookie
-            && self.state().cookie_session() == Some(CookieSession::Replaced)
+            && self.state().cookie_session == CookieSession::Replaced
         {
             self.backend.store.end(&id).await?;
-            self.state().set_cookie_session(CookieSession::Ended);
+            let mut state = self.state();
+            state.cookie_session = CookieSession::Ended;
+            if state.is_response_made {
+                announce_later(&self.backend.channels, id);
+            }
         }
         Ok(())
     }
@@ -365,7 +369,8 @@ impl Drop for SessionCore {
                 "lost changes of a session: in an open connection, call `save` after them"
             );
         }
-        if let Response::Pending(CookieSession::Ended) = state.response
+        if state.cookie_session == CookieSession::Ended
+            && !state.is_response_made
             && let (Some(id), Ok(runtime)) = (self.cookie, Handle::try_current())
         {
             let channels = self.backend.channels.clone();

@@ -5,7 +5,7 @@ use super::{
     announcement::{announce, announce_later},
     operations::{SessionCore, complete},
     stage::SessionStage,
-    state::{CookieSession, Response, SessionState},
+    state::{CookieSession, SessionState},
 };
 use crate::error::{ErrorKind, Result};
 use cookie::time::{Duration, OffsetDateTime};
@@ -64,7 +64,7 @@ impl SessionCore {
     /// Returns whether the request has done nothing with its session but read it.
     fn is_untouched(&self) -> bool {
         let state = self.state();
-        let is_unchanged = state.cookie_session() == Some(CookieSession::Unchanged);
+        let is_unchanged = state.cookie_session == CookieSession::Unchanged;
         is_unchanged && !state.is_modified && !self.is_to_be_extended(&state)
     }
 
@@ -93,8 +93,8 @@ impl SessionCore {
         let mut state = self.state();
         let ended = self
             .cookie
-            .filter(|_| state.cookie_session() == Some(CookieSession::Ended));
-        state.response = Response::Made;
+            .filter(|_| state.cookie_session == CookieSession::Ended);
+        state.is_response_made = true;
         (ended, state.stage.id().is_some())
     }
 
@@ -141,14 +141,14 @@ impl SessionCore {
     }
 
     fn has_ended(&self) -> bool {
-        self.state().cookie_session() == Some(CookieSession::Ended)
+        self.state().cookie_session == CookieSession::Ended
     }
 
     /// Returns whether the cookie's session is missing, and no other response has recently replaced
     /// or removed the cookie.
     async fn is_cookie_stale(&self) -> bool {
         let is_current = self.began.elapsed() < MAX_REQUEST_AGE;
-        let is_missing = self.state().cookie_session() == Some(CookieSession::Missing);
+        let is_missing = self.state().cookie_session == CookieSession::Missing;
         match self.cookie {
             Some(id) if is_current && is_missing => {
                 matches!(self.backend.store.has_marker(&id).await, Ok(false))

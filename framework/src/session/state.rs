@@ -12,14 +12,10 @@ pub(super) struct SessionState {
     pub(super) is_unsaved: bool,
     /// The argument of `set_expiry`, if it was called.
     pub(super) chosen_expiry: Option<Option<Expiry>>,
-    pub(super) response: Response,
-}
-
-/// The response to the request that opened the connection. Only a response can set the cookie.
-pub(super) enum Response {
-    Pending(CookieSession),
-    /// It is made: from now on no session can begin, and none gets a new id.
-    Made,
+    pub(super) cookie_session: CookieSession,
+    /// Whether the response to the request that opened the connection is made. Only a response can
+    /// set the cookie: after it no session can begin, and none gets a new id.
+    pub(super) is_response_made: bool,
 }
 
 /// What this request has found, or done, of the session whose id is in the cookie.
@@ -42,7 +38,8 @@ impl SessionState {
             is_modified: false,
             is_unsaved: false,
             chosen_expiry: None,
-            response: Response::Pending(CookieSession::Unchanged),
+            cookie_session: CookieSession::Unchanged,
+            is_response_made: false,
         }
     }
 
@@ -68,31 +65,12 @@ impl SessionState {
     /// Records a change of values or of the expiry.
     pub(super) fn mark_modified(&mut self) {
         self.is_modified = true;
-        self.is_unsaved = self.is_response_made();
+        self.is_unsaved = self.is_response_made;
     }
 
     /// Returns the expiry that was set for this session alone, if any.
     pub(super) fn own_expiry(&self) -> Option<Expiry> {
         let stored = || self.stage.known().and_then(|copy| copy.expiry);
         self.chosen_expiry.unwrap_or_else(stored)
-    }
-
-    pub(super) fn is_response_made(&self) -> bool {
-        matches!(self.response, Response::Made)
-    }
-
-    /// Returns what is known of the cookie's session; `None` after the response.
-    pub(super) fn cookie_session(&self) -> Option<CookieSession> {
-        match self.response {
-            Response::Pending(cookie) => Some(cookie),
-            Response::Made => None,
-        }
-    }
-
-    /// Sets what is known of the cookie's session.
-    pub(super) fn set_cookie_session(&mut self, known: CookieSession) {
-        if let Response::Pending(cookie) = &mut self.response {
-            *cookie = known;
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    channels::Channels,
+    channels::{Channels, Mailbox},
     error::{ErrorKind, Result},
     revocation::{ChangeNotifier, Revocations},
     session::time::Duration,
@@ -100,6 +100,24 @@ async fn a_flush_after_cycle_id_ends_the_session_under_all_its_ids() {
         }
         assert_eq!(responds(&session).await.unwrap(), "remove");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_after_a_failed_response_ends_the_session_also_under_the_id_in_the_cookie() {
+    let (store, channels) = (MemoryStore::default(), Channels::in_memory());
+    let old = stored(&store, &["a"]).await;
+    let mut socket = member(&channels, old).await;
+    let backend = SessionBackend::new(store.clone(), &channels, PERIOD);
+    let session = Session::new(Some(old), backend, ChangeNotifier::default());
+    session.cycle_id().await.unwrap();
+    session.save().await.unwrap();
+    session.conclude(true).await.unwrap();
+    assert_eq!(keys(&store, old).await.unwrap(), ["a"]);
+
+    session.flush().await.unwrap();
+
+    assert_eq!(keys(&store, old).await, None);
+    is_announced(&mut socket).await;
 }
 
 #[tokio::test]
@@ -523,16 +541,27 @@ async fn the_response_does_not_change_that_a_connection_depends_on_its_session()
 async fn a_logout_is_announced_even_if_the_request_is_dropped_before_its_response() {
     let (store, channels) = (MemoryStore::default(), Channels::in_memory());
     let id = stored(&store, &["a"]).await;
-    let mut socket = channels.open().await.unwrap();
-    let group = announcement::group(&id);
-    channels.group_add(&group, socket.name()).await.unwrap();
+    let mut socket = member(&channels, id).await;
     let backend = SessionBackend::new(store, &channels, PERIOD);
     let here = Session::new(Some(id), backend, ChangeNotifier::default());
     here.flush().await.unwrap();
 
     drop(here);
 
-    let receiving = tokio::time::timeout(std::time::Duration::from_secs(1), socket.receive());
+    is_announced(&mut socket).await;
+}
+
+/// Returns the mailbox of a connection to which the end of a session is announced.
+async fn member(channels: &Channels, id: Id) -> Mailbox {
+    let socket = channels.open().await.unwrap();
+    let group = announcement::group(&id);
+    channels.group_add(&group, socket.name()).await.unwrap();
+    socket
+}
+
+/// Waits until the end of the session is announced to its connection.
+async fn is_announced(socket: &mut Mailbox) {
+    let receiving = tokio::time::timeout(std::time::Duration::from_secs(2), socket.receive());
     receiving.await.expect("the end is announced").unwrap();
 }
 
