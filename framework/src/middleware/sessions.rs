@@ -262,7 +262,7 @@ struct SessionVisit {
 }
 
 impl SessionVisit {
-    /// Saves what has changed, and sets or removes the cookie.
+    /// Saves what has changed, sets or removes the cookie, and ends the session of the old one.
     async fn conclude(self, reply: &mut response::Parts) -> Result<(), Rejection> {
         let is_failure = reply.status.is_server_error();
         let change = self.session.conclude(is_failure).await;
@@ -277,6 +277,7 @@ impl SessionVisit {
             CookieChange::Remove | CookieChange::Keep => return Ok(()),
         };
         reply.headers.append(header::SET_COOKIE, cookie);
-        Ok(())
+        // From now on the client gets this cookie, even if a time limit replaces the response.
+        Ok(self.session.end_replaced().await?)
     }
 }

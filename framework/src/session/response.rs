@@ -42,6 +42,25 @@ impl Session {
         complete(async move { session.conclude_changes(is_failure).await }).await
     }
 
+    /// Ends the session under the id that a new one has replaced.
+    ///
+    /// It is called once the response has the new cookie: a client whose response is given up before
+    /// keeps its old cookie.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Session`] if the store fails.
+    pub(crate) async fn end_replaced(&self) -> Result<()> {
+        if self.0.state().cookie_session != CookieSession::Replaced {
+            return Ok(());
+        }
+        let core = self.0.clone();
+        complete(async move {
+            let _guard = core.mutex.lock().await;
+            core.end_replaced().await
+        })
+        .await
+    }
+
     async fn conclude_changes(&self, is_failure: bool) -> Result<CookieChange> {
         let guard = self.0.mutex.lock().await;
         let outcome = self.0.save_or_leave(is_failure).await;
@@ -72,7 +91,6 @@ impl SessionCore {
         if !is_failure {
             if self.is_worth_saving().await? {
                 self.save_in_turn().await?;
-                self.end_replaced().await?;
                 return Ok(self.cookie_to_set());
             }
             let is_renewed = matches!(self.state().stage, SessionStage::Renewed(_));

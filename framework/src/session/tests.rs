@@ -40,11 +40,13 @@ async fn keys(store: &MemoryStore, id: Id) -> Option<Vec<String>> {
 
 /// Makes the response; returns what it does with the cookie.
 async fn responds(session: &Session) -> Result<&'static str> {
-    Ok(match session.conclude(false).await? {
+    let change = match session.conclude(false).await? {
         CookieChange::Keep => "keep",
         CookieChange::Set { .. } => "set",
         CookieChange::Remove => "remove",
-    })
+    };
+    session.end_replaced().await?;
+    Ok(change)
 }
 
 fn kind(result: Result<()>) -> ErrorKind {

@@ -27,13 +27,18 @@ use std::time::Duration;
 
 /// Returns pages that change the session, and then end as their path names.
 fn state(recorder: &Recorder) -> BoxApplication<Http> {
+    state_in(MemoryStore::default(), recorder)
+}
+
+/// Returns the same pages with the sessions of this store.
+fn state_in(store: impl SessionStore, recorder: &Recorder) -> BoxApplication<Http> {
     let channels = Channels::in_memory();
     let pages = Router::new()
         .route("/{deed}/{end}", get(act))
         .with_state(recorder.clone());
     from_service(pages)
         .with(Auth::new(Accounts::of(&["ana", "bo"])))
-        .with(Sessions::new(MemoryStore::default(), &channels))
+        .with(Sessions::new(store, &channels))
         .boxed()
 }
 
@@ -161,6 +166,84 @@ async fn a_logout_applies_even_if_the_response_fails() {
             "{deed}"
         );
     }
+}
+
+/// Longer than the response hooks may take.
+const SLOW: Duration = Duration::from_secs(11);
+
+/// A store whose method of this name is slow.
+#[derive(Debug)]
+struct Slow(MemoryStore, &'static str);
+
+impl Slow {
+    async fn begin(&self, method: &str) {
+        if method == self.1 {
+            tokio::time::sleep(SLOW).await;
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl SessionStore for Slow {
+    async fn create(&self, record: &mut Record) -> StoreResult<()> {
+        self.begin("create").await;
+        self.0.create(record).await
+    }
+    async fn save(&self, record: &Record) -> StoreResult<()> {
+        self.0.save(record).await
+    }
+    async fn load(&self, id: &Id) -> StoreResult<Option<Record>> {
+        self.0.load(id).await
+    }
+    async fn delete(&self, id: &Id) -> StoreResult<()> {
+        self.begin("delete").await;
+        self.0.delete(id).await
+    }
+}
+
+/// Asks for a page as ana, who has a note, with a store that is slow in this method. Returns the
+/// pages with the fast store once the slow one is done, ana's cookie before, and that after.
+async fn visit_slowly(method: &'static str, deed: &str) -> (BoxApplication<Http>, String, String) {
+    let (store, recorder) = (MemoryStore::default(), Recorder::default());
+    let slow = state_in(Slow(store.clone(), method), &recorder);
+    let state = state_in(store, &recorder);
+    let (_, ana) = visit(&state, "/ana/well", "").await;
+    visit(&state, "/note/well", &ana).await;
+    let mut page = ask(&slow, &format!("/{deed}/well"), &ana);
+    // Every operation of the page calls the slow method at most twice.
+    tokio::time::sleep(4 * SLOW).await;
+
+    let reply = page.reply().await;
+    assert_eq!(reply.status(), 503, "{deed}");
+    let after = cookie(reply).unwrap_or_else(|| ana.clone());
+    (state, ana, after)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_id_that_is_saved_too_late_for_the_response_does_not_end_the_session() {
+    for deed in ["renew", "ana", "bo"] {
+        let (state, ana, after) = visit_slowly("create", deed).await;
+
+        assert_eq!(after, ana, "{deed}");
+        assert_eq!(visit(&state, "/look/well", &ana).await.0, "ana kept");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_client_has_the_new_id_before_the_session_ends_under_its_old_one() {
+    let (state, ana, after) = visit_slowly("delete", "renew").await;
+
+    assert_ne!(after, ana);
+    assert_eq!(visit(&state, "/look/well", &after).await.0, "ana kept");
+    assert_eq!(visit(&state, "/look/well", &ana).await.0, "nobody ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_applies_even_if_the_next_session_is_saved_too_late_for_the_response() {
+    let (state, ana, after) = visit_slowly("create", "log out and note").await;
+
+    assert_eq!(after, ana);
+    assert_eq!(visit(&state, "/look/well", &ana).await.0, "nobody ");
 }
 
 /// A store whose `create` never returns.
