@@ -407,13 +407,13 @@ impl ConnectionState {
         .await
     }
 
-    /// Returns whether the connection ends: nothing more is to be received.
     /// Returns whether an error means that this connection is closed, and not another one to which
     /// the consumer sends.
     fn is_closed_by(&self, error: &Error) -> bool {
         error.is_closed() && self.socket.refuses_sends()
     }
 
+    /// Returns whether the connection ends: nothing more is to be received.
     fn is_over(&mut self, cx: &mut std::task::Context<'_>) -> bool {
         if self.run > 0 && !self.mailbox.has_signal() {
             return self.socket.has_ended();
