@@ -2,9 +2,13 @@
 
 use crate::auction::Auction;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
-use seaway::{Authenticator, Result, blocking};
+use seaway::{Authenticator, BlockingPool, Result};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, query_as};
+use std::sync::LazyLock;
+
+/// Each password takes 19 MiB and a processor core. `examples/chat` also limits the attempts.
+static HASHING: LazyLock<BlockingPool> = LazyLock::new(|| BlockingPool::new(4));
 
 #[derive(Clone, Serialize, FromRow)]
 pub struct Account {
@@ -38,9 +42,10 @@ impl Authenticator for Auction {
         if let Some(account) = self.load(&form.name).await? {
             let hash = account.password.clone();
             let verify = move || Argon2::default().verify_password(&password, &*hash);
-            return Ok(blocking(verify).await?.is_ok().then_some(account));
+            return Ok(HASHING.run(verify).await?.is_ok().then_some(account));
         }
-        let hash = blocking(move || Argon2::default().hash_password(&password)).await??;
+        let hash = move || Argon2::default().hash_password(&password);
+        let hash = HASHING.run(hash).await??;
         // Returns no row if the account was removed, or the table's checks refuse its name.
         let sign_up = "INSERT OR IGNORE INTO accounts (name, password, is_auctioneer)
                        VALUES (?, ?, NOT EXISTS (SELECT 1 FROM accounts)) RETURNING *";

@@ -1,9 +1,7 @@
 //! The WebSocket: requests with replies, and topics that are resumed, joined and left.
 
-use crate::{
-    accounts::Account,
-    auction::{Auction, Lot, LotEvent, Refusal},
-};
+use crate::accounts::Account;
+use crate::auction::{Auction, Lot, LotEvent, Refusal};
 use seaway::{Context, Position, Result, Topic, TopicEvent, WebSocketConsumer, consumer};
 
 /// One open tab of a bidder. It gets the events of all lots, and the bids on one.

@@ -1,10 +1,6 @@
 //! The page, the login, and what the auctioneer does.
 
-use crate::{
-    accounts::{Account, LogIn},
-    auction::Auction,
-    feed::Feed,
-};
+use crate::{accounts::Account, accounts::LogIn, auction::Auction, feed::Feed};
 use axum::{
     Form, Json, Router,
     extract::{DefaultBodyLimit, State},
