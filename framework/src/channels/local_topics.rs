@@ -21,13 +21,20 @@ const MOST_KEYS: usize = 10_000;
 /// How long the position of a topic is stored after its last event has expired.
 pub(super) const POSITION_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// The number of topics below which none is removed early.
-const FEWEST_SWEPT: usize = 64;
+/// How often a topic is checked for what has expired, if topics are used.
+const CHECK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The number of topics that a call checks: so it takes a short time, and those that are due do not
+/// accumulate, as a call creates at most one.
+const MOST_CHECKED: usize = 16;
 
 /// The topics inside this process: numbers, history and delivery.
 ///
 /// For a channel layer of your own whose processes share no store: each process then has its own
 /// topics, so an event reaches the members in this process only. [`InMemoryChannelLayer`] uses it.
+///
+/// What has expired is dropped by calls for any topic: each checks up to 16 topics that were last
+/// checked a minute ago. Without calls, nothing is dropped, and nothing is added.
 ///
 /// [`InMemoryChannelLayer`]: super::InMemoryChannelLayer
 ///
@@ -60,8 +67,8 @@ pub struct LocalTopics(Arc<Mutex<Topics>>);
 #[derive(Default)]
 struct Topics {
     by_name: HashMap<GroupName, Arc<Mutex<Log>>>,
-    /// The number of topics at which those that have expired are next removed.
-    sweep_at: usize,
+    /// The names of all topics with the time of their next check, the earliest first.
+    checks: VecDeque<(Instant, GroupName)>,
 }
 
 /// The history of one topic.
@@ -103,34 +110,48 @@ impl LocalTopics {
     }
 
     fn log(&self, topic: &GroupName) -> Arc<Mutex<Log>> {
+        let now = Instant::now();
         let mut topics = lock(&self.0);
-        topics.sweep();
-        let log = topics.by_name.entry(topic.clone()).or_insert_with(|| {
-            Arc::new(Mutex::new(Log {
-                position: Position::fresh(),
-                events: VecDeque::new(),
-                keys: HashMap::new(),
-                key_times: VecDeque::new(),
-                used: Instant::now(),
-                age: HistoryLimits::default().age,
-            }))
-        });
-        log.clone()
+        topics.check(now);
+        if let Some(log) = topics.by_name.get(topic) {
+            return log.clone();
+        }
+        let log = Arc::new(Mutex::new(Log {
+            position: Position::fresh(),
+            events: VecDeque::new(),
+            keys: HashMap::new(),
+            key_times: VecDeque::new(),
+            used: now,
+            age: HistoryLimits::default().age,
+        }));
+        topics.by_name.insert(topic.clone(), log.clone());
+        topics.check_later(topic.clone(), now);
+        log
     }
 }
 
 impl Topics {
-    /// Removes the topics that have expired, once their number has doubled.
-    fn sweep(&mut self) {
-        if self.by_name.len() < self.sweep_at.max(FEWEST_SWEPT) {
-            return;
-        }
-        self.by_name.retain(|_, log| {
+    /// Drops what has expired of the topics that are due for a check.
+    fn check(&mut self, now: Instant) {
+        let next = self.checks.iter().take(MOST_CHECKED);
+        let due = next.take_while(|(at, _)| *at <= now).count();
+        let due: Vec<_> = self.checks.drain(..due).collect();
+        for (_, topic) in due {
             // One that is in use is locked, or held by a caller.
-            let is_idle = Arc::strong_count(log) == 1;
-            !is_idle || !lock(log).expire()
-        });
-        self.sweep_at = self.by_name.len().saturating_mul(2);
+            let has_expired = self
+                .by_name
+                .get(&topic)
+                .is_some_and(|log| Arc::strong_count(log) == 1 && lock(log).expire(now));
+            if has_expired {
+                self.by_name.remove(&topic);
+            } else {
+                self.check_later(topic, now);
+            }
+        }
+    }
+
+    fn check_later(&mut self, topic: GroupName, now: Instant) {
+        self.checks.push_back((now + CHECK_INTERVAL, topic));
     }
 }
 
@@ -140,7 +161,7 @@ impl Log {
         let now = Instant::now();
         self.used = now;
         self.age = post.age();
-        self.expire_keys(now);
+        self.expire(now);
         if let Some(key) = post.key()
             && let Some(known) = self.keys.get(key)
         {
@@ -150,38 +171,50 @@ impl Log {
         if let Some(key) = post.key {
             self.keys.insert(key.clone(), self.position.clone());
             self.key_times.push_back((now, key));
+            if self.keys.len() > MOST_KEYS {
+                self.drop_oldest_key();
+            }
         }
         let envelope = post.envelope.at(&self.position);
         self.events.push_back((now, envelope.clone()));
-        let HistoryLimits { events, age } = post.limits;
-        while self.events.len() > events
-            || self.events.front().is_some_and(|(at, _)| now - *at > age)
-        {
+        while self.events.len() > post.limits.events {
             self.events.pop_front();
         }
         Ok((self.position.clone(), envelope))
     }
 
-    fn expire_keys(&mut self, now: Instant) {
-        while self.key_times.len() >= MOST_KEYS
-            || self
-                .key_times
-                .front()
-                .is_some_and(|(at, _)| now - *at > KEY_AGE)
+    /// Drops the events and keys that have expired; returns whether the position has, too.
+    fn expire(&mut self, now: Instant) -> bool {
+        let is_older = |at: &Instant, age| now - *at > age;
+        while self
+            .events
+            .front()
+            .is_some_and(|(at, _)| is_older(at, self.age))
         {
-            if let Some((_, key)) = self.key_times.pop_front() {
-                self.keys.remove(&key);
-            }
+            self.events.pop_front();
         }
+        while self
+            .key_times
+            .front()
+            .is_some_and(|(at, _)| is_older(at, KEY_AGE))
+        {
+            self.drop_oldest_key();
+        }
+        // A topic that was busy keeps no unused memory.
+        if self.events.is_empty() {
+            self.events.shrink_to_fit();
+        }
+        if self.keys.is_empty() {
+            self.keys.shrink_to_fit();
+            self.key_times.shrink_to_fit();
+        }
+        is_older(&self.used, self.age.saturating_add(POSITION_AGE))
     }
 
-    /// Drops the events that have expired; returns whether the position has, too.
-    fn expire(&mut self) -> bool {
-        let idle = self.used.elapsed();
-        if idle > self.age {
-            self.events = VecDeque::new();
+    fn drop_oldest_key(&mut self) {
+        if let Some((_, key)) = self.key_times.pop_front() {
+            self.keys.remove(&key);
         }
-        idle > self.age.saturating_add(POSITION_AGE)
     }
 }
 

@@ -1,6 +1,8 @@
-//! Tests of topics: what consumers receive over each transport, and of a layer that loses events.
+//! Tests of topics: what consumers receive over each transport, and of a layer that loses events;
+//! and what topics in memory drop.
 
 mod consumers;
+mod expiry;
 mod gaps;
 mod lossy;
 mod over_http;
