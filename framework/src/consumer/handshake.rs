@@ -221,6 +221,9 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// position it gets `Recovered { all: true }` with the current one. A later gap on the open
     /// connection is filled in the same way, or the consumer receives `Recovered { all: false }`.
     ///
+    /// The topic is stored from then on, even without events. If a client chooses its name, first
+    /// check it, for example that the lot exists.
+    ///
     /// ```
     /// use seaway::{Event, Handshake, Rejection, Result, Topic, TopicEvent};
     ///
