@@ -86,9 +86,10 @@ impl Auction {
 
     /// Ends the lots whose time has passed. Several processes may call it: one ends each lot.
     pub async fn end_due_lots(&self) -> Result<()> {
-        let end = "UPDATE lots SET is_ended = TRUE
-                   WHERE ends_at <= unixepoch() AND NOT is_ended RETURNING *";
-        for lot in query_as(end).fetch_all(&self.database).await? {
+        let end = "UPDATE lots SET is_ended = TRUE WHERE id = (SELECT id FROM lots
+                   WHERE ends_at <= unixepoch() AND NOT is_ended LIMIT 1) RETURNING *";
+        // One at a time: after a send that fails, the next call ends and announces the others.
+        while let Some(lot) = query_as(end).fetch_optional(&self.database).await? {
             tracing::info!("a lot has ended: {}", serde_json::to_string::<Lot>(&lot)?);
             self.send("lots", &LotEvent::Ended(lot)).await?;
         }
