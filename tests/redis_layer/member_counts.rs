@@ -9,9 +9,13 @@ use seaway_tests::support::{
 use std::time::Duration;
 
 async fn counted(channels: &Channels, members: u64) {
-    let room = GroupName::new("room").unwrap();
+    counted_in("room", channels, members).await;
+}
+
+async fn counted_in(group: &str, channels: &Channels, members: u64) {
+    let group = GroupName::new(group).unwrap();
     until(&format!("{members} members"), DEADLINE, async || {
-        (channels.members(&room).await.unwrap() == members).then_some(())
+        (channels.members(&group).await.unwrap() == members).then_some(())
     })
     .await;
 }
@@ -73,6 +77,36 @@ async fn a_group_that_emptied_before_redis_lost_its_last_writes_is_not_counted()
     redis.start().await;
 
     counted(&there, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_does_not_respond_delays_no_count_on_another() {
+    let hosts = [Redis::new().await, Redis::new().await];
+    let config = RedisConfig::new(hosts[0].url()).host(hosts[1].url());
+    let channels = Channels::redis(config.count_members()).await.unwrap();
+    let (on_first, on_second) = (group_on(0), group_on(1));
+    let (delayed, _) = member(&channels, &on_first).await;
+    let (one, _) = member(&channels, &on_second).await;
+    let (two, _) = member(&channels, &on_second).await;
+    let (_three, _) = member(&channels, &on_second).await;
+    counted_in(&on_first, &channels, 1).await;
+    counted_in(&on_second, &channels, 3).await;
+
+    hosts[0].freeze();
+    drop(delayed);
+    drop(one);
+    // The first host was sent its number before, or is being sent it.
+    counted_in(&on_second, &channels, 2).await;
+    drop(two);
+
+    counted_in(&on_second, &channels, 1).await;
+}
+
+/// Returns a group whose members are counted on this one of two hosts.
+fn group_on(host: u32) -> String {
+    let mut names = (0..100).map(|number| format!("room-{number}"));
+    let group = names.find(|name| (crc32fast::hash(name.as_bytes()) & 0xfff) / 0x800 == host);
+    group.expect("one of 100 groups is on each host")
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! How many members groups have in all processes: each process stores its own numbers, by the same
 //! scripts and leases as presence, under names of its own.
 
-use super::presence::{Hosted, RedisPresence, Times};
+use super::{
+    names::HostNames,
+    presence::{Hosted, RedisPresence, Times},
+};
 use crate::{
     channels::{
         LocalChannels,
@@ -34,7 +37,7 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// The pause after Redis has refused a number.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The number of groups whose numbers are stored at once.
+/// The number of groups whose numbers are stored at once, on each host.
 const AT_ONCE: usize = 32;
 
 /// Under which all members of a group are counted.
@@ -44,8 +47,8 @@ const MEMBERS: &str = "members";
 pub(super) struct MemberCounts {
     store: Arc<RedisPresence>,
     limit: Duration,
-    /// It ends with the layer.
-    _task: JoinSet<()>,
+    /// One for each host. They end with the layer.
+    _tasks: JoinSet<()>,
 }
 
 /// The numbers of this process that are still to be stored.
@@ -54,8 +57,15 @@ struct OwnCounts {
     changed: Arc<Changed>,
 }
 
-#[derive(Default)]
+/// The groups whose numbers have changed, by host: one that is unavailable does not delay those of
+/// the others.
 struct Changed {
+    names: HostNames,
+    hosts: Vec<ChangedOnHost>,
+}
+
+#[derive(Default)]
+struct ChangedOnHost {
     groups: Mutex<HashSet<GroupName>>,
     added: Notify,
 }
@@ -68,23 +78,28 @@ impl MemberCounts {
         local: &LocalChannels,
         coding: &Arc<Coding>,
     ) -> Self {
-        let changed = Arc::new(Changed::default());
+        let hosts: Vec<_> = hosts.into_iter().map(Hosted::for_members).collect();
+        let changed = Arc::new(Changed {
+            names: hosts[0].names.clone(),
+            hosts: hosts.iter().map(|_| ChangedOnHost::default()).collect(),
+        });
         let own = Arc::new(OwnCounts {
             local: local.clone(),
             changed: changed.clone(),
         });
         let sink: Weak<OwnCounts> = Arc::downgrade(&own);
-        let hosts = hosts.into_iter().map(Hosted::for_members);
         let times = Times::new(lease, Duration::ZERO);
         let store = RedisPresence::new(hosts, times, local, coding, &Sink::new(sink));
         let store = Arc::new(store);
+        let mut tasks = JoinSet::new();
+        for host in 0..changed.hosts.len() {
+            tasks.spawn(own.clone().keep_stored(host, store.clone(), lease));
+        }
         local.on_member_count(move |group| changed.add(group.clone()));
-        let mut task = JoinSet::new();
-        task.spawn(own.keep_stored(store.clone(), lease));
         Self {
             store,
             limit,
-            _task: task,
+            _tasks: tasks,
         }
     }
 
@@ -105,22 +120,28 @@ impl MemberCounts {
 }
 
 impl OwnCounts {
-    /// Stores each number that has changed, and all of them once in a lease: Redis may have lost
-    /// some.
-    async fn keep_stored(self: Arc<Self>, store: Arc<RedisPresence>, period: Duration) {
+    /// Stores each number of a host that has changed, and all of them once in a lease: Redis may
+    /// have lost some.
+    async fn keep_stored(
+        self: Arc<Self>,
+        host: usize,
+        store: Arc<RedisPresence>,
+        period: Duration,
+    ) {
+        let changed = &self.changed.hosts[host];
         let mut refresh_at = Instant::now() + period;
         loop {
             let is_refresh = tokio::select! {
                 biased;
                 () = sleep_until(refresh_at) => true,
-                () = self.changed.added.notified() => false,
+                () = changed.added.notified() => false,
             };
             if is_refresh {
                 refresh_at = Instant::now() + period;
-                self.lost_by_store(&|_| true);
+                self.lost_by_store(&|group| self.changed.host_of(group) == host);
             }
             sleep(WINDOW).await;
-            let due = mem::take(&mut *self.changed.groups());
+            let due = mem::take(&mut *changed.groups());
             let storing = stream::iter(due).map(|group| {
                 let (own, store) = (self.clone(), store.clone());
                 async move { own.store(&store, group, is_refresh).await }
@@ -190,6 +211,16 @@ impl StoreListener for OwnCounts {
 }
 
 impl Changed {
+    fn host_of(&self, group: &GroupName) -> usize {
+        self.names.host_of_presence(group)
+    }
+
+    fn add(&self, group: GroupName) {
+        self.hosts[self.host_of(&group)].add(group);
+    }
+}
+
+impl ChangedOnHost {
     fn add(&self, group: GroupName) {
         self.groups().insert(group);
         self.added.notify_one();
