@@ -13,18 +13,15 @@ mod post;
 mod stream;
 
 use self::{forward::ConnectionId, stream::FallbackStream};
-use super::{
-    handshake::too_slow,
-    http::{CONNECT_LIMIT, sse},
-};
+use super::http::{CONNECT_LIMIT, sse};
 use crate::{
     application::Application,
     channels::{Channels, Mailbox},
-    error::Result,
+    error::{Error, ErrorKind, Result},
     header_list,
     protocol::{
-        Body, ConnectionHandle, Exchange, HandshakeResponse, Http, Opened, Origin, Upgrade,
-        WebSocket, detached, without_upgrade,
+        Body, ConnectionHandle, Exchange, HandshakeResponse, Http, Opened, Origin, SignalWatch,
+        Upgrade, WebSocket, detached, without_upgrade,
     },
     rejection::Rejection,
     rejection_log::Rule,
@@ -32,6 +29,7 @@ use crate::{
     scope::{OpensOverHttp, Scope},
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use std::future::Future;
 use tokio::{sync::oneshot, time::timeout};
 use tower_layer::Layer;
 
@@ -70,6 +68,10 @@ use tower_layer::Layer;
 /// except that a binary message closes the connection with 1003. Middleware around both, sessions
 /// and users among it, applies to the `GET` as to a handshake. A `POST` needs the secret id of its
 /// connection, and may arrive in any process that shares the channel layer.
+///
+/// A stream is added to a group of its own once its consumer has accepted, so a rejected `GET` costs
+/// the channel layer no more than a rejected handshake. If the channel layer fails, or takes longer
+/// than 10 s, the client gets 503, and the consumer's `disconnect` runs with 1006.
 ///
 /// A `POST` gets 204 once its message is queued for the consumer; 404 if there is no such
 /// connection, or if its process does not answer within 4 s; 413 for a message that is too large;
@@ -160,30 +162,42 @@ impl<A: Application<WebSocket>> WithSseFallback<A> {
             let rejection = Rejection::new(StatusCode::FORBIDDEN, text).by(Rule::Origin);
             return Ok(Http::reject(exchange, rejection).await?);
         }
-        let channels = &self.settings.channels;
-        let listening = match timeout(CONNECT_LIMIT, listen(channels)).await {
-            Ok(listening) => listening.map_err(Rejection::from),
-            Err(_) => Err(Rejection::from(too_slow()).by(Rule::ConnectTimeout)),
-        };
-        let (id, mailbox) = match listening {
-            Ok(listening) => listening,
-            Err(rejection) => return Ok(Http::reject(exchange, rejection).await?),
-        };
         *scope.head = detached(&scope.head);
         let origin = Origin::of(&scope.head.headers, &scope.head.uri, &scope.extensions);
         let page = scope.head.headers.get(header::ORIGIN).cloned();
         let handle = exchange.handle().cloned();
         let left = handle.as_ref().map(ConnectionHandle::half_close);
-        let (stream, body) = FallbackStream::new(channels.clone(), mailbox, id, left, page)?;
+        let (opened, opening) = oneshot::channel::<FallbackStream>();
         let open = Box::new(|| {
-            let opened = Opened::Transport(Box::new(stream));
-            Box::pin(async move { Ok(opened) }) as _
+            Box::pin(async move {
+                // It is not sent if it could not be opened: then the client got a rejection.
+                let stream = opening.await.map_err(|_| Error::closed())?;
+                Ok(Opened::Transport(Box::new(stream)))
+            }) as _
         });
         let (upgrade, response) = Upgrade::new(origin, None, scope.peer(), handle, open);
         let running = self.inner.call(scope.into_protocol(), upgrade);
-        let (outcome, ()) = tokio::join!(running, respond(exchange, response, body));
+        // Runs only if the client is accepted: a rejected one must not cost a subscription.
+        let stream = open_stream(self.settings.channels.clone(), left, page);
+        // Boxed, so that an open connection does not hold the memory of its response.
+        let responding = Box::pin(respond(exchange, response, stream, opened));
+        let (outcome, ()) = tokio::join!(running, responding);
         outcome
     }
+}
+
+/// Opens the stream of a client whose handshake was accepted, and returns the body of its response.
+async fn open_stream(
+    channels: Channels,
+    left: Option<SignalWatch>,
+    page: Option<HeaderValue>,
+) -> Result<(FallbackStream, Body)> {
+    let listening = timeout(CONNECT_LIMIT, listen(&channels)).await;
+    let (id, mailbox) = listening.map_err(|_| {
+        let message = "the channel layer took longer than 10 s to open a stream of `SseFallback`";
+        Error::new(ErrorKind::Layer, message)
+    })??;
+    FallbackStream::new(channels, mailbox, id, left, page)
 }
 
 /// Opens the mailbox to which the POSTs of a new connection are forwarded.
@@ -195,15 +209,28 @@ async fn listen(channels: &Channels) -> Result<(ConnectionId, Mailbox)> {
 }
 
 /// Sends the response to the handshake: a stream in place of a 101.
-async fn respond(exchange: Exchange, response: oneshot::Receiver<HandshakeResponse>, body: Body) {
+async fn respond(
+    exchange: Exchange,
+    response: oneshot::Receiver<HandshakeResponse>,
+    stream: impl Future<Output = Result<(FallbackStream, Body)>>,
+    opened: oneshot::Sender<FallbackStream>,
+) {
     // If the application has ended without a response, so does the exchange, which is a 500.
-    let Ok(response) = response.await else {
+    let Ok(mut response) = response.await else {
         return;
     };
-    let response = match response.status() {
-        StatusCode::SWITCHING_PROTOCOLS => accepted(response, body),
-        _ => response,
-    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let (stream, body) = match stream.await {
+            Ok(stream) => stream,
+            Err(error) => {
+                _ = Http::reject(exchange, error).await;
+                return;
+            }
+        };
+        // If the application has ended, so does the stream.
+        _ = opened.send(stream);
+        response = accepted(response, body);
+    }
     // If the client has left, the stream has lost its reader, and ends the consumer.
     _ = exchange.respond(response).await;
 }

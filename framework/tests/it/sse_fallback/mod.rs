@@ -1,5 +1,6 @@
 //! Tests of the fallback: a WebSocket consumer over server-sent events and POST.
 
+mod channel_layer;
 mod ends;
 mod limits;
 mod senders;
@@ -88,7 +89,10 @@ impl Site {
     }
 
     fn with(config: WebSocketConfig) -> Self {
-        let channels = Channels::in_memory();
+        Self::over(Channels::in_memory(), config)
+    }
+
+    fn over(channels: Channels, config: WebSocketConfig) -> Self {
         let recorder = Recorder::default();
         let provide = seaway::middleware::Provide(recorder.clone());
         let member = Member::application(&channels).with(config).with(provide);
