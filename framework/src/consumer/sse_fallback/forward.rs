@@ -66,7 +66,8 @@ impl Event for Forwarded {}
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Post {
     pub(super) text: String,
-    /// The `Origin` header, unless it is that of this server.
+    /// The digest of the `Origin` header, unless that is the origin of this server. The header may be
+    /// as large as a head, and is not sent to Redis for an invented id.
     pub(super) foreign_origin: Option<String>,
     pub(super) answer_to: ChannelName,
 }

@@ -17,6 +17,7 @@ use super::http::{CONNECT_LIMIT, sse};
 use crate::{
     application::Application,
     channels::{Channels, Mailbox},
+    digest::digest,
     error::{Error, ErrorKind, Result},
     header_list,
     protocol::{
@@ -164,7 +165,8 @@ impl<A: Application<WebSocket>> WithSseFallback<A> {
         }
         *scope.head = detached(&scope.head);
         let origin = Origin::of(&scope.head.headers, &scope.head.uri, &scope.extensions);
-        let page = scope.head.headers.get(header::ORIGIN).cloned();
+        let page = scope.head.headers.get(header::ORIGIN);
+        let page = page.map(|page| digest(page.as_bytes()));
         let handle = exchange.handle().cloned();
         let left = handle.as_ref().map(ConnectionHandle::half_close);
         let (opened, opening) = oneshot::channel::<FallbackStream>();
@@ -190,7 +192,7 @@ impl<A: Application<WebSocket>> WithSseFallback<A> {
 async fn open_stream(
     channels: Channels,
     left: Option<SignalWatch>,
-    page: Option<HeaderValue>,
+    page: Option<String>,
 ) -> Result<(FallbackStream, Body)> {
     let listening = timeout(CONNECT_LIMIT, listen(&channels)).await;
     let (id, mailbox) = listening.map_err(|_| {

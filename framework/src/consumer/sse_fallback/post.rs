@@ -3,6 +3,7 @@
 use super::forward::{ConnectionId, Forwarded, Post, PostOutcome};
 use crate::{
     channels::{Channels, Group, Mailbox},
+    digest::digest,
     error::{ErrorKind, Result},
     protocol::{AllowedOrigins, Body, Exchange, Http, Origin},
     rejection::Rejection,
@@ -76,7 +77,7 @@ async fn forward(
     let origin = Origin::of(headers, &scope.head.uri, &scope.extensions);
     let is_same = AllowedOrigins::same_origin().allows(&origin);
     let origin = headers.get(header::ORIGIN).filter(|_| !is_same);
-    let foreign_origin = origin.map(|origin| String::from_utf8_lossy(origin.as_bytes()).into());
+    let foreign_origin = origin.map(|origin| digest(origin.as_bytes()));
     let post = Forwarded::Post(Post {
         text,
         foreign_origin,

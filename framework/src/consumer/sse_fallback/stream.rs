@@ -13,7 +13,6 @@ use crate::{
         Transport, WebSocketConfig,
     },
 };
-use http::HeaderValue;
 use serde_json::json;
 use std::{
     future::Future,
@@ -39,8 +38,8 @@ pub(super) struct FallbackStream {
     /// Set when the client closes its sending side, as a page that is closed does: no client of a
     /// stream sends anything else on its connection.
     left: Option<SignalWatch>,
-    /// The `Origin` of the page that opened the stream.
-    page: Option<HeaderValue>,
+    /// The digest of the `Origin` of the page that opened the stream.
+    page: Option<String>,
     config: Arc<WebSocketConfig>,
     rate: Option<Rate>,
     /// When a client that sent too fast may send again.
@@ -59,7 +58,7 @@ impl FallbackStream {
         mailbox: Mailbox,
         id: ConnectionId,
         left: Option<SignalWatch>,
-        page: Option<HeaderValue>,
+        page: Option<String>,
     ) -> Result<(Self, Body)> {
         // `send` is never called, so no reader is ever waited for.
         let pipe = PipeSender::new(BUFFER, Duration::MAX);
@@ -150,9 +149,7 @@ impl FallbackStream {
 
     /// Decides what becomes of a message.
     fn check(&mut self, post: &Post, now: Instant) -> PostOutcome {
-        let page = self.page.as_ref().map(HeaderValue::as_bytes);
-        let foreign = post.foreign_origin.as_ref().map(String::as_bytes);
-        if foreign.is_some() && foreign != page {
+        if post.foreign_origin.is_some() && post.foreign_origin != self.page {
             return PostOutcome::Origin;
         }
         if post.text.len() > self.config.max_message_size {

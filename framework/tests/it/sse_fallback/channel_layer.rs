@@ -2,22 +2,31 @@
 
 use super::{Client, Site, get};
 use crate::support::Recorder;
+use http::Request;
 use seaway::{
     ChannelName, Channels, Error, ErrorKind, GroupName,
     channels::{ChannelLayer, Envelope, InMemoryChannelLayer, LocalChannels, Mailbox},
     protocol::WebSocketConfig,
     testing::HttpCommunicator,
 };
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 /// How long the channel layer may take to add a stream.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// A channel layer that records to which groups streams are added.
+/// A channel layer that records to which groups streams are added, and what is sent to groups.
 #[derive(Default)]
 struct Watched {
     inner: InMemoryChannelLayer,
     additions: Recorder,
+    /// The number of bytes that were sent to groups.
+    sent: Arc<AtomicUsize>,
     fault: Option<Fault>,
 }
 
@@ -57,6 +66,8 @@ impl ChannelLayer for Watched {
         self.inner.group_discard(group, channel).await
     }
     async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<(), Error> {
+        self.sent
+            .fetch_add(envelope.as_bytes().len(), Ordering::Relaxed);
         self.inner.group_send(group, envelope).await
     }
 }
@@ -107,4 +118,21 @@ async fn a_stream_that_cannot_be_added_is_rejected_and_its_consumer_disconnected
         assert_eq!(stream.status().await, 503, "{fault:?}");
         assert_eq!(site.recorder.wait_for(1).await, ["1006 "], "{fault:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_post_for_an_invented_id_sends_no_large_header_to_the_channel_layer() {
+    let layer = Watched::default();
+    let sent = layer.sent.clone();
+    let (site, _) = layer.site();
+    let origin = "x".repeat(60 * 1024);
+
+    let request = Request::post("/ws/lobby")
+        .header("seaway-connection", "0".repeat(32))
+        .header("origin", origin);
+    let response = HttpCommunicator::request(&site.process(), request.body("x").unwrap()).await;
+
+    assert_eq!(response.unwrap().status(), 404);
+    let sent = sent.load(Ordering::Relaxed);
+    assert!((1..1024).contains(&sent), "{sent} bytes");
 }
