@@ -3,6 +3,7 @@
 use super::{
     log::Log,
     said::{Said, connect, member, next_is_a_notice, next_text, queue, said},
+    subscriptions::rejected,
 };
 use seaway::{
     ChannelName, Channels, ErrorKind, Group,
@@ -452,6 +453,42 @@ async fn memberships_last_longer_than_their_expiry() {
     room.send(&said("still here")).await.unwrap();
     let envelope = timeout(DEADLINE, mailbox.receive()).await.expect("in time");
     assert!(envelope.is_ok(), "nothing was missed");
+}
+
+/// Redis at its `maxmemory` refuses even to add a member that it has.
+#[tokio::test]
+async fn a_membership_that_redis_refuses_to_renew_remains_and_is_renewed_later() {
+    let (log, _listening) = Log::listen();
+    let redis = Redis::new().await;
+    let config = RedisConfig::new(redis.url())
+        .queue()
+        .group_expiry(Duration::from_secs(12));
+    let channels = Channels::redis(config).await.unwrap();
+    let (mut mailbox, room) = member(&channels, "room").await;
+    let scored = &["ZRANGE", "asgi:group:room", "0", "-1", "WITHSCORES"];
+    let joined = redis.does(scored).await;
+
+    redis.does(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    until("a refused renewal", DEADLINE, async || {
+        (rejected(&redis, "zadd").await > 0).then_some(())
+    })
+    .await;
+    let mut other = channels.open().await.unwrap();
+    room.add(other.name()).await.expect("the group exists");
+    room.send(&said("full")).await.unwrap();
+    for member in [&mut mailbox, &mut other] {
+        assert_eq!(next_text(member).await, "full");
+    }
+    redis.does(&["CONFIG", "SET", "maxmemory", "0"]).await;
+
+    until("it is renewed", DEADLINE, async || {
+        (redis.does(scored).await != joined).then_some(())
+    })
+    .await;
+    room.send(&said("still here")).await.unwrap();
+    assert_eq!(next_text(&mut mailbox).await, "still here");
+    let refused = log.lines("cannot renew a membership before it expires; retrying");
+    assert!(refused[0].contains("maxmemory"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ async fn a_refused_subscription_is_requested_again_and_logged_once() {
 }
 
 /// Returns how often Redis has refused a command.
-async fn rejected(redis: &Redis, command: &str) -> u64 {
+pub(super) async fn rejected(redis: &Redis, command: &str) -> u64 {
     let stats = redis.does(&["INFO", "commandstats"]).await;
     let of_command = format!("cmdstat_{command}:");
     let line = stats.lines().find(|line| line.starts_with(&of_command));

@@ -97,7 +97,12 @@ impl HeartbeatKey {
                 // A connection that broke is replaced, and this process registered on the next one.
                 Ok(CheckedMemberships::Part) | Err(_) => {}
             }
-            if refreshed.elapsed() >= group_expiry / 3 {
+            // Redis may refuse for hours, as at its `maxmemory`.
+            let pause = match subscriptions.is_refresh_refused() {
+                true => group_expiry / 30,
+                false => group_expiry / 3,
+            };
+            if refreshed.elapsed() >= pause {
                 refreshed = Instant::now();
                 subscriptions.refresh();
             }

@@ -18,6 +18,8 @@ pub(super) struct SubscriptionTable {
     activations: u64,
     /// The groups to check.
     due: HashSet<GroupName>,
+    /// Whether Redis has refused a part of the last [`refresh`](Self::refresh).
+    is_refresh_refused: bool,
 }
 
 #[derive(Default)]
@@ -38,6 +40,10 @@ enum Phase {
     Idle,
     Subscribing,
     Active,
+    /// Active, and to be requested again before it expires.
+    Expiring,
+    /// Active, and requested again.
+    Refreshing,
     Unsubscribing,
 }
 
@@ -55,7 +61,7 @@ impl SubscriptionTable {
         group: &GroupName,
     ) -> Option<oneshot::Receiver<Result<(), Arc<str>>>> {
         let entry = self.groups.entry(group.clone()).or_default();
-        if entry.phase == Phase::Active {
+        if entry.active().is_some() {
             return None;
         }
         let (waiter, confirmed) = oneshot::channel();
@@ -86,12 +92,18 @@ impl SubscriptionTable {
 
     /// Requests all confirmed subscriptions again.
     pub(super) fn refresh(&mut self) {
+        self.is_refresh_refused = false;
         for (group, entry) in &mut self.groups {
             if entry.phase == Phase::Active {
-                entry.phase = Phase::Idle;
+                entry.phase = Phase::Expiring;
                 self.due.insert(group.clone());
             }
         }
+    }
+
+    /// Returns whether Redis has refused a part of the last [`refresh`](Self::refresh).
+    pub(super) fn is_refresh_refused(&self) -> bool {
+        self.is_refresh_refused
     }
 
     /// Adds a subscription that Redis has, although no call has requested it; returns false if the
@@ -123,6 +135,7 @@ impl SubscriptionTable {
     /// and an entry is removed only while its group has no member.
     pub(super) fn reset(&mut self) {
         self.interrupt();
+        self.is_refresh_refused = false;
         self.due.extend(self.groups.keys().cloned());
     }
 
@@ -163,12 +176,16 @@ impl SubscriptionTable {
                     self.groups.remove(&group);
                 }
                 (Phase::Active, true) => entry.settle(&Ok(())),
-                (Phase::Active, false) => {
+                (Phase::Expiring, true) => {
+                    entry.phase = Phase::Refreshing;
+                    plan.subscribe.push(group);
+                }
+                (Phase::Active | Phase::Expiring, false) => {
                     entry.phase = Phase::Unsubscribing;
                     plan.unsubscribe.push(group);
                 }
                 // Checked again when Redis has responded.
-                (Phase::Subscribing | Phase::Unsubscribing, _) => {}
+                (Phase::Subscribing | Phase::Refreshing | Phase::Unsubscribing, _) => {}
             }
         }
         metric::subscriptions(self.groups.len() as f64 - self.counted as f64);
@@ -201,19 +218,29 @@ impl SubscriptionTable {
         }
     }
 
-    /// Records that Redis has no subscription to these groups; `reason` is for those that wait for
-    /// it. A group that has members is not due: Redis would refuse it again.
+    /// Records that Redis has refused to add or refresh subscriptions to these groups; `reason` is
+    /// for those that wait for it. A group that has members is not due: Redis would refuse it again.
+    ///
+    /// Returns those to which Redis still has a subscription, until it expires.
     pub(super) fn refused(
         &mut self,
         groups: Vec<GroupName>,
         reason: Option<Arc<str>>,
         has_members: impl Fn(&GroupName) -> bool,
-    ) {
+    ) -> Vec<GroupName> {
+        let mut expiring = Vec::new();
         for group in groups {
             let Some(entry) = self.groups.get_mut(&group) else {
                 continue;
             };
-            entry.phase = Phase::Idle;
+            entry.phase = match entry.phase {
+                Phase::Refreshing => {
+                    self.is_refresh_refused = true;
+                    expiring.push(group.clone());
+                    Phase::Active
+                }
+                _ => Phase::Idle,
+            };
             if let Some(reason) = &reason {
                 entry.settle(&Err(reason.clone()));
             }
@@ -222,12 +249,16 @@ impl SubscriptionTable {
                 self.due.insert(group);
             }
         }
+        expiring
     }
 }
 
 impl GroupSubscription {
     fn active(&self) -> Option<u64> {
-        (self.phase == Phase::Active).then_some(self.activation)
+        match self.phase {
+            Phase::Active | Phase::Expiring | Phase::Refreshing => Some(self.activation),
+            Phase::Idle | Phase::Subscribing | Phase::Unsubscribing => None,
+        }
     }
 
     /// Adds a waiter. Waiters whose deadline has passed are removed before the list grows.
@@ -336,6 +367,53 @@ mod tests {
         table.refresh();
 
         assert_eq!(table.plan(|group| *group == lobby).subscribe, [lobby]);
+    }
+
+    #[test]
+    fn a_subscription_that_redis_refuses_to_refresh_remains_until_it_is_refreshed() {
+        let (lobby, mut table) = (group("lobby"), SubscriptionTable::default());
+        drop(table.wait_for(&lobby));
+        table.plan(|_| true);
+        table.subscribed(vec![lobby.clone()]);
+        table.plan(|_| true);
+
+        table.refresh();
+        assert!(table.wait_for(&lobby).is_none(), "it is confirmed");
+        assert_eq!(table.plan(|_| true).subscribe, slice::from_ref(&lobby));
+        assert!(table.wait_for(&lobby).is_none(), "it is confirmed");
+        let expiring = table.refused(vec![lobby.clone()], Some("OOM".into()), |_| true);
+
+        assert_eq!(expiring, slice::from_ref(&lobby));
+        assert!(table.is_refresh_refused());
+        assert_eq!(table.activation(&lobby), Some(1));
+        assert!(table.wait_for(&lobby).is_none(), "it is confirmed");
+        assert_eq!(table.plan(|_| true), Plan::default());
+        table.refresh();
+        assert!(!table.is_refresh_refused());
+        assert_eq!(table.plan(|_| true).subscribe, slice::from_ref(&lobby));
+        table.subscribed(vec![lobby.clone()]);
+        assert_eq!(table.activation(&lobby), Some(2));
+    }
+
+    #[test]
+    fn a_group_that_is_left_before_or_during_its_refresh_is_unsubscribed() {
+        for is_during in [false, true] {
+            let (lobby, mut table) = (group("lobby"), SubscriptionTable::default());
+            drop(table.wait_for(&lobby));
+            table.plan(|_| true);
+            table.subscribed(vec![lobby.clone()]);
+            table.plan(|_| true);
+
+            table.refresh();
+            if is_during {
+                table.plan(|_| true);
+                table.check(&lobby);
+                assert_eq!(table.plan(|_| false), Plan::default(), "it is in flight");
+                table.refused(vec![lobby.clone()], Some("OOM".into()), |_| false);
+            }
+
+            assert_eq!(table.plan(|_| false).unsubscribe, [lobby]);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     channels::{LocalChannels, Membership},
     error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
     name::{ChannelName, GroupName},
     redis_link::{CommandFault, Link, LinkState, NOT_YET, Repeat, Up, error_text},
 };
@@ -177,6 +178,11 @@ impl Subscriptions {
     pub(super) fn refresh(&self) {
         self.table().refresh();
         self.changed.notify_one();
+    }
+
+    /// Returns whether Redis has refused a part of the last [`refresh`](Self::refresh).
+    pub(super) fn is_refresh_refused(&self) -> bool {
+        self.table().is_refresh_refused()
     }
 
     /// Records that Redis has a subscription to a group that has no member here.
@@ -409,8 +415,12 @@ impl Subscriptions {
                         }
                     }
                     None => {
-                        let reason = error_text(&error).into();
-                        self.table().refused(groups, Some(reason), has_members);
+                        let reason: Arc<str> = error_text(&error).into();
+                        let refused = Some(reason.clone());
+                        let expiring = self.table().refused(groups, refused, has_members);
+                        for group in expiring {
+                            log_limited!(warn, %group, %reason, "cannot renew a membership before it expires; retrying");
+                        }
                     }
                 }
             }
