@@ -4,14 +4,16 @@ use std::{
     any::Any,
     future::Future,
     io,
-    pin::pin,
+    pin::{Pin, pin},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, Interest, Ready},
     net::TcpStream,
+    time::{Sleep, sleep},
 };
 
 /// A stream of bytes in both directions.
@@ -32,6 +34,24 @@ pub(crate) fn has_hung_up(stream: &dyn ByteStream) -> bool {
         return is_read_closed(unix.ready(Interest::READABLE));
     }
     false
+}
+
+/// How often a peer from which nothing is read is checked: no event says that it has hung up.
+pub(crate) const HANG_UP_CHECK: Duration = Duration::from_secs(1);
+
+/// What wakes a task for each check of such a peer.
+#[derive(Default)]
+pub(crate) struct HangUpTimer(Option<Pin<Box<Sleep>>>);
+
+impl HangUpTimer {
+    /// Wakes the task for the next check.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) {
+        let next = || sleep(HANG_UP_CHECK);
+        let timer = self.0.get_or_insert_with(|| Box::pin(next()));
+        while timer.as_mut().poll(cx).is_ready() {
+            timer.set(next());
+        }
+    }
 }
 
 /// Polls once: nothing waits for a peer that has not hung up.

@@ -211,7 +211,8 @@ impl WebSocketConfig {
     /// Sets how fast a client may send (default: as fast as its messages are handled).
     ///
     /// From a client that sends faster, the server reads more slowly, so that TCP slows it down, or
-    /// [closes](RateLimit::close) the connection with 1008.
+    /// [closes](RateLimit::close) the connection with 1008. If a client hangs up while it is read more
+    /// slowly, this goes on for [`grace`](WebSocketConfig::grace); what is left then is lost.
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.rate_limit = Some(limit);
         self

@@ -7,6 +7,7 @@ use super::{
     outgoing::{SendSource, Sender},
 };
 use crate::{
+    byte_stream::HangUpTimer,
     codec::IntoMessage,
     error::{Error, Result},
     message::{Close, Message},
@@ -109,7 +110,7 @@ struct Ahead {
     /// Whether the client has hung up, behind messages that were not read.
     has_hung_up: bool,
     /// Runs while reading pauses.
-    check: Option<Pin<Box<Sleep>>>,
+    check: HangUpTimer,
 }
 
 /// How much is read while a handler is busy, so that a close frame behind it is detected. Past
@@ -119,9 +120,6 @@ const AHEAD_BYTES: usize = 64 * 1024;
 
 /// How many messages of a client that does not close are ignored in a row.
 const IGNORED: usize = 256;
-
-/// How often a client from which nothing is read is checked: no event says that it has hung up.
-const HANG_UP_CHECK: Duration = Duration::from_secs(1);
 
 impl Socket {
     pub(crate) fn new(
@@ -318,7 +316,7 @@ impl Socket {
         self.flush(cx);
         while self.left.is_none() {
             if let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.is_full()) {
-                ahead.poll_check(cx);
+                ahead.check.poll(cx);
                 match self.transport.poll_stalled(cx) {
                     // What it sent before is still received, if the handler ends in time.
                     Poll::Ready(Ok(())) => ahead.has_hung_up = true,
@@ -437,15 +435,6 @@ impl Socket {
 impl Ahead {
     fn is_full(&self) -> bool {
         self.messages.len() >= AHEAD_FRAMES || self.bytes >= AHEAD_BYTES
-    }
-
-    /// Wakes the task for the next check of a client from which nothing is read.
-    fn poll_check(&mut self, cx: &mut Context<'_>) {
-        let next = || sleep(HANG_UP_CHECK);
-        let check = self.check.get_or_insert_with(|| Box::pin(next()));
-        while check.as_mut().poll(cx).is_ready() {
-            check.set(next());
-        }
     }
 
     fn push(&mut self, message: Message) {

@@ -12,7 +12,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    byte_stream::{ByteStream, has_hung_up},
+    byte_stream::{ByteStream, HangUpTimer, has_hung_up},
     message::{Close, Message},
     metric,
     rejection_log::{Peer, Rejected, Rule},
@@ -51,6 +51,10 @@ struct LimitedRate {
     rate: Rate,
     closes: bool,
     pause: Option<Pin<Box<Sleep>>>,
+    /// Runs during a pause.
+    check: HangUpTimer,
+    /// Until when a client that hung up during a pause is read.
+    grace: Option<Pin<Box<Sleep>>>,
 }
 
 /// The size of the read buffer, in bytes. A socket's default receive buffer holds more; a larger
@@ -93,6 +97,8 @@ impl ByteTransport {
                     rate: Rate::new(limit, Instant::now()),
                     closes: limit.closes(),
                     pause: None,
+                    check: HangUpTimer::default(),
+                    grace: None,
                 })
             }),
             lifetime: Lifetime::new(&config),
@@ -172,15 +178,27 @@ impl ByteTransport {
         ))
     }
 
-    /// Waits until a client that sends too fast may send again.
-    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(limited) = &mut self.rate
-            && let Some(pause) = &mut limited.pause
+    /// Waits until a client that sends too fast may send again. What one that has hung up sent
+    /// before is read for a while, at the same rate; the error is the close of its connection.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
+        let Some(limited) = &mut self.rate else {
+            return Poll::Ready(Ok(()));
+        };
+        if let Some(pause) = &mut limited.pause
+            && pause.as_mut().poll(cx).is_pending()
         {
-            ready!(pause.as_mut().poll(cx));
-            limited.pause = None;
+            limited.check.poll(cx);
+            if limited.grace.is_none() && has_hung_up(&*self.io) {
+                limited.grace = Some(Box::pin(sleep(self.config.grace)));
+            }
+            let Some(grace) = &mut limited.grace else {
+                return Poll::Pending;
+            };
+            let ended = grace.as_mut().poll(cx);
+            return ended.map(|()| Err(Close::from(Close::ABNORMAL)));
         }
-        Poll::Ready(())
+        limited.pause = None;
+        Poll::Ready(Ok(()))
     }
 
     /// Closes the connection for a rule that the client has broken.
@@ -239,8 +257,9 @@ impl Transport for ByteTransport {
                 yield_to_others(cx);
                 return self.poll_idle(true, cx);
             }
-            if self.poll_pause(cx).is_pending() {
-                return self.poll_idle(false, cx);
+            match self.poll_pause(cx) {
+                Poll::Ready(paused) => paused?,
+                Poll::Pending => return self.poll_idle(false, cx),
             }
             match self.reader.next() {
                 Ok(Some(incoming)) => {
