@@ -22,7 +22,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// It replays the [`Preface`], records in [`Traffic`] how writing proceeds, and over HTTP/1 follows
 /// the framing of the requests. While a complete request is being served it hides the end of the
 /// stream (FIN) from hyper, which would drop the request: the client may have closed only its
-/// sending side, and wait for the response (RFC 9112, 9.6).
+/// sending side, and wait for the response (RFC 9112, 9.6). An end behind bytes that hyper does not
+/// read is looked for on demand.
 pub(super) struct ClientStream {
     side: Side,
     preface: Preface,
@@ -70,6 +71,54 @@ impl ClientStream {
     fn serves_a_complete_request(&self) -> bool {
         let framing = self.framing.as_ref();
         self.traffic.is_serving() && framing.is_some_and(RequestFraming::is_between_requests)
+    }
+
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        let before = buffer.filled().len();
+        if !self.preface.is_empty() {
+            self.preface.replay(buffer);
+        }
+        if let Side::Both(socket) = &mut self.side
+            && buffer.remaining() > 0
+        {
+            let received = Pin::new(socket).poll_read(cx, buffer);
+            if buffer.filled().len() == before {
+                ready!(received)?;
+            } else if let Poll::Ready(Err(error)) = received {
+                self.failed = Some(error);
+            }
+        }
+        let read = &buffer.filled()[before..];
+        metric::ByteCounters::http().received(read.len());
+        if read.is_empty() {
+            return self.poll_end(cx);
+        }
+        if let Some(framing) = &mut self.framing {
+            framing.feed(read);
+            if let Some(request) = framing.ambiguous() {
+                self.traffic.record_ambiguous(request);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Checks a stream that is not read for its end, which stays behind what is unread; the error is
+    /// that of a connection which has failed.
+    fn check_end(&self) -> io::Result<()> {
+        if let Side::Both(socket) = &self.side
+            && self.traffic.takes_check()
+            && socket.has_hung_up()?
+        {
+            self.traffic.record_half_close();
+        }
+        Ok(())
     }
 
     /// Handles the end of the stream: hides it while a request is served, and then waits for a
@@ -127,35 +176,9 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(error) = self.failed.take() {
-            return Poll::Ready(Err(error));
-        }
-        let before = buffer.filled().len();
-        if !self.preface.is_empty() {
-            self.preface.replay(buffer);
-        }
-        if let Side::Both(socket) = &mut self.side
-            && buffer.remaining() > 0
-        {
-            let received = Pin::new(socket).poll_read(cx, buffer);
-            if buffer.filled().len() == before {
-                ready!(received)?;
-            } else if let Poll::Ready(Err(error)) = received {
-                self.failed = Some(error);
-            }
-        }
-        let read = &buffer.filled()[before..];
-        metric::ByteCounters::http().received(read.len());
-        if read.is_empty() {
-            return self.poll_end(cx);
-        }
-        if let Some(framing) = &mut self.framing {
-            framing.feed(read);
-            if let Some(request) = framing.ambiguous() {
-                self.traffic.record_ambiguous(request);
-            }
-        }
-        Poll::Ready(Ok(()))
+        let received = self.poll_receive(cx, buffer);
+        self.traffic.record_read(received.is_pending());
+        received
     }
 }
 
@@ -200,6 +223,8 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes in each poll, also if it does not read.
+        self.check_end()?;
         let flushed = match &mut self.side {
             Side::Both(socket) => Pin::new(socket).poll_flush(cx),
             Side::Sending(socket) => Pin::new(&mut socket.write).poll_flush(cx),

@@ -18,6 +18,7 @@ use super::{
     trusted_proxies::TrustedProxies,
 };
 use crate::{
+    byte_stream::HANG_UP_CHECK,
     error::BoxError,
     extract::RequestedHost,
     metric,
@@ -207,6 +208,7 @@ async fn serve_http_1<S: ServedApp>(
     let mut writing = Stall::new(limits.write_timeout);
     let mut half_closed = Stall::new(limits.half_close_timeout);
     let mut is_half_closed = false;
+    let mut unread = Stall::new(HANG_UP_CHECK);
     let mut has_read = false;
     poll_fn(|cx| {
         // Not before the first poll, in which hyper reads the request that has arrived: it would
@@ -214,6 +216,7 @@ async fn serve_http_1<S: ServedApp>(
         if has_read && stop.poll(cx) {
             http.as_mut().graceful_shutdown();
         }
+        traffic.begin_poll();
         if let Poll::Ready(served) = http.as_mut().poll(cx) {
             return Poll::Ready(served.map_err(BoxError::from));
         }
@@ -233,6 +236,11 @@ async fn serve_http_1<S: ServedApp>(
         }
         if half_closed.poll(half_close, cx).is_ready() {
             return Poll::Ready(Err(HALF_CLOSED.into()));
+        }
+        while unread.poll(traffic.unread(), cx).is_ready() {
+            // The stream is inside hyper, and checks when it is polled.
+            traffic.demand_check();
+            cx.waker().wake_by_ref();
         }
         Poll::Pending
     })

@@ -137,7 +137,7 @@ impl Accepted {
         client: Option<SocketAddr>,
     ) -> Self {
         AcceptedClient::arrived(
-            AcceptedStream::Other(Box::new(stream)),
+            AcceptedStream::Other(Box::new(stream), |_| None),
             client.map(canonical),
         )
     }

@@ -1,6 +1,6 @@
 //! The stream of an accepted connection: TCP, a Unix socket, or any other.
 
-use crate::byte_stream::ByteStream;
+use crate::byte_stream::{self, ByteStream};
 use std::{
     future::{Future, pending},
     io::{self, IoSlice},
@@ -19,8 +19,11 @@ pub(super) enum AcceptedStream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
-    Other(Box<dyn ByteStream>),
+    Other(Box<dyn ByteStream>, Carrier),
 }
+
+/// Returns the socket that carries a stream, if it is known.
+pub(super) type Carrier = fn(&dyn ByteStream) -> Option<&AcceptedStream>;
 
 /// The writing side of a socket whose client has closed its own, and the future of a reset.
 pub(super) struct HalfClosed {
@@ -37,13 +40,32 @@ impl AcceptedStream {
         }
     }
 
+    /// Returns whether the client is known to have closed its sending side, also while there are
+    /// bytes before that which are not read. The error is that of a connection which has failed,
+    /// as by a reset.
+    pub(super) fn has_hung_up(&self) -> io::Result<bool> {
+        let (error, stream): (_, &dyn ByteStream) = match self {
+            Self::Tcp(stream) => (stream.take_error()?, stream),
+            #[cfg(unix)]
+            Self::Unix(stream) => (stream.take_error()?, stream),
+            Self::Other(stream, carrier) => match carrier(&**stream) {
+                Some(socket) => return socket.has_hung_up(),
+                None => (None, &**stream),
+            },
+        };
+        match error {
+            Some(error) => Err(error),
+            None => Ok(byte_stream::has_hung_up(stream)),
+        }
+    }
+
     /// Returns the stream, for a protocol that follows HTTP.
     pub(super) fn into_stream(self) -> Box<dyn ByteStream> {
         match self {
             Self::Tcp(stream) => Box::new(stream),
             #[cfg(unix)]
             Self::Unix(stream) => Box::new(stream),
-            Self::Other(stream) => stream,
+            Self::Other(stream, _) => stream,
         }
     }
 
@@ -62,7 +84,7 @@ impl AcceptedStream {
                 write: Box::new(stream),
                 reset: Box::pin(pending()),
             },
-            Self::Other(stream) => HalfClosed {
+            Self::Other(stream, _) => HalfClosed {
                 write: Box::new(stream),
                 reset: Box::pin(pending()),
             },
@@ -92,7 +114,7 @@ macro_rules! delegate {
             AcceptedStream::Tcp(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(unix)]
             AcceptedStream::Unix(stream) => Pin::new(stream).$method($($argument),*),
-            AcceptedStream::Other(stream) => Pin::new(stream).$method($($argument),*),
+            AcceptedStream::Other(stream, _) => Pin::new(stream).$method($($argument),*),
         }
     };
 }
@@ -129,7 +151,7 @@ impl AsyncWrite for AcceptedStream {
             Self::Tcp(stream) => stream.is_write_vectored(),
             #[cfg(unix)]
             Self::Unix(stream) => stream.is_write_vectored(),
-            Self::Other(stream) => stream.is_write_vectored(),
+            Self::Other(stream, _) => stream.is_write_vectored(),
         }
     }
 

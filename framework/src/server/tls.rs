@@ -5,6 +5,7 @@ use super::{
     socket::AcceptedStream,
 };
 use crate::{
+    byte_stream::ByteStream,
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     rejection_log::{Peer, Rejected, Rule},
@@ -18,6 +19,7 @@ use rustls::{
     server::Acceptor,
 };
 use std::{
+    any::Any,
     fmt,
     future::{Future, pending},
     io::{self, IoSlice},
@@ -144,7 +146,7 @@ impl Listener for TlsListener {
             _ = socket.set_nodelay();
             let peer = Peer::without_request(client);
             let stream = LazyTlsStream::Handshake(Box::pin(handshake(acceptor, socket, peer)));
-            AcceptedStream::Other(Box::new(stream))
+            AcceptedStream::Other(Box::new(stream), LazyTlsStream::carrier)
         }))
     }
 
@@ -381,6 +383,15 @@ enum LazyTlsStream {
 }
 
 impl LazyTlsStream {
+    /// Returns the socket of such a stream, once it is open.
+    fn carrier(stream: &dyn ByteStream) -> Option<&AcceptedStream> {
+        let stream: &dyn Any = stream;
+        match stream.downcast_ref()? {
+            Self::Open(stream) => Some(stream.get_ref().0),
+            Self::Handshake(_) | Self::Failed => None,
+        }
+    }
+
     fn poll_open(
         &mut self,
         cx: &mut Context<'_>,

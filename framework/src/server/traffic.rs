@@ -18,7 +18,14 @@ pub(super) struct Traffic {
     ambiguous: AtomicUsize,
     /// Whether a request body is malformed, incomplete or overdue.
     has_broken_body: AtomicBool,
-    /// Whether the client has closed its sending side after a complete request.
+    /// Whether hyper waits for more bytes, so that the end of the stream wakes it.
+    is_reading: AtomicBool,
+    /// Number of reads that have completed, and of checks. Only compared for equality, so it may
+    /// wrap.
+    reads: AtomicUsize,
+    /// Whether the stream is to check for its end without being read.
+    needs_check: AtomicBool,
+    /// Whether the client has closed its sending side while a request is served.
     is_half_closed: AtomicBool,
     /// Whether the last write or flush found the socket's send buffer full.
     is_blocked: AtomicBool,
@@ -67,6 +74,45 @@ impl Traffic {
     /// Returns whether the end of a request is unknown, so that no other one can follow.
     pub(super) fn has_broken_body(&self) -> bool {
         self.has_broken_body.load(Relaxed)
+    }
+
+    /// Records that hyper is polled: it reads again, or no longer waits for bytes.
+    pub(super) fn begin_poll(&self) {
+        self.is_reading.store(false, Relaxed);
+    }
+
+    pub(super) fn record_read(&self, is_pending: bool) {
+        self.is_reading.store(is_pending, Relaxed);
+        if !is_pending {
+            self.count_read();
+        }
+    }
+
+    fn count_read(&self) {
+        let reads = self.reads.load(Relaxed).wrapping_add(1);
+        self.reads.store(reads, Relaxed);
+    }
+
+    /// Returns the number of reads and checks, if a request is served and hyper does not read: it
+    /// still has bytes that the client sent after the request, or nobody reads the request's body.
+    pub(super) fn unread(&self) -> Option<usize> {
+        let is_unread = self.is_serving() && !self.is_reading.load(Relaxed);
+        is_unread.then(|| self.reads.load(Relaxed))
+    }
+
+    /// Demands a check for the end of the stream.
+    pub(super) fn demand_check(&self) {
+        self.needs_check.store(true, Relaxed);
+        self.count_read();
+    }
+
+    /// Returns whether a check is demanded, once.
+    pub(super) fn takes_check(&self) -> bool {
+        let is_demanded = self.needs_check.load(Relaxed);
+        if is_demanded {
+            self.needs_check.store(false, Relaxed);
+        }
+        is_demanded
     }
 
     pub(super) fn record_half_close(&self) {

@@ -34,6 +34,9 @@ use tokio::{
 /// More than the kernel's buffers hold.
 const LARGE: usize = 32 * 1024 * 1024;
 
+/// What a client may send after a request, and the server does not read while it serves that.
+const UNREAD: &str = "X";
+
 /// The state that a test shares with its pages.
 #[derive(Clone, Default)]
 struct Pages {
@@ -62,6 +65,7 @@ impl Pages {
 
     fn router(&self) -> Router {
         let (get, post, streamed) = (self.clone(), self.clone(), self.clone());
+        let unread = self.clone();
         Router::new()
             .route(
                 "/page",
@@ -75,6 +79,13 @@ impl Pages {
                 routing::post(async move |body: String| {
                     post.wait(&body).await;
                     format!("{body} is done")
+                }),
+            )
+            .route(
+                "/body",
+                routing::post(async move |body: Body| {
+                    unread.wait("asked").await;
+                    drop(body);
                 }),
             )
             .route("/large", routing::get(async || vec![b'x'; LARGE]))
@@ -203,17 +214,35 @@ async fn a_reset_drops_the_page_before_and_after_a_half_close() {
 }
 
 #[tokio::test]
+async fn a_reset_drops_the_page_also_behind_a_byte_that_is_not_read() {
+    let pages = Pages::default();
+    let server = pages.serve().await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    client.set_zero_linger().unwrap();
+    let request = [&get("/page"), UNREAD].concat();
+    client.write_all(request.as_bytes()).await.unwrap();
+    pages.recorder.wait_for(1).await;
+
+    drop(client);
+
+    assert_eq!(pages.recorder.wait_for(2).await, ["asked", "dropped"]);
+}
+
+#[tokio::test]
 async fn a_page_that_writes_nothing_is_dropped_at_the_limit() {
-    for path in ["/page", "/stream"] {
+    let unread = [&get("/page"), UNREAD].concat();
+    let post = "POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nwork";
+    for request in [&get("/page"), &get("/stream"), &unread, post] {
         let pages = Pages::default();
         let server = Server::configured(pages.router(), |server| {
             server.half_close_timeout(Duration::from_millis(100))
         })
         .await;
 
-        let _client = send(server.address, &get(path)).await;
+        let _client = send(server.address, request).await;
 
-        assert_eq!(pages.recorder.wait_for(2).await, ["asked", "dropped"]);
+        let entries = pages.recorder.wait_for(2).await;
+        assert_eq!(entries, ["asked", "dropped"], "{request:?}");
     }
 }
 
@@ -249,6 +278,37 @@ async fn a_consumer_that_waits_is_disconnected() {
         assert_eq!(entries, ["connect", "disconnect ClientLeft"], "{action}");
         assert_eq!(state.members(), 0);
     }
+}
+
+#[tokio::test]
+async fn a_consumer_is_disconnected_by_a_client_that_left_behind_what_is_not_read() {
+    let post = "POST /?action=hang HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nwork";
+    let requests = ["next+event", "events", "silent+stream"]
+        .map(|action| [&get(&format!("/?action={action}")), UNREAD].concat());
+    let leave = async |request: &str| {
+        let state = TestState::new();
+        let app = ProtocolTypeRouter::new().http(state.pages());
+        let server = Server::configured(app, |server| server.max_connections_per_address(1)).await;
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        client.write_all(request.as_bytes()).await.unwrap();
+        state.recorder.wait_for(1).await;
+        assert_eq!(state.members(), 1, "{request:?}");
+
+        drop(client);
+
+        let entries = state.recorder.wait_for(2).await;
+        assert_eq!(entries, ["connect", "disconnect ClientLeft"], "{request:?}");
+        assert_eq!(state.members(), 0, "{request:?}");
+        let is_served = async || {
+            let mut next = send(server.address, &get("/?action=reply")).await;
+            read(&mut next).await.starts_with("HTTP/1.1 200")
+        };
+        let served = async { while !is_served().await {} };
+        let served = timeout(PATIENCE, served).await;
+        served.expect("its place is free again");
+    };
+    let leaving = requests.iter().map(String::as_str).chain([post]).map(leave);
+    futures_util::future::join_all(leaving).await;
 }
 
 #[tokio::test]
@@ -317,6 +377,28 @@ async fn a_consumer_that_does_not_disconnect_on_half_close_replies_later() {
         state.recorder.wait_for(2).await,
         ["connect", "disconnect Replied"]
     );
+}
+
+#[tokio::test]
+async fn a_consumer_that_does_not_disconnect_on_half_close_replies_behind_an_unread_byte() {
+    let state = TestState::new();
+    let patient = Patient::application(&state.channels).with(Provide(Recorder::default()));
+    let app = PathRouter::new()
+        .route("/patient", patient)
+        .route("/", state.pages());
+    let server = Server::start(ProtocolTypeRouter::new().http(app)).await;
+    let mut client = send(server.address, &[&get("/patient"), UNREAD].concat()).await;
+    eventually(|| (state.members() == 1).then_some(())).await;
+    // Once this consumer is disconnected, the server has found the other half-close, too.
+    let other = [&get("/?action=next+event"), UNREAD].concat();
+    let _other = send(server.address, &other).await;
+    state.recorder.wait_for(2).await;
+
+    state.publish(7, "ahoy").await;
+
+    let response = read(&mut client).await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    assert!(response.contains("ahoy"), "{response}");
 }
 
 /// A WebSocket consumer whose `connect` waits.

@@ -13,7 +13,7 @@ use seaway::{
 };
 use std::{
     fs,
-    future::IntoFuture,
+    future::{IntoFuture, pending},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -157,7 +157,8 @@ impl Server {
         let page = async |ClientAddr(client): ClientAddr| client.ip().to_string();
         let pages = Router::new()
             .route("/", get(page))
-            .route("/long", get(async || "x".repeat(LONG)));
+            .route("/long", get(async || "x".repeat(LONG)))
+            .route("/never", get(pending::<()>));
         let app = ProtocolTypeRouter::new()
             .http(from_service(pages))
             .websocket(echo());
@@ -494,4 +495,32 @@ async fn files_that_cannot_be_used_are_named() {
         assert_eq!(error.kind(), ErrorKind::Io);
         assert!(format!("{error:#}").contains(part), "{error:#}");
     }
+}
+
+#[tokio::test]
+async fn the_place_of_a_client_that_left_behind_an_unread_byte_is_free_again() {
+    let files = Files::new("unread");
+    let server = Server::configured(&files, |server| {
+        server
+            .max_connections_per_address(1)
+            .half_close_timeout(Duration::from_millis(100))
+    })
+    .await;
+    let mut client = files.connect(server.address, &[]).await.unwrap();
+    let request = b"GET /never HTTP/1.1\r\nHost: localhost\r\n\r\nX";
+    client.write_all(request).await.unwrap();
+    client.flush().await.unwrap();
+
+    drop(client);
+
+    let served = async {
+        loop {
+            let mut next = files.connect(server.address, &[]).await.unwrap();
+            if page(&mut next).await.starts_with("HTTP/1.1 200") {
+                break;
+            }
+        }
+    };
+    let served = timeout(PATIENCE, served).await;
+    served.expect("its place is free again");
 }
