@@ -137,7 +137,7 @@ pub(super) async fn serve<S: ServedApp>(
     limits: ConnectionLimits,
     proxies: Option<TrustedProxies>,
 ) -> Result<(), BoxError> {
-    socket.set_nodelay()?;
+    socket.set_options()?;
     let preface = tokio::time::timeout(limits.head_timeout, Preface::read(&mut socket));
     let preface = tokio::select! {
         preface = preface => preface??,

@@ -131,7 +131,8 @@ impl Accepted {
     ///
     /// The end of the stream means that the client has closed its sending side; a request that it
     /// has sent completely is still served. If it resets the connection after that, a write
-    /// fails; only over TCP the server notices it at once.
+    /// fails; only over TCP the server notices it at once. Set the options of a socket below the
+    /// stream, such as TCP keep-alive, before.
     pub fn new(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         client: Option<SocketAddr>,
@@ -143,6 +144,8 @@ impl Accepted {
     }
 
     /// Returns a TCP connection of this client.
+    ///
+    /// The server sets `TCP_NODELAY` and keep-alive on it.
     pub fn from_tcp(stream: TcpStream, client: SocketAddr) -> Self {
         AcceptedClient::arrived(AcceptedStream::Tcp(stream), Some(canonical(client)))
     }

@@ -1,11 +1,13 @@
 //! The stream of an accepted connection: TCP, a Unix socket, or any other.
 
 use crate::byte_stream::{self, ByteStream};
+use socket2::{SockRef, TcpKeepalive};
 use std::{
     future::{Future, pending},
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 #[cfg(unix)]
 use tokio::net::UnixStream;
@@ -25,6 +27,13 @@ pub(super) enum AcceptedStream {
 /// Returns the socket that carries a stream, if it is known.
 pub(super) type Carrier = fn(&dyn ByteStream) -> Option<&AcceptedStream>;
 
+/// The keep-alive of TCP: a client that has vanished, or does not respond, is found after 2 min of
+/// silence.
+const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(4);
+
 /// The writing side of a socket whose client has closed its own, and the future of a reset.
 pub(super) struct HalfClosed {
     pub(super) write: Box<dyn AsyncWrite + Send + Unpin>,
@@ -32,10 +41,14 @@ pub(super) struct HalfClosed {
 }
 
 impl AcceptedStream {
-    /// Sends small writes at once; data that belongs together is written together anyway.
-    pub(super) fn set_nodelay(&self) -> io::Result<()> {
+    /// Sets the options of a TCP socket: small writes are sent at once, as data that belongs
+    /// together is written together anyway; a silent client is probed.
+    pub(super) fn set_options(&self) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => stream.set_nodelay(true),
+            Self::Tcp(stream) => {
+                stream.set_nodelay(true)?;
+                SockRef::from(stream).set_tcp_keepalive(&KEEP_ALIVE)
+            }
             _ => Ok(()),
         }
     }

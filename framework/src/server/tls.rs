@@ -143,7 +143,7 @@ impl Listener for TlsListener {
         let acceptor = acceptor.clone();
         Ok(accepted.map(move |socket, client| {
             // A socket that fails here fails again when it is read.
-            _ = socket.set_nodelay();
+            _ = socket.set_options();
             let peer = Peer::without_request(client);
             let stream = LazyTlsStream::Handshake(Box::pin(handshake(acceptor, socket, peer)));
             AcceptedStream::Other(Box::new(stream), LazyTlsStream::carrier)

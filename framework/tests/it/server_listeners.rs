@@ -292,6 +292,42 @@ async fn a_listener_without_an_address_is_not_served() {
     assert!(format!("{:?}", served.unwrap_err()).contains("it is closed"));
 }
 
+/// A listener that keeps its own handles of the sockets that it has accepted.
+struct Watched(TcpListener, mpsc::Sender<socket2::Socket>);
+
+impl Listener for Watched {
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        let (stream, client) = self.0.accept().await?;
+        let stream = stream.into_std()?;
+        _ = self.1.send(stream.try_clone()?.into()).await;
+        Ok(Accepted::from_tcp(TcpStream::from_std(stream)?, client))
+    }
+
+    fn local_addr(&self) -> io::Result<String> {
+        Listener::local_addr(&self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_tcp_connection_is_probed_while_it_is_silent() {
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let (accepted, mut sockets) = mpsc::channel(1);
+    let server = start(Watched(tcp, accepted));
+    let mut client = TcpStream::connect(address).await.unwrap();
+
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    client.read_to_end(&mut Vec::new()).await.unwrap();
+
+    let socket = sockets.recv().await.unwrap();
+    assert!(socket.keepalive().unwrap());
+    assert_eq!(socket.tcp_keepalive_time().unwrap().as_secs(), 60);
+    assert_eq!(socket.tcp_keepalive_interval().unwrap().as_secs(), 15);
+    assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
+    server.stop().await;
+}
+
 /// A listener that panics once a client has arrived.
 struct Broken(TcpListener);
 
