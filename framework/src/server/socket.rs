@@ -21,11 +21,11 @@ pub(super) enum AcceptedStream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
-    Other(Box<dyn ByteStream>, Carrier),
+    Other(Box<dyn ByteStream>, InnerSocket),
 }
 
-/// Returns the socket that carries a stream, if it is known.
-pub(super) type Carrier = fn(&dyn ByteStream) -> Option<&AcceptedStream>;
+/// Returns the socket below a stream, such as that of TLS, if it is known.
+pub(super) type InnerSocket = fn(&dyn ByteStream) -> Option<&AcceptedStream>;
 
 /// The keep-alive of TCP: a client that has vanished, or does not respond, is found after 2 min of
 /// silence.
