@@ -10,11 +10,17 @@ use h2::{RecvStream, SendStream, client::SendRequest, ext::Protocol};
 use http::{Method, Request, Response, Version};
 use hyper_util::rt::TokioIo;
 use seaway::{
-    ApplicationExt, Channels, Serve, WebSocketConsumer, from_service,
-    protocol::Body,
+    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Serve,
+    WebSocketConsumer, from_service,
+    protocol::{Body, SlowClient, WebSocketConfig},
     routing::{PathRouter, ProtocolTypeRouter},
 };
-use std::{convert::Infallible, future::poll_fn, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    net::SocketAddr,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -23,16 +29,43 @@ use tokio::{
 use tower::service_fn;
 
 fn app(recorder: &Recorder) -> ProtocolTypeRouter {
-    let ending = CloseRecorder::application(&Channels::in_memory());
+    let channels = Channels::in_memory();
+    let unread = SlowClient::Wait(Duration::from_millis(100));
+    let sending = Sending::application(&channels);
+    let sending = sending.with(WebSocketConfig::new().slow_client(unread));
     let sockets = PathRouter::new()
         .route("/echo", echo())
-        .route("/ending", ending)
+        .route("/ending", CloseRecorder::application(&channels))
+        .route("/sending", sending)
         .with(seaway::middleware::Provide(recorder.clone()));
     ProtocolTypeRouter::new()
         .http(from_service(
             Router::new().route("/", get(async || "a page")),
         ))
         .websocket(sockets)
+}
+
+/// A consumer that sends messages of 1 KiB without an end, and records each, and the close.
+struct Sending(Recorder);
+
+impl WebSocketConsumer for Sending {
+    type Input = seaway::Message;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
+        Ok(Self(handshake.state::<Recorder>()?.clone()))
+    }
+
+    async fn receive(&mut self, ctx: &mut Context, _: seaway::Message) -> seaway::Result<()> {
+        loop {
+            ctx.send(vec![0_u8; 1024]).await?;
+            self.0.record("sent");
+        }
+    }
+
+    async fn disconnect(self, close: Close) {
+        self.0.record(close.code.to_string());
+    }
 }
 
 /// An HTTP/2 connection.
@@ -99,22 +132,8 @@ struct Socket {
 }
 
 impl Socket {
-    /// Sends a masked frame whose key is zero.
     async fn send(&mut self, opcode: u8, payload: &[u8]) {
-        let mut frame = BytesMut::from(&[0x80 | opcode][..]);
-        match u16::try_from(payload.len()) {
-            Ok(length) if length < 126 => frame.extend([0x80 | length as u8]),
-            Ok(length) => {
-                frame.extend([0x80 | 126]);
-                frame.extend(length.to_be_bytes());
-            }
-            Err(_) => {
-                frame.extend([0x80 | 127]);
-                frame.extend((payload.len() as u64).to_be_bytes());
-            }
-        }
-        frame.extend([0; 4]);
-        frame.extend(payload);
+        let mut frame = masked(opcode, payload);
         while !frame.is_empty() {
             self.send.reserve_capacity(frame.len());
             let room = timeout(PATIENCE, poll_fn(|cx| self.send.poll_capacity(cx))).await;
@@ -157,6 +176,25 @@ impl Socket {
             self.read.extend(data);
         }
     }
+}
+
+/// Returns a masked frame whose key is zero.
+fn masked(opcode: u8, payload: &[u8]) -> BytesMut {
+    let mut frame = BytesMut::from(&[0x80 | opcode][..]);
+    match u16::try_from(payload.len()) {
+        Ok(length) if length < 126 => frame.extend([0x80 | length as u8]),
+        Ok(length) => {
+            frame.extend([0x80 | 126]);
+            frame.extend(length.to_be_bytes());
+        }
+        Err(_) => {
+            frame.extend([0x80 | 127]);
+            frame.extend((payload.len() as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
 }
 
 #[tokio::test]
@@ -231,6 +269,24 @@ async fn a_web_socket_that_has_ended_is_reset_if_its_client_reads_nothing() {
     // Nothing of it delays the end of the server.
     let stopped = server.stop();
     ended(stopped).await;
+}
+
+#[tokio::test]
+async fn what_a_client_of_http_2_does_not_read_is_bounded() {
+    let recorder = Recorder::default();
+    let server = Server::start(app(&recorder)).await;
+    let mut settings = h2::client::Builder::new();
+    settings.initial_window_size(0);
+    let mut connection = Connection::with(settings, server.address).await;
+    let mut socket = connection.open("/sending").await;
+
+    socket.send(1, b"go").await;
+    let closed = || recorder.entries().contains(&"1013".to_owned());
+    eventually(|| closed().then_some(())).await;
+
+    let sent = recorder.entries().len() - 1;
+    // In KiB: `send_buffer`, a batch of the same size, and four writes inside hyper and h2.
+    assert!((64..=64 + 64 + 4 * 16 + 16).contains(&sent), "{sent} KiB");
 }
 
 #[tokio::test]

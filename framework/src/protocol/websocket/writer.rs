@@ -21,6 +21,10 @@ use tungstenite::protocol::frame::{
 /// How many bytes are gathered for one write. More would only wait in the kernel.
 const BATCH: usize = 64 * 1024;
 
+/// How many bytes are written at once to a stream of HTTP/2, of which hyper and h2 hold up to four
+/// writes. A larger one would become several DATA frames anyway (RFC 9113, 4.2).
+const COPIED: usize = 16 * 1024;
+
 /// How many batches are written in a row: other tasks may queue as fast as the client reads.
 const BATCHES: usize = 64;
 
@@ -208,10 +212,13 @@ impl<H: AsRef<[u8]>> Batch<H> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Close>> {
         let head = &self.head.as_ref()[self.written..];
-        // A stream of HTTP/2 accepts, and copies, all that it is given.
         let tail = &self.tail[..self.tail.len().min(BATCH)];
+        // A stream of HTTP/2 accepts, and copies, all that it is given.
+        let copies = !io.is_write_vectored();
         let io = Pin::new(io);
         let writing = match (head.is_empty(), tail.is_empty()) {
+            (false, _) if copies => io.poll_write(cx, &head[..head.len().min(COPIED)]),
+            (true, _) if copies => io.poll_write(cx, &tail[..tail.len().min(COPIED)]),
             (_, true) => io.poll_write(cx, head),
             (true, false) => io.poll_write(cx, tail),
             (false, false) => io.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(tail)]),
@@ -379,6 +386,10 @@ mod tests {
                 self.last = slice.as_ptr();
             }
             Poll::Ready(Ok(self.received.len() - before))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
         }
 
         fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
