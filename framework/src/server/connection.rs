@@ -101,6 +101,18 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// it.
 const IDLE_GRACE: Duration = Duration::from_secs(5);
 
+/// How many bytes an HTTP/2 client may send on a stream before the application reads them. Also the
+/// most that it can upload per round trip.
+const STREAM_WINDOW: u32 = 128 * 1024;
+
+/// The same for all streams of a connection. If the two were equal, as by hyper's default, one stream
+/// that is not read would block the others; here it takes 128.
+///
+/// h2 also ends a connection whose small DATA frames are not read: each counts as what it lacks to
+/// 256 bytes, up to half of this window. A stream of empty WebSocket messages, 6 bytes each, counts
+/// as 5.2 MiB of these 8. The 16 MiB are less than 200 WebSockets may hold in incomplete messages.
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+
 /// The smallest buffer that hyper allows.
 const MIN_BUFFER: usize = 8 * 1024;
 
@@ -275,6 +287,8 @@ async fn serve_http_2<S: ServedApp>(
         .timer(TokioTimer::new())
         .enable_connect_protocol()
         .keep_alive_interval(Some(KEEP_ALIVE))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(u32::try_from(limits.max_head_size).unwrap_or(u32::MAX));
     let mut http = pin!(builder.serve_connection(stream, service));
     let mut writing = Stall::new(limits.write_timeout);

@@ -17,7 +17,7 @@ use seaway::{
 };
 use std::{
     convert::Infallible,
-    future::poll_fn,
+    future::{pending, poll_fn},
     net::SocketAddr,
     time::Duration,
 };
@@ -36,6 +36,7 @@ fn app(recorder: &Recorder) -> ProtocolTypeRouter {
     let sockets = PathRouter::new()
         .route("/echo", echo())
         .route("/ending", CloseRecorder::application(&channels))
+        .route("/hanging", Hanging::application(&channels))
         .route("/sending", sending)
         .with(seaway::middleware::Provide(recorder.clone()));
     ProtocolTypeRouter::new()
@@ -43,6 +44,22 @@ fn app(recorder: &Recorder) -> ProtocolTypeRouter {
             Router::new().route("/", get(async || "a page")),
         ))
         .websocket(sockets)
+}
+
+/// A consumer whose hook does not return.
+struct Hanging;
+
+impl WebSocketConsumer for Hanging {
+    type Input = seaway::Message;
+    type Event = NoEvent;
+
+    async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
+        Ok(Self)
+    }
+
+    async fn receive(&mut self, _: &mut Context, _: seaway::Message) -> seaway::Result<()> {
+        pending().await
+    }
 }
 
 /// A consumer that sends messages of 1 KiB without an end, and records each, and the close.
@@ -269,6 +286,48 @@ async fn a_web_socket_that_has_ended_is_reset_if_its_client_reads_nothing() {
     // Nothing of it delays the end of the server.
     let stopped = server.stop();
     ended(stopped).await;
+}
+
+#[tokio::test]
+async fn small_messages_that_wait_for_a_hook_do_not_end_the_connection() {
+    let message = [b'x'; 20];
+    let server = Server::start(app(&Recorder::default())).await;
+    let mut settings = h2::client::Builder::new();
+    // Each message is written before the next one, as a DATA frame of its own.
+    settings.max_send_buffer_size(masked(1, &message).len());
+    let mut connection = Connection::with(settings, server.address).await;
+    let mut hanging = connection.open("/hanging").await;
+    let mut other = connection.open("/echo").await;
+
+    // Fewer bytes than the window of a stream, in more frames than the default windows allow.
+    for _ in 0..4000 {
+        hanging.send(1, &message).await;
+    }
+
+    other.send(1, b"still here").await;
+    assert_eq!(other.next().await, (1, Bytes::from("still here")));
+}
+
+#[tokio::test]
+async fn web_sockets_that_are_not_read_do_not_block_the_others_of_their_connection() {
+    let server = Server::start(app(&Recorder::default())).await;
+    let mut connection = Connection::new(server.address).await;
+    let mut hanging = [
+        connection.open("/hanging").await,
+        connection.open("/hanging").await,
+    ];
+    let mut other = connection.open("/echo").await;
+
+    // They take as much of the connection's window as they can get.
+    let messages = Bytes::from(masked(2, &[0; 1000]).repeat(2000));
+    for socket in &mut hanging {
+        socket.send.send_data(messages.clone(), false).unwrap();
+    }
+
+    // More than what is read of them before the hooks hang.
+    let large = vec![b'x'; 500_000];
+    other.send(2, &large).await;
+    assert_eq!(other.next().await, (2, Bytes::from(large)));
 }
 
 #[tokio::test]
