@@ -5,7 +5,7 @@ use crate::{
     error::{AnyError, BodyError, BoxError, Error, ErrorKind},
     rejection_log::{Peer, Rejected, Rule, Severity},
 };
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::{borrow::Cow, fmt, sync::Arc};
 
 /// The HTTP response to a client that is not accepted: a status, a text for humans, and headers if
@@ -68,6 +68,17 @@ impl Rejection {
     /// Adds a header to the response.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// Keeps the cookies of the response that this one replaces: a session that was saved under a
+    /// new id would be lost without its cookie.
+    pub(crate) fn keeping_cookies(mut self, replaced: &HeaderMap) -> Self {
+        for name in [header::SET_COOKIE, header::VARY] {
+            let values = replaced.get_all(&name).iter();
+            self.headers
+                .extend(values.map(|value| (name.clone(), value.clone())));
+        }
         self
     }
 
@@ -141,7 +152,7 @@ impl Rejection {
         let headers = response.headers_mut();
         headers.extend(self.headers);
         headers
-            .entry(http::header::CONTENT_TYPE)
+            .entry(header::CONTENT_TYPE)
             .or_insert(HeaderValue::from_static("text/plain; charset=utf-8"));
         if let Some(reason) = self.reason {
             response.extensions_mut().insert(reason);

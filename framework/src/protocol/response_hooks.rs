@@ -6,7 +6,7 @@ use crate::{
     rejection_log::Peer,
     scope::ResponseHook,
 };
-use http::{Response, header, response};
+use http::{Response, response};
 use std::{borrow::Cow, time::Duration};
 use tokio::time::timeout;
 
@@ -28,13 +28,8 @@ pub(super) async fn run<B: From<Cow<'static, str>>>(
     }
     let (mut head, mut body) = response.into_parts();
     let mut replace = |rejection: Rejection, head: &mut response::Parts| {
-        let (mut replaced, text) = rejection.into_logged_response(peer).into_parts();
-        // A session that was saved under a new id would be lost without its cookie.
-        for name in [header::SET_COOKIE, header::VARY] {
-            for value in head.headers.get_all(&name) {
-                replaced.headers.append(&name, value.clone());
-            }
-        }
+        let rejection = rejection.keeping_cookies(&head.headers);
+        let (replaced, text) = rejection.into_logged_response(peer).into_parts();
         *head = replaced;
         body = B::from(text);
     };

@@ -225,7 +225,8 @@ async fn respond(
         let (stream, body) = match stream.await {
             Ok(stream) => stream,
             Err(error) => {
-                _ = Http::reject(exchange, error).await;
+                let rejection = Rejection::from(error).keeping_cookies(response.headers());
+                _ = Http::reject(exchange, rejection).await;
                 return;
             }
         };
