@@ -44,32 +44,38 @@ impl AcceptedStream {
     /// Sets the options of a TCP socket: small writes are sent at once, as data that belongs
     /// together is written together anyway; a silent client is probed.
     pub(super) fn set_options(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => {
-                stream.set_nodelay(true)?;
-                SockRef::from(stream).set_tcp_keepalive(&KEEP_ALIVE)
-            }
-            _ => Ok(()),
+        if let Self::Tcp(stream) = self {
+            stream.set_nodelay(true)?;
+            // Some sockets do not have it, such as those of Multipath TCP on older kernels.
+            _ = SockRef::from(stream).set_tcp_keepalive(&KEEP_ALIVE);
         }
+        Ok(())
     }
 
     /// Returns whether the client is known to have closed its sending side, also while there are
     /// bytes before that which are not read. The error is that of a connection which has failed,
     /// as by a reset.
     pub(super) fn has_hung_up(&self) -> io::Result<bool> {
-        let (error, stream): (_, &dyn ByteStream) = match self {
-            Self::Tcp(stream) => (stream.take_error()?, stream),
+        let stream: &dyn ByteStream = match self {
+            Self::Tcp(stream) => stream,
             #[cfg(unix)]
-            Self::Unix(stream) => (stream.take_error()?, stream),
-            Self::Other(stream, carrier) => match carrier(&**stream) {
+            Self::Unix(stream) => stream,
+            Self::Other(stream, inner) => match inner(&**stream) {
                 Some(socket) => return socket.has_hung_up(),
-                None => (None, &**stream),
+                None => &**stream,
             },
         };
-        match error {
-            Some(error) => Err(error),
-            None => Ok(byte_stream::has_hung_up(stream)),
+        if !byte_stream::has_hung_up(stream) {
+            // An error of a connection that is open may pass, such as a route that is lost.
+            return Ok(false);
         }
+        let error = match self {
+            Self::Tcp(stream) => stream.take_error()?,
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.take_error()?,
+            Self::Other(..) => None,
+        };
+        error.map_or(Ok(true), Err)
     }
 
     /// Returns the stream, for a protocol that follows HTTP.

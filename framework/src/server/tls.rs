@@ -146,7 +146,7 @@ impl Listener for TlsListener {
             _ = socket.set_options();
             let peer = Peer::without_request(client);
             let stream = LazyTlsStream::Handshake(Box::pin(handshake(acceptor, socket, peer)));
-            AcceptedStream::Other(Box::new(stream), LazyTlsStream::carrier)
+            AcceptedStream::Other(Box::new(stream), LazyTlsStream::inner_socket)
         }))
     }
 
@@ -384,7 +384,7 @@ enum LazyTlsStream {
 
 impl LazyTlsStream {
     /// Returns the socket of such a stream, once it is open.
-    fn carrier(stream: &dyn ByteStream) -> Option<&AcceptedStream> {
+    fn inner_socket(stream: &dyn ByteStream) -> Option<&AcceptedStream> {
         let stream: &dyn Any = stream;
         match stream.downcast_ref()? {
             Self::Open(stream) => Some(stream.get_ref().0),
