@@ -7,7 +7,10 @@ use super::{
     stage::SessionStage,
     state::{CookieSession, SessionState},
 };
-use crate::error::{ErrorKind, Result};
+use crate::{
+    error::{ErrorKind, Result},
+    log_limit::log_limited,
+};
 use cookie::time::{Duration, OffsetDateTime};
 use std::time;
 
@@ -56,7 +59,16 @@ impl Session {
         let core = self.0.clone();
         complete(async move {
             let _guard = core.mutex.lock().await;
-            core.end_replaced().await
+            let ended = core.end_replaced().await;
+            // Also if the response is given up meanwhile.
+            if let Err(error) = &ended {
+                log_limited!(
+                    warn,
+                    error = %format_args!("{error:#}"),
+                    "cannot end a session under its old id; it stays valid until it expires"
+                );
+            }
+            ended
         })
         .await
     }
