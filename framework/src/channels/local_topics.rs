@@ -24,8 +24,8 @@ pub(super) const POSITION_AGE: Duration = Duration::from_secs(24 * 3600);
 /// How often a topic is checked for what has expired, if topics are used.
 const CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The number of topics that a call checks: so it takes a short time, and those that are due do not
-/// accumulate, as a call creates at most one.
+/// The number of topics that a call checks, so that it takes a short time. If more become due per
+/// call, each is checked less often.
 const MOST_CHECKED: usize = 16;
 
 /// The topics inside this process: numbers, history and delivery.
@@ -34,7 +34,7 @@ const MOST_CHECKED: usize = 16;
 /// topics, so an event reaches the members in this process only. [`InMemoryChannelLayer`] uses it.
 ///
 /// What has expired is dropped by calls for any topic: each checks up to 16 topics that were last
-/// checked a minute ago. Without calls, nothing is dropped, and nothing is added.
+/// checked a minute ago or earlier. Without calls, nothing is dropped, and nothing is added.
 ///
 /// [`InMemoryChannelLayer`]: super::InMemoryChannelLayer
 ///

@@ -221,7 +221,8 @@ impl SubscriptionTable {
     /// Records that Redis has refused to add or refresh subscriptions to these groups; `reason` is
     /// for those that wait for it. A group that has members is not due: Redis would refuse it again.
     ///
-    /// Returns those to which Redis still has a subscription, until it expires.
+    /// Returns those to which Redis still has a subscription, until it expires or another program
+    /// deletes it.
     pub(super) fn refused(
         &mut self,
         groups: Vec<GroupName>,

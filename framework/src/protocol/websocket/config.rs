@@ -211,8 +211,9 @@ impl WebSocketConfig {
     /// Sets how fast a client may send (default: as fast as its messages are handled).
     ///
     /// From a client that sends faster, the server reads more slowly, so that TCP slows it down, or
-    /// [closes](RateLimit::close) the connection with 1008. If a client hangs up while it is read more
-    /// slowly, this goes on for [`grace`](WebSocketConfig::grace); what is left then is lost.
+    /// [closes](RateLimit::close) the connection with 1008. One that has hung
+    /// up is read at this rate for [`grace`](WebSocketConfig::grace), and the rest is dropped; over
+    /// TLS and HTTP/2 the server detects that only once it has read everything.
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.rate_limit = Some(limit);
         self
