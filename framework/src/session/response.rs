@@ -47,7 +47,7 @@ impl Session {
 
     /// Ends the session under the id that a new one has replaced.
     ///
-    /// It is called once the response has the new cookie: a client whose response is given up before
+    /// It is called once the response has the new cookie: a client whose response times out before
     /// keeps its old cookie.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Session {
         complete(async move {
             let _guard = core.mutex.lock().await;
             let ended = core.end_replaced().await;
-            // Also if the response is given up meanwhile.
+            // Here, as nobody gets the error if the response has timed out meanwhile.
             if let Err(error) = &ended {
                 log_limited!(
                     warn,
