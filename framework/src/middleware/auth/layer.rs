@@ -108,8 +108,8 @@ impl<A: Authenticator> Auth<A> {
     /// authenticator or the session store returns errors (default: 10 min).
     ///
     /// After that they are closed with 1013 (try again later): the user may have lost access
-    /// unnoticed. Checks that fail are repeated, every 10 s if there is no shorter
-    /// [`recheck`](Self::recheck). With [`Duration::ZERO`] the first check that fails closes the
+    /// unnoticed. A check that fails is repeated after [`recheck`](Self::recheck), or about every
+    /// 10 s if there is none. With [`Duration::ZERO`] the first check that fails closes the
     /// connection.
     ///
     /// ```
