@@ -21,6 +21,7 @@ const DEFLATE: &str = "permessage-deflate; client_max_window_bits";
 /// A text frame that is final, and one that is compressed too (RFC 7692, 6).
 const TEXT: u8 = 0x81;
 const COMPRESSED_TEXT: u8 = 0xc1;
+const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 
 /// A client that sees frames as they are sent.
@@ -117,14 +118,22 @@ fn compressed_echo() -> ProtocolTypeRouter {
 /// A text of this many bytes that compresses well, though less than 100 times.
 fn text(length: usize) -> String {
     let words = ["anchor ", "buoy ", "compass ", "dock "];
-    let mut state = 1u32;
+    let mut random = random();
     let mut text = String::new();
     while text.len() < length {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        text.push_str(words[(state >> 30) as usize]);
+        text.push_str(words[(random() >> 22) as usize]);
     }
     text.truncate(length);
     text
+}
+
+/// Returns numbers of 24 bits that look random, the same in each run.
+fn random() -> impl FnMut() -> u32 {
+    let mut state = 1u32;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state >> 8
+    }
 }
 
 #[tokio::test]
@@ -244,6 +253,40 @@ async fn a_message_that_must_not_inflate_ends_its_connection_and_no_other() {
             (TEXT, b"still here".to_vec()),
             "{what}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_compress_changes_no_later_one() {
+    let server = Server::start(compressed_echo()).await;
+    let mut other = Client::connect(server.address, "/", DEFLATE).await;
+    // The compression of these stops in the middle, before it fills a larger buffer.
+    for length in [32_764, 1_048_572] {
+        let mut client = Client::connect(server.address, "/", DEFLATE).await;
+        let mut random = random();
+        // Each of these bytes takes 9 bits (RFC 1951, 3.2.6).
+        let noise: Vec<u8> = std::iter::repeat_with(|| 144 + (random() % 112) as u8)
+            .take(length)
+            .collect();
+        let numbers: String = (0..2600)
+            .map(|id| {
+                format!(
+                    "{{\"id\":{id},\"value\":\"{:06x}{:06x}\"}},",
+                    random(),
+                    random()
+                )
+            })
+            .collect();
+
+        client.send(BINARY, &noise).await;
+        assert!(client.receive().await == (BINARY, noise), "{length}");
+
+        for text in [numbers, text(5000)] {
+            other.send(TEXT, text.as_bytes()).await;
+            let (first, payload) = other.receive().await;
+            assert_eq!(first, COMPRESSED_TEXT, "{length}");
+            assert!(inflate(payload, 15) == text, "{length}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::extension::Deflate;
 use bytes::Bytes;
 use flate2::{Compress, Compression as Level, Decompress, FlushCompress, FlushDecompress, Status};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -41,9 +41,12 @@ const COPIED_BYTES: usize = 1024 * 1024;
 /// The largest payload whose compressed copy is kept, in bytes.
 const MAX_COPIED: usize = 256 * 1024;
 
+// A compressor is taken out while it works, and put back only after a complete message. One that
+// stops within a message, by a `return` or a panic, is dropped: `reset` does not remove all that the
+// message has left in it, and the next one would be corrupt. So is an inflater.
 thread_local! {
     static COMPRESSORS: RefCell<HashMap<u8, Compress>> = RefCell::default();
-    static INFLATER: RefCell<Option<Decompress>> = const { RefCell::new(None) };
+    static INFLATER: Cell<Option<Decompress>> = const { Cell::new(None) };
 }
 
 /// The compressed copies of payloads that several connections share.
@@ -124,34 +127,33 @@ impl Deflate {
 }
 
 fn compress(payload: &[u8], window_bits: u8) -> Option<Bytes> {
-    COMPRESSORS.with_borrow_mut(|compressors| {
-        let compressor = compressors
-            .entry(window_bits)
-            .or_insert_with(|| Compress::new_with_window_bits(Level::fast(), false, window_bits));
-        compressor.reset();
-        let mut output = Vec::with_capacity(payload.len().min(CHUNK));
-        loop {
-            let begun = usize::try_from(compressor.total_in()).expect("the size of a payload");
-            let rest = &payload[begun..];
-            if output.len() == output.capacity() {
-                // It has to become smaller than the payload, the tail aside.
-                if output.len() >= payload.len() + TAIL.len() {
-                    return None;
-                }
-                output.reserve(CHUNK);
+    let kept = COMPRESSORS.with_borrow_mut(|compressors| compressors.remove(&window_bits));
+    let mut compressor =
+        kept.unwrap_or_else(|| Compress::new_with_window_bits(Level::fast(), false, window_bits));
+    let mut output = Vec::with_capacity(payload.len().min(CHUNK));
+    loop {
+        let begun = usize::try_from(compressor.total_in()).expect("the size of a payload");
+        let rest = &payload[begun..];
+        if output.len() == output.capacity() {
+            // It has to become smaller than the payload, the tail aside.
+            if output.len() >= payload.len() + TAIL.len() {
+                return None;
             }
-            let status = compressor.compress_vec(rest, &mut output, FlushCompress::Sync);
-            status.expect("a compressor that was reset accepts any input");
-            let is_done = compressor.total_in() == payload.len() as u64;
-            if is_done && output.len() < output.capacity() {
-                break;
-            }
+            output.reserve(CHUNK);
         }
-        let length = output.strip_suffix(&TAIL)?.len();
-        output.truncate(length);
-        output.shrink_to_fit();
-        (length < payload.len()).then(|| output.into())
-    })
+        let status = compressor.compress_vec(rest, &mut output, FlushCompress::Sync);
+        status.expect("a compressor that is at its start accepts any input");
+        let is_done = compressor.total_in() == payload.len() as u64;
+        if is_done && output.len() < output.capacity() {
+            break;
+        }
+    }
+    let length = output.strip_suffix(&TAIL)?.len();
+    compressor.reset();
+    COMPRESSORS.with_borrow_mut(|compressors| compressors.insert(window_bits, compressor));
+    output.truncate(length);
+    output.shrink_to_fit();
+    (length < payload.len()).then(|| output.into())
 }
 
 /// The reason why a message does not inflate.
@@ -172,46 +174,45 @@ pub(super) fn inflate(data: &[u8], limit: usize) -> Result<Vec<u8>, InflateError
     if data.is_empty() {
         return Ok(Vec::new());
     }
-    INFLATER.with_borrow_mut(|inflater| {
-        let inflater = inflater.get_or_insert_with(|| Decompress::new(false));
-        inflater.reset(false);
-        let mut rest = data;
-        let mut output = Vec::new();
-        loop {
-            if output.len() == output.capacity() {
-                output.reserve((data.len() * 3).clamp(256, CHUNK));
-            }
-            let (begun, written) = (inflater.total_in(), output.len());
-            let status = inflater
-                .decompress_vec(rest, &mut output, FlushDecompress::Sync)
-                .map_err(|_| InflateError::Invalid)?;
-            let read = usize::try_from(inflater.total_in() - begun).expect("the size of a part");
-            rest = &rest[read..];
-            if output.len() > limit {
-                return Err(InflateError::TooLarge);
-            }
-            if output.len() > by_ratio {
-                return Err(InflateError::Ratio);
-            }
-            let is_full = output.len() == output.capacity();
-            match status {
-                // A final block may be followed by others (RFC 7692, 7.2.3.4).
-                Status::StreamEnd if !rest.is_empty() => inflater.reset(false),
-                // It needs no tail.
-                Status::StreamEnd => break,
-                _ if rest.is_empty() && !is_full => {
-                    is_end(inflater)?;
-                    break;
-                }
-                _ if read == 0 && output.len() == written && !is_full => {
-                    return Err(InflateError::Invalid);
-                }
-                _ => {}
-            }
+    let mut inflater = INFLATER.take().unwrap_or_else(|| Decompress::new(false));
+    let mut rest = data;
+    let mut output = Vec::new();
+    loop {
+        if output.len() == output.capacity() {
+            output.reserve((data.len() * 3).clamp(256, CHUNK));
         }
-        output.shrink_to_fit();
-        Ok(output)
-    })
+        let (begun, written) = (inflater.total_in(), output.len());
+        let status = inflater
+            .decompress_vec(rest, &mut output, FlushDecompress::Sync)
+            .map_err(|_| InflateError::Invalid)?;
+        let read = usize::try_from(inflater.total_in() - begun).expect("the size of a part");
+        rest = &rest[read..];
+        if output.len() > limit {
+            return Err(InflateError::TooLarge);
+        }
+        if output.len() > by_ratio {
+            return Err(InflateError::Ratio);
+        }
+        let is_full = output.len() == output.capacity();
+        match status {
+            // A final block may be followed by others (RFC 7692, 7.2.3.4).
+            Status::StreamEnd if !rest.is_empty() => inflater.reset(false),
+            // It needs no tail.
+            Status::StreamEnd => break,
+            _ if rest.is_empty() && !is_full => {
+                is_end(&mut inflater)?;
+                break;
+            }
+            _ if read == 0 && output.len() == written && !is_full => {
+                return Err(InflateError::Invalid);
+            }
+            _ => {}
+        }
+    }
+    inflater.reset(false);
+    INFLATER.set(Some(inflater));
+    output.shrink_to_fit();
+    Ok(output)
 }
 
 /// Checks that a stream without its tail is complete: the tail is the empty block that the sender
@@ -291,15 +292,7 @@ mod tests {
 
     #[test]
     fn what_compression_makes_no_smaller_is_not_compressed() {
-        let mut state = 1u32;
-        let noise: Vec<u8> = std::iter::repeat_with(|| {
-            state ^= state << 13;
-            state ^= state >> 17;
-            state ^= state << 5;
-            state as u8
-        })
-        .take(1000)
-        .collect();
+        let noise = incompressible(1000, 1);
 
         for payload in [Bytes::new(), Bytes::from("ahoy"), noise.into()] {
             assert_eq!(Deflate { window_bits: 15 }.compress(&payload), None);
@@ -380,12 +373,18 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
         #[test]
-        fn a_compressed_payload_inflates_to_itself(
-            words in vec("[a-d]{1,9}|.{0,40}", 0..500),
+        fn a_compressed_payload_inflates_to_itself_whatever_was_compressed_before(
+            words in vec("[a-d]{1,9}|.{0,40}", 0..100),
+            copies in 1..9usize,
             window_bits in 9..=15u8,
+            abandoned in proptest::option::of((15..=20u32, any::<u32>())),
         ) {
-            let text = words.concat();
+            let text = words.concat().repeat(copies);
             let payload = Bytes::from(text.clone());
+            if let Some((power, seed)) = abandoned {
+                let noise = incompressible((1 << power) - TAIL.len(), seed);
+                prop_assert!(compress(&noise, window_bits).is_none());
+            }
 
             if let Some(compressed) = (Deflate { window_bits }).compress(&payload) {
                 let inflated = inflate(&compressed, text.len()).unwrap();
@@ -429,6 +428,19 @@ mod tests {
                 prop_assert!(!is_all || inflated == first);
             }
         }
+    }
+
+    /// Returns random bytes of 144 to 255, which take 9 bits each (RFC 1951, 3.2.6): just below a
+    /// power of two, the compression stops as soon as the output is as large.
+    fn incompressible(length: usize, seed: u32) -> Vec<u8> {
+        let mut state = seed | 1;
+        let bytes = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            144 + (state % 112) as u8
+        });
+        bytes.take(length).collect()
     }
 
     /// Any streams: noise, compressed text, stored blocks and bombs, one after another; some with a
