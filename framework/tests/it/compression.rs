@@ -169,15 +169,18 @@ async fn messages_are_compressed_both_ways_from_the_threshold_on() {
 #[tokio::test]
 async fn a_client_that_limits_the_window_can_inflate_with_it() {
     let server = Server::start(compressed_echo()).await;
-    let offer = "permessage-deflate; server_max_window_bits=9";
-    let mut client = Client::connect(server.address, "/", offer).await;
-    assert!(client.response.contains("server_max_window_bits=9"));
+    for bits in [9, 15] {
+        let limit = format!("server_max_window_bits={bits}");
+        let offer = format!("permessage-deflate; {limit}");
+        let mut client = Client::connect(server.address, "/", &offer).await;
+        assert!(client.response.contains(&limit), "{}", client.response);
 
-    client.send(TEXT, text(50_000).as_bytes()).await;
+        client.send(TEXT, text(50_000).as_bytes()).await;
 
-    let (first, payload) = client.receive().await;
-    assert_eq!(first, COMPRESSED_TEXT);
-    assert_eq!(inflate(payload, 9), text(50_000));
+        let (first, payload) = client.receive().await;
+        assert_eq!(first, COMPRESSED_TEXT);
+        assert_eq!(inflate(payload, bits), text(50_000));
+    }
 }
 
 #[tokio::test]

@@ -112,16 +112,16 @@ impl Deflate {
     /// Compresses a payload; `None` if that makes it no smaller.
     pub(super) fn compress(self, payload: &Bytes) -> Option<Bytes> {
         if payload.is_unique() || payload.len() > MAX_COPIED {
-            return compress(payload, self.window_bits);
+            return compress(payload, self.window_bits());
         }
         // Payloads that are sent at the same time have neighbouring addresses: mix the bits.
         let hash = (payload.as_ptr().addr() >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize);
         let copies = &SHARED[hash >> (usize::BITS - SHARDS.ilog2())];
         let compressed = {
             let mut copies = copies.lock().unwrap_or_else(PoisonError::into_inner);
-            copies.of(payload, self.window_bits)
+            copies.of(payload, self.window_bits())
         };
-        let compressed = compressed.get_or_init(|| compress(payload, self.window_bits));
+        let compressed = compressed.get_or_init(|| compress(payload, self.window_bits()));
         compressed.clone()
     }
 }
@@ -232,15 +232,19 @@ mod tests {
     use proptest::{collection::vec, prelude::*, sample::Index};
     use std::io::Read;
 
+    fn deflate(window_bits: u8) -> Deflate {
+        let max_window_bits = Some(window_bits);
+        Deflate { max_window_bits }
+    }
+
     #[test]
     fn clones_of_a_payload_share_one_compressed_copy() {
-        let deflate = Deflate { window_bits: 15 };
         let payload = Bytes::from(vec![b'x'; 1000]);
         let clone = payload.clone();
 
-        let first = deflate.compress(&payload).unwrap();
-        let second = deflate.compress(&clone).unwrap();
-        let smaller = Deflate { window_bits: 9 }.compress(&clone).unwrap();
+        let first = deflate(15).compress(&payload).unwrap();
+        let second = deflate(15).compress(&clone).unwrap();
+        let smaller = deflate(9).compress(&clone).unwrap();
 
         assert_eq!(first.as_ptr(), second.as_ptr());
         assert_ne!(first.as_ptr(), smaller.as_ptr());
@@ -255,7 +259,7 @@ mod tests {
         let compress = |window_bits| -> Vec<_> {
             let compressed = messages
                 .iter()
-                .map(|one| Deflate { window_bits }.compress(one));
+                .map(|one| deflate(window_bits).compress(one));
             compressed.map(|one| one.unwrap().as_ptr()).collect()
         };
         let _others = messages.clone();
@@ -295,7 +299,7 @@ mod tests {
         let noise = incompressible(1000, 1);
 
         for payload in [Bytes::new(), Bytes::from("ahoy"), noise.into()] {
-            assert_eq!(Deflate { window_bits: 15 }.compress(&payload), None);
+            assert_eq!(deflate(15).compress(&payload), None);
         }
     }
 
@@ -386,7 +390,7 @@ mod tests {
                 prop_assert!(compress(&noise, window_bits).is_none());
             }
 
-            if let Some(compressed) = (Deflate { window_bits }).compress(&payload) {
+            if let Some(compressed) = deflate(window_bits).compress(&payload) {
                 let inflated = inflate(&compressed, text.len()).unwrap();
                 prop_assert!(inflated == text.as_bytes());
                 let result = inflate(&compressed, text.len() - 1);

@@ -9,8 +9,9 @@ use http::{HeaderMap, HeaderValue, header};
 /// every member, and an idle connection owns no compressor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Deflate {
-    /// The base-2 logarithm of the window of this side: one of [`WINDOWS`].
-    pub(super) window_bits: u8,
+    /// The base-2 logarithm of the window of this side, if the client limits it: one of
+    /// [`WINDOWS`].
+    pub(super) max_window_bits: Option<u8>,
 }
 
 /// The windows of this side, the largest first. A client that limits the window gets the next one
@@ -34,14 +35,20 @@ impl Deflate {
             .find_map(Self::accept)
     }
 
-    /// Returns the value of the response's `Sec-WebSocket-Extensions`.
+    /// Returns the base-2 logarithm of the window of this side: one of [`WINDOWS`].
+    pub(super) fn window_bits(self) -> u8 {
+        self.max_window_bits.unwrap_or(MAX_BITS)
+    }
+
+    /// Returns the value of the response's `Sec-WebSocket-Extensions`. It accepts a limit by naming
+    /// one, even the default (RFC 7692, 7.1.2.1).
     pub(super) fn response(self) -> HeaderValue {
         let mut value = String::from(
             "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
         );
-        if self.window_bits < MAX_BITS {
+        if let Some(bits) = self.max_window_bits {
             value.push_str("; server_max_window_bits=");
-            value.push_str(&self.window_bits.to_string());
+            value.push_str(&bits.to_string());
         }
         HeaderValue::try_from(value).expect("tokens and digits are a header value")
     }
@@ -52,9 +59,7 @@ impl Deflate {
         if !items.next()?.eq_ignore_ascii_case("permessage-deflate") {
             return None;
         }
-        let mut deflate = Self {
-            window_bits: MAX_BITS,
-        };
+        let mut max_window_bits = None;
         let mut seen = Vec::new();
         for item in items {
             let (name, value) = match item.split_once('=') {
@@ -73,12 +78,12 @@ impl Deflate {
                 // The response may have a smaller one (RFC 7692, 7.1.2.1).
                 ("server_max_window_bits", Some(bits)) => {
                     let most = window_bits(bits)?;
-                    deflate.window_bits = WINDOWS.into_iter().find(|bits| *bits <= most)?;
+                    max_window_bits = Some(WINDOWS.into_iter().find(|bits| *bits <= most)?);
                 }
                 _ => return None,
             }
         }
-        Some(deflate)
+        Some(Self { max_window_bits })
     }
 }
 
@@ -124,7 +129,7 @@ mod tests {
             let value = HeaderValue::from_str(line).unwrap();
             headers.append(header::SEC_WEBSOCKET_EXTENSIONS, value);
         }
-        Deflate::negotiate(&headers).map(|deflate| deflate.window_bits)
+        Deflate::negotiate(&headers).map(Deflate::window_bits)
     }
 
     #[test]
@@ -184,11 +189,22 @@ mod tests {
     }
 
     #[test]
-    fn the_response_repeats_a_window_that_the_client_limits() {
-        let response = |window_bits| Deflate { window_bits }.response();
-
+    fn the_response_names_a_window_if_the_offer_does() {
         let value = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
-        assert_eq!(response(15), value);
-        assert_eq!(response(9), format!("{value}; server_max_window_bits=9"));
+        for (offered, expected) in [
+            ("", ""),
+            ("; server_max_window_bits=9", "; server_max_window_bits=9"),
+            ("; server_max_window_bits=14", "; server_max_window_bits=12"),
+            ("; server_max_window_bits=15", "; server_max_window_bits=15"),
+            ("; client_max_window_bits=15", ""),
+        ] {
+            let deflate = Deflate::accept(&format!("permessage-deflate{offered}")).unwrap();
+
+            assert_eq!(
+                deflate.response(),
+                format!("{value}{expected}"),
+                "{offered}"
+            );
+        }
     }
 }

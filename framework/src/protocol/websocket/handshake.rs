@@ -444,7 +444,7 @@ mod tests {
         #[test]
         fn the_other_headers_of_any_handshake_are_read_or_declined(head in heads()) {
             if let Some(deflate) = Deflate::negotiate(&head.headers) {
-                prop_assert!([9, 12, 15].contains(&deflate.window_bits));
+                prop_assert!([9, 12, 15].contains(&deflate.window_bits()));
                 prop_assert!(head.headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS));
             }
             let origin = Origin::of(&head.headers, &head.uri, &head.extensions);
