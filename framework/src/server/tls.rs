@@ -277,13 +277,13 @@ impl CertificateFiles {
         check_is_file("key", key)?;
         let chain = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)
-            .map_err(|source| failed("read the TLS certificate", certificate, source))?;
+            .map_err(|source| failed_pem("read the TLS certificate", certificate, source))?;
         if chain.is_empty() {
             return Err(holds_no("certificate", certificate));
         }
         let private = PrivateKeyDer::from_pem_file(key).map_err(|source| match source {
             pem::Error::NoItemsFound => holds_no("private key", key),
-            other => failed("read the TLS key", key, other),
+            other => failed_pem("read the TLS key", key, other),
         })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -321,6 +321,17 @@ fn holds_no(what: &str, file: &Path) -> Error {
     let file = file.display();
     let message = format!("{file} holds no {what} in PEM; are the two files swapped?");
     Error::new(ErrorKind::Io, message)
+}
+
+/// Returns the error of a file that is no PEM. That of a file without its end would list the bytes of
+/// the line that is missing.
+fn failed_pem(operation: &str, file: &Path, source: pem::Error) -> Error {
+    let pem::Error::MissingSectionEnd { .. } = source else {
+        return failed(operation, file, source);
+    };
+    let reason = "the file ends within a section; is it still being written?";
+    let reason = io::Error::new(io::ErrorKind::UnexpectedEof, reason);
+    failed(operation, file, reason)
 }
 
 fn failed(

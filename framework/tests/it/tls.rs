@@ -465,6 +465,13 @@ async fn files_that_cannot_be_used_are_named() {
     let missing = Path::new("/nowhere/cert.pem");
     let empty = files.0.join("empty.pem");
     fs::write(&empty, "").unwrap();
+    let part_of = |file: PathBuf| {
+        let text = fs::read_to_string(&file).unwrap();
+        let part = file.with_extension("part");
+        fs::write(&part, &text[..text.len() / 2]).unwrap();
+        part
+    };
+    let [part_of_certificate, part_of_key] = [files.certificate(), files.key()].map(part_of);
     for (certificate, key, part) in [
         (missing, &*files.key(), "/nowhere/cert.pem"),
         (&files.certificate(), missing, "/nowhere/cert.pem"),
@@ -489,6 +496,16 @@ async fn files_that_cannot_be_used_are_named() {
             "key.pem is not the key of the certificate ",
         ),
         (&*files.0, &files.key(), "it is not a regular file"),
+        (
+            &part_of_certificate,
+            &files.key(),
+            "cert.part: the file ends within a section; is it still being written?",
+        ),
+        (
+            &files.certificate(),
+            &part_of_key,
+            "key.part: the file ends within a section; is it still being written?",
+        ),
     ] {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let error = TlsListener::new(tcp, certificate, key).unwrap_err();
