@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::{self, Write},
     net::TcpListener,
     os::unix::net::UnixStream,
     process::{Command, Stdio},
@@ -14,6 +15,7 @@ use seaway_tests::support::{
     server::program,
     wait::{DEADLINE, until},
 };
+use tokio::task::spawn_blocking;
 
 const EXAMPLES: [&str; 6] = [
     "arena",
@@ -131,6 +133,38 @@ async fn a_unix_socket_is_taken_over_from_an_ended_run_and_not_from_a_running_se
     let third = StartLine::of("arena", &mut arena()).await;
     UnixStream::connect(&path).expect("it has replaced the file");
     drop(third);
+}
+
+#[tokio::test]
+async fn a_unix_socket_takes_the_proxy_protocol_of_trusted_proxies() {
+    let folder = Scratch::new("proxied");
+    let path = folder.path().join("http.sock");
+    let arena = || {
+        let mut command = program("arena");
+        command.arg("--proxy-protocol").arg("--unix").arg(&path);
+        command
+    };
+    let trusts_none = run("arena", &mut arena()).await;
+    assert_eq!(trusts_none.code, Some(1));
+    let complaint = trusts_none.last_line();
+    assert!(complaint.contains("--trusted-proxies"), "{complaint}");
+
+    let arena = StartLine::of("arena", arena().args(["--trusted-proxies", "unix"])).await;
+
+    let url = format!("unix:{}", path.display());
+    assert!(arena.line().contains(&url), "{}", arena.line());
+    let response = spawn_blocking(move || {
+        let mut client = UnixStream::connect(path)?;
+        client.set_read_timeout(Some(DEADLINE))?;
+        client.write_all(
+            b"PROXY TCP4 192.0.2.1 192.0.2.2 5 6\r\n\
+              GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        )?;
+        io::read_to_string(client)
+    });
+    let response = response.await.expect("nothing panics there");
+    let response = response.expect("a response");
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
 }
 
 #[tokio::test]

@@ -71,8 +71,13 @@ pub enum Listening {
     Shared(ReusePortListener),
     /// A socket that the supervisor of this process has opened.
     Inherited(InheritedListener),
-    /// TCP behind proxies that speak the PROXY protocol.
-    Proxied(ProxyProtocol),
+    /// One of these behind proxies that speak the PROXY protocol.
+    Proxied {
+        /// With the other one inside.
+        listener: ProxyProtocol,
+        /// The URL of the other one.
+        url: String,
+    },
     /// TLS over TCP.
     Tls(TlsListener),
     /// A Unix socket.
@@ -142,7 +147,7 @@ impl Transport {
                 let tcp = self.listen_tcp(address).await?;
                 Ok(Listening::Tls(TlsListener::new(tcp, certificate, key)?))
             }
-            (None, None, Some(path)) => Ok(Listening::Unix(listen_on(path).await?)),
+            (None, None, Some(path)) => self.proxied(Listening::Unix(listen_on(path).await?)),
             (_, _, None) => Err(Error::new(
                 ErrorKind::Io,
                 "pass both --tls-cert and --tls-key",
@@ -160,15 +165,20 @@ impl Transport {
             None if self.shares_port => Listening::Shared(address.share().await?),
             None => Listening::Tcp(address.listen().await?),
         };
+        self.proxied(listening)
+    }
+
+    /// Wraps a listener behind proxies that speak the PROXY protocol, if there are some.
+    fn proxied(&self, listening: Listening) -> Result<Listening, Error> {
         match (self.has_proxy_protocol, &self.proxies) {
             (false, _) => Ok(listening),
-            (true, Some(proxies)) => {
-                let proxies = proxies.clone();
-                Ok(Listening::Proxied(ProxyProtocol::new(listening, proxies)))
-            }
+            (true, Some(proxies)) => Ok(Listening::Proxied {
+                url: listening.url()?,
+                listener: ProxyProtocol::new(listening, proxies.clone()),
+            }),
             (true, None) => Err(Error::new(
                 ErrorKind::Io,
-                "--proxy-protocol needs --trusted-proxies: the addresses of the proxies",
+                "--proxy-protocol needs --trusted-proxies: the addresses of the proxies, or `unix`",
             )),
         }
     }
@@ -203,7 +213,7 @@ impl Listening {
             Self::Tcp(listener) => format!("http://{}", Listener::local_addr(listener)?),
             Self::Shared(listener) => format!("http://{}", listener.local_addr()?),
             Self::Inherited(listener) => format!("http://{}", listener.local_addr()?),
-            Self::Proxied(listener) => format!("http://{}", listener.local_addr()?),
+            Self::Proxied { url, .. } => url.clone(),
             Self::Tls(listener) => format!("https://{}", listener.local_addr()?),
             Self::Unix(listener) => format!("unix:{}", Listener::local_addr(listener)?),
         })
@@ -218,7 +228,7 @@ impl Listening {
             Self::Tcp(listener) => listener.local_addr()?.ip().is_loopback(),
             Self::Shared(listener) => is_loopback(&listener.local_addr()?),
             Self::Inherited(listener) => is_loopback(&listener.local_addr()?),
-            Self::Tls(_) | Self::Proxied(_) => false,
+            Self::Tls(_) | Self::Proxied { .. } => false,
             Self::Unix(_) => true,
         })
     }
@@ -235,7 +245,7 @@ impl Listener for Listening {
             Self::Tcp(listener) => Listener::accept(listener).await,
             Self::Shared(listener) => listener.accept().await,
             Self::Inherited(listener) => listener.accept().await,
-            Self::Proxied(listener) => listener.accept().await,
+            Self::Proxied { listener, .. } => listener.accept().await,
             Self::Tls(listener) => listener.accept().await,
             Self::Unix(listener) => Listener::accept(listener).await,
         }
@@ -246,7 +256,7 @@ impl Listener for Listening {
             Self::Tcp(listener) => Listener::local_addr(listener),
             Self::Shared(listener) => listener.local_addr(),
             Self::Inherited(listener) => listener.local_addr(),
-            Self::Proxied(listener) => listener.local_addr(),
+            Self::Proxied { listener, .. } => listener.local_addr(),
             Self::Tls(listener) => listener.local_addr(),
             Self::Unix(listener) => Listener::local_addr(listener),
         }
