@@ -7,10 +7,7 @@ const EVENT_STREAM = "text/event-stream";
 /** How long a POST may take, in milliseconds. */
 const POST_LIMIT = 15_000;
 
-/** How long to wait before a POST that the server had no room for is sent again, in milliseconds. */
-const PAUSE = 1000;
-
-/** The longest such wait that the server may ask for, in milliseconds. */
+/** How long to wait at most before a POST that the server had no room for is sent again, in milliseconds. */
 const LONGEST_PAUSE = 60_000;
 
 /** How often it is sent again before the connection counts as lost. */
@@ -84,8 +81,9 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
       // A redirect to a login page ends with 200.
       if (response.status === 204) break;
       const refused = closeOf(response, "POST");
-      if (![429, 503].includes(response.status) || repeats === REPEATS) return close(refused);
-      const asked = retryAfter(refused.reason) || PAUSE;
+      const asked = retryAfter(refused.reason);
+      // Without `Retry-After` it may be the response of a proxy, and the message may have arrived.
+      if (![429, 503].includes(response.status) || !asked || repeats === REPEATS) return close(refused);
       await new Promise((resume) => timer = setTimeout(resume, Math.min(asked, LONGEST_PAUSE)));
     }
     isBusy = false;

@@ -90,7 +90,7 @@ test("POSTs go one after the other, and the queue bounds the rest", async () => 
 
 test("a POST for which the server has no room is sent again, after the time it asks for", async () => {
   const socket = await open();
-  streams.answers = [{ status: 503, headers: { "retry-after": "3" } }, { status: 429 }];
+  streams.answers = [[503, "3"], [429, "1"]].map(([status, wait]) => ({ status, headers: { "retry-after": wait } }));
   socket.send("a");
   await settle();
   await pass(2999);
@@ -101,6 +101,18 @@ test("a POST for which the server has no room is sent again, after the time it a
   assert.equal(streams.posts.length, 3);
   assert.equal(socket.state.name, "open");
 });
+
+for (const status of [429, 503]) {
+  test(`a POST that gets ${status} without a time to wait is not sent again: it may have arrived`, async () => {
+    const socket = await open({ backoff: 60_000, backoffCap: 60_000 });
+    streams.answers = [{ status }];
+    socket.send("a");
+    await pass(10_000);
+    assert.deepEqual(streams.posts.map(({ body }) => body), ["a"]);
+    assert.equal(socket.state.name, "waiting");
+    assert.deepEqual(socket.state.close, { code: 1006, reason: `POST: status ${status}` });
+  });
+}
 
 test("a POST waits for a minute at most, whatever the server asks for", async () => {
   const socket = await open();
