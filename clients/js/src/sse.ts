@@ -1,4 +1,4 @@
-import { closeOf, LOST, retryAfter, type Close } from "./close.js";
+import { closeOf, isFinal, LOST, retryAfter, type Close } from "./close.js";
 import { eventStream } from "./event-stream.js";
 import type { Data, Connection, ConnectionListeners, Target } from "./connection.js";
 
@@ -80,8 +80,10 @@ export function openSse({ url, token }: Target, listeners: ConnectionListeners):
         .finally(() => clearTimeout(timer));
       // A redirect to a login page ends with 200.
       if (response.status === 204) break;
-      const refused = closeOf(response, "POST");
-      const asked = retryAfter(refused.reason);
+      const { code, reason } = closeOf(response, "POST");
+      // Only the GET decides whether the client may use the connection.
+      const refused = { code: isFinal(code) ? LOST : code, reason };
+      const asked = retryAfter(reason);
       // Without `Retry-After` it may be the response of a proxy, and the message may have arrived.
       if (![429, 503].includes(response.status) || !asked || repeats === REPEATS) return close(refused);
       await new Promise((resume) => timer = setTimeout(resume, Math.min(asked, LONGEST_PAUSE)));

@@ -310,6 +310,23 @@ test("a status that forbids the connection ends it for good", async () => {
   }
 });
 
+for (const status of [401, 403]) {
+  test(`a POST that gets ${status} loses the connection, and the next attempt decides about access`, async () => {
+    const socket = await open();
+    streams.answers = [{ status }];
+    socket.send("a");
+    await settle();
+    assert.equal(socket.state.name, "waiting");
+    assert.deepEqual(socket.state.close, { code: 1006, reason: `POST: status ${status}` });
+    await pass(1000);
+    FakeWebSocket.last.drop();
+    await settle();
+    streams.write('event: open\ndata: {"connection":"c2"}\n\n');
+    await settle();
+    assert.equal(socket.state.name, "open");
+  });
+}
+
 test("a fallback that the server does not offer is named in the reason", async () => {
   streams.status = 404;
   const socket = connect("/ws");

@@ -258,7 +258,12 @@ fn accepts_events(headers: &HeaderMap) -> bool {
 /// Returns whether a page of another site requests this without an `Origin`, as a `no-cors` fetch
 /// does. The handshake of a WebSocket always has one.
 fn is_cross_site(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    let is_ours = matches!(site, None | Some(b"same-origin" | b"none"));
+    let is_ours = matches!(fetch_site(headers), None | Some(b"same-origin" | b"none"));
     !is_ours && !headers.contains_key(header::ORIGIN)
+}
+
+/// Returns how the page that requests this relates to this server, as the browser states it: no
+/// page can set the header.
+fn fetch_site(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get("sec-fetch-site").map(HeaderValue::as_bytes)
 }

@@ -1,6 +1,9 @@
 //! A POST: one message of a client, which is forwarded to the process that has its stream.
 
-use super::forward::{ConnectionId, Forwarded, Post, PostOutcome};
+use super::{
+    fetch_site,
+    forward::{ConnectionId, Forwarded, Post, PostOutcome},
+};
 use crate::{
     channels::{Channels, Group, Mailbox},
     digest::digest,
@@ -75,7 +78,9 @@ async fn forward(
         Rejection::new(StatusCode::BAD_REQUEST, text).by(Rule::Input)
     })?;
     let origin = Origin::of(headers, &scope.head.uri, &scope.extensions);
-    let is_same = AllowedOrigins::same_origin().allows(&origin);
+    // The browser knows the host that it requested; a proxy may have sent another `Host`.
+    let is_same = fetch_site(headers) == Some(b"same-origin")
+        || AllowedOrigins::same_origin().allows(&origin);
     let origin = headers.get(header::ORIGIN).filter(|_| !is_same);
     let foreign_origin = origin.map(|origin| digest(origin.as_bytes()));
     let post = Forwarded::Post(Post {

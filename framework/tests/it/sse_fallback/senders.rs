@@ -91,3 +91,27 @@ async fn the_page_that_opened_a_stream_may_send_to_it() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_page_behind_a_proxy_that_changes_the_host_may_send_to_its_stream() {
+    let site = Site::new();
+    let origins = AllowedOrigins::list(["https://app.example"]);
+    let sockets = site.sockets.clone().with(origins);
+    let app = sockets.with(SseFallback::new(&site.channels));
+    let app = PathRouter::<Http>::new().nest("/ws", app).boxed();
+    // A browser states no origin in a GET of the same origin, and always in a POST.
+    let opening = get("/ws/lobby").header("sec-fetch-site", "same-origin");
+    let ana = Client::open_with(&app, opening).await;
+
+    for (origin, fetch_site, status) in [
+        ("https://app.example", "same-origin", 204),
+        ("https://evil.app.example", "same-site", 403),
+        ("https://evil.example", "cross-site", 403),
+    ] {
+        let request = Request::post("/ws/lobby").header("host", "upstream:8000");
+        let request = request.header("origin", origin);
+        let request = request.header("sec-fetch-site", fetch_site);
+        let posted = ana.post_with(&app, request, "x").await;
+        assert_eq!(posted.status(), status, "{origin}");
+    }
+}
