@@ -60,10 +60,10 @@ export declare class Requests {
     #private;
     /**
      * Sends a request, and returns the promise of its reply. `send` gets the id and a function to
-     * call once the request is on its way; it returns a function that takes it back from the queue,
-     * or a failure.
+     * call before the request is handed to a connection, which returns `false` if it is too late; it
+     * returns a function that takes it back from the queue, or a failure.
      */
-    begin(type: string, timeout: number, send: (id: number, sent: () => void) => (() => void) | RequestFailure): Promise<unknown>;
+    begin(type: string, timeout: number, send: (id: number, sending: () => boolean) => (() => void) | RequestFailure): Promise<unknown>;
     /** Settles the request that this is the reply to; a late reply is ignored. */
     settle({ id, ok, error, fault }: Reply): void;
     /** Rejects the requests that were sent: the connection has ended. Those in the queue remain. */

@@ -3,8 +3,8 @@ import type { Data } from "./connection.js";
 /** A message that waits for a connection. */
 export interface Queued {
   readonly data: Data;
-  /** Called when the message has been handed to a connection. */
-  readonly sent?: () => void;
+  /** Called before the message is handed to a connection; returns whether it is still to be sent. */
+  readonly sending?: () => boolean;
 }
 
 /**

@@ -57,13 +57,13 @@ export class Requests {
 
   /**
    * Sends a request, and returns the promise of its reply. `send` gets the id and a function to
-   * call once the request is on its way; it returns a function that takes it back from the queue,
-   * or a failure.
+   * call before the request is handed to a connection, which returns `false` if it is too late; it
+   * returns a function that takes it back from the queue, or a failure.
    */
   begin(
     type: string,
     timeout: number,
-    send: (id: number, sent: () => void) => (() => void) | RequestFailure,
+    send: (id: number, sending: () => boolean) => (() => void) | RequestFailure,
   ): Promise<unknown> {
     const id = ++this.#last;
     return new Promise((resolve, reject) => {
@@ -75,7 +75,13 @@ export class Requests {
           failure ? reject(new RequestError(type, failure)) : resolve(ok);
         },
       };
-      const outcome = send(id, () => (open.sent = true));
+      const expires = Date.now() + timeout;
+      const outcome = send(id, () => {
+        // The timer does not count the time for which the machine was suspended.
+        open.sent = Date.now() <= expires;
+        if (!open.sent) open.end({ kind: "timeout", sent: false });
+        return open.sent;
+      });
       if (typeof outcome !== "function") return reject(new RequestError(type, outcome));
       const timer = setTimeout(() => {
         outcome();

@@ -130,9 +130,9 @@ export class Socket<S extends Schema = AnySchema> {
     const { timeout } = numbers(options, { timeout: this.#times.requestTimeout });
     const { id, type: another } = Object(params);
     if (id !== undefined || another !== undefined) throw new TypeError("a parameter is named id or type");
-    const reply = this.#requests.begin(type, timeout, (id, sent) => {
+    const reply = this.#requests.begin(type, timeout, (id, sending) => {
       if (this.#state.name === "closed") return { kind: "closed", sent: false };
-      const message = { data: JSON.stringify({ ...(params as object), type, id }), sent };
+      const message = { data: JSON.stringify({ ...(params as object), type, id }), sending };
       return this.#enqueue(message) ? () => this.#queue.remove(message) : { kind: "full" };
     });
     return reply as Promise<RequestPart<S, R, "ok">>;
@@ -305,8 +305,7 @@ export class Socket<S extends Schema = AnySchema> {
       // It was accepted before anyone knew.
       return report(new TypeError("SseFallback carries text"));
     }
-    message.sent?.();
-    this.#connection!.send(message.data);
+    if (message.sending?.() ?? true) this.#connection!.send(message.data);
   }
 
   /** Returns whether the transport can carry a message: server-sent events carry text only. */

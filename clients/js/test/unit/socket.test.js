@@ -561,6 +561,23 @@ describe("a request", () => {
     assert.deepEqual(FakeWebSocket.last.sent, []);
   });
 
+  test("that waited in the queue while the machine was suspended is not sent after its timeout", async () => {
+    const socket = await open({ requestTimeout: 5000 });
+    FakeWebSocket.last.drop();
+    const late = failureOf(socket.request("late", {}));
+    const inTime = socket.request("later", {}, { timeout: 3_600_000 });
+    // Timers do not count this time.
+    const { now } = Date;
+    mock.method(Date, "now", () => now() + 5000);
+    await pass(500);
+    FakeWebSocket.last.accept();
+
+    assert.deepEqual(FakeWebSocket.last.messages.map(({ type }) => type), ["later"]);
+    assert.deepEqual(await late, { kind: "timeout", sent: false });
+    FakeWebSocket.last.deliver({ type: "reply", id: 2, ok: 1 });
+    assert.equal(await inTime, 1);
+  });
+
   for (const timeout of [NaN, -1, 0]) {
     test(`with a timeout of ${timeout} ms is rejected and not sent`, async () => {
       const socket = await open();
