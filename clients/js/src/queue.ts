@@ -13,7 +13,8 @@ export interface Queued {
  * When it is full, the new message is refused: what was accepted stays.
  */
 export class Queue {
-  #waiting = new Set<Queued>();
+  /** Each message, and a copy of its data, which its sender may change. */
+  #waiting = new Map<Queued, Data>();
   #bytes = 0;
 
   constructor(
@@ -30,21 +31,24 @@ export class Queue {
     const bytes = sizeOf(message.data);
     const isFull = this.#waiting.size >= this.messages || this.#bytes + bytes > this.bytes;
     if (isFull) return false;
-    this.#waiting.add(message);
+    this.#waiting.set(message, copyOf(message.data));
     this.#bytes += bytes;
     return true;
   }
 
   /** Takes the oldest message. */
   shift(): Queued | undefined {
-    const [message] = this.#waiting;
-    if (message) this.remove(message);
-    return message;
+    const [oldest] = this.#waiting;
+    if (!oldest) return undefined;
+    const [message, data] = oldest;
+    this.remove(message);
+    return { ...message, data };
   }
 
   /** Removes a message that nobody waits for any more. */
   remove(message: Queued): void {
-    if (this.#waiting.delete(message)) this.#bytes -= sizeOf(message.data);
+    this.#bytes -= sizeOf(this.#waiting.get(message) ?? "");
+    this.#waiting.delete(message);
   }
 
   clear(): void {
@@ -56,4 +60,11 @@ export class Queue {
 /** Returns the size of a message: bytes, or UTF-16 code units of text. */
 function sizeOf(data: Data): number {
   return typeof data === "string" ? data.length : data.byteLength;
+}
+
+/** Returns a copy of the bytes of a message. */
+function copyOf(data: Data): Data {
+  if (typeof data === "string") return data;
+  const { buffer, byteOffset } = ArrayBuffer.isView(data) ? data : { buffer: data, byteOffset: 0 };
+  return buffer.slice(byteOffset, byteOffset + data.byteLength);
 }

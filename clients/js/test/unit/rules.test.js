@@ -58,6 +58,23 @@ test("a full queue refuses the new message and keeps the others", () => {
   assert.equal(queue.push({ data: "1234567890" }), true, "the room is free again");
 });
 
+test("bytes in the queue are those of the time when they were added", () => {
+  const bytes = new Uint8Array([0, 1, 2, 3]);
+  for (const data of [bytes, bytes.buffer, bytes.subarray(1, 3), new DataView(bytes.buffer, 1)]) {
+    const queue = new Queue(2, 4);
+    const expected = [...new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength)];
+    queue.push({ data });
+    bytes[1] += 9;
+    assert.deepEqual([...new Uint8Array(queue.shift().data)], expected);
+  }
+
+  const queue = new Queue(2, 4);
+  queue.push({ data: bytes });
+  structuredClone(bytes, { transfer: [bytes.buffer] });
+  queue.shift();
+  assert.equal(queue.push({ data: "abcd" }), true, "the room is free again");
+});
+
 test("a message that is taken back from the queue makes room", () => {
   const queue = new Queue(1, 10);
   const message = { data: "1234567890" };
