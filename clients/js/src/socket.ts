@@ -60,6 +60,8 @@ export class Socket<S extends Schema = AnySchema> {
   #openedAt = 0;
   #attemptAt = 0;
   #resumedAt = -Infinity;
+  /** When the time ends that the server has asked to wait. */
+  #askedUntil = -Infinity;
   /** The number of attempts: the token of an earlier one is ignored. */
   #attempt = 0;
   #hadWebSocket = false;
@@ -324,6 +326,7 @@ export class Socket<S extends Schema = AnySchema> {
     this.#requests.lose();
     const { backoff, backoffCap } = this.#times;
     const asked = retryAfter(close.reason);
+    this.#askedUntil = asked ? Date.now() + asked : -Infinity;
     let wait = Math.max(asked, delay(this.#failures++, backoff, backoffCap));
     // A page that was frozen resumes first, and gets the close of its connection then.
     if (!asked && Date.now() - this.#resumedAt < RESUMED_WINDOW) wait = Math.min(wait, this.#rest());
@@ -376,7 +379,7 @@ export class Socket<S extends Schema = AnySchema> {
     // There is one on an open connection only.
     this.#heartbeat?.check();
     // If the server has asked to wait, a waking page waits, too.
-    if (state.name !== "waiting" || retryAfter(state.close.reason)) return;
+    if (state.name !== "waiting" || Date.now() < this.#askedUntil) return;
     const rest = this.#rest();
     if (rest) this.#wait(rest, state.close);
     else void this.#connect();

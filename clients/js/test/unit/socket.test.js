@@ -276,6 +276,23 @@ describe("after a loss", () => {
     assert.equal(FakeWebSocket.all.length, 2);
   });
 
+  test("a page that wakes after the server's retry_after has passed tries at once", async () => {
+    Math.random.mock.mockImplementation(() => 1);
+    const socket = await open({ backoff: 30_000 });
+    FakeWebSocket.last.drop(1012, "retry_after=7");
+    assert.equal(socket.state.until - Date.now(), 30_000);
+    const wake = async () => {
+      browser.window.dispatchEvent(new Event("online"));
+      await settle();
+      return FakeWebSocket.all.length;
+    };
+    await pass(6999);
+    assert.equal(await wake(), 1);
+    await pass(1);
+    assert.equal(await wake(), 2);
+    socket.close();
+  });
+
   for (const reason of ["retry_after=0", "retry_after=0.01"]) {
     test(`${reason} does not shorten the waits, which grow`, async () => {
       Math.random.mock.mockImplementation(() => 1);
