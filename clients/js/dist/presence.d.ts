@@ -24,7 +24,10 @@ export interface PresenceMessage {
         readonly key: string;
     }[];
 }
-/** Returns whether a message without a `type` is about presence: it has lists of people only. */
+/**
+ * Returns whether a message without a `type` is about presence: it has lists of people only, or
+ * nothing else, for a change of people whom the server cannot decode.
+ */
 export declare function isPresenceMessage(message: object): message is PresenceMessage;
 /**
  * Who is present in one group, kept from the state and the changes that the server sends. Without

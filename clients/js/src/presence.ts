@@ -26,12 +26,15 @@ export interface PresenceMessage {
   readonly left?: readonly { readonly key: string }[];
 }
 
-/** Returns whether a message without a `type` is about presence: it has lists of people only. */
+/**
+ * Returns whether a message without a `type` is about presence: it has lists of people only, or
+ * nothing else, for a change of people whom the server cannot decode.
+ */
 export function isPresenceMessage(message: object): message is PresenceMessage {
   const { presence, state, joined, updated, left } = message as PresenceMessage;
   const lists = [state, joined, updated, left].filter((list) => list !== undefined);
-  return typeof presence === "string" && !!lists[0] && lists.every(Array.isArray)
-    && lists.flat().every((person) => typeof person?.key === "string");
+  return typeof presence === "string" && (!!lists[0] || Object.keys(message).length === 1)
+    && lists.every(Array.isArray) && lists.flat().every((person) => typeof person?.key === "string");
 }
 
 /**

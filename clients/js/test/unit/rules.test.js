@@ -248,6 +248,8 @@ test("a message of the application may have a field `presence`", () => {
   for (const [message, expected] of [
     [{ presence: "lot.7", state: [] }, true],
     [{ presence: "lot.7", left: [{ key: "a" }] }, true],
+    [{ presence: "lot.7" }, true],
+    [{ presence: 7 }, false],
     [{ presence: "ana", state: "away" }, false],
     [{ presence: "ana", status: "away" }, false],
     [{ joined: [] }, false],
@@ -275,6 +277,7 @@ test("presence is kept from the state and its changes", () => {
   presence.receive({ state: [entry("a", 1), entry("b", 2)] });
   presence.receive({ joined: [entry("c", 1)], updated: [entry("a", 2)], left: [{ key: "b" }] });
   presence.receive({ left: [{ key: "nobody" }] });
+  presence.receive({});
   assert.equal(presence.isCurrent, true);
   presence.mark(false);
   presence.receive({ joined: [entry("late", 1)] });
