@@ -187,6 +187,10 @@ pub struct Schema {
 
 impl Schema {
     /// Describes a consumer; `name` is that of the interface in TypeScript.
+    ///
+    /// # Panics
+    /// If two different types have one name in TypeScript; `#[ts(rename = "…")]` gives one of them
+    /// another.
     pub fn of<C: DescribedConsumer>(name: impl Into<String>) -> Self {
         let mut schema = Self {
             name: name.into(),
@@ -217,6 +221,9 @@ impl Schema {
     ///     Schema::of::<C>("Chat").event::<Welcome>()
     /// }
     /// ```
+    ///
+    /// # Panics
+    /// As [`of`](Self::of).
     pub fn event<T: TS + 'static>(mut self) -> Self {
         let event = self.name_of::<T>();
         self.events.push(event);
@@ -243,7 +250,11 @@ impl Schema {
     /// Adds a message without a reply; for the macro.
     #[doc(hidden)]
     pub fn add_message<P: TS + 'static>(&mut self, kind: &str) {
-        let params = self.inline::<P>();
+        let mut params = self.inline::<P>();
+        // `&` binds more tightly than the `|` of an enum.
+        if params.contains('|') {
+            params = format!("({params})");
+        }
         self.messages
             .push(format!("{{ type: {kind:?} }} & {params}"));
     }
@@ -253,7 +264,8 @@ impl Schema {
     pub fn add_request<P: TS + 'static, R: DescribedReply>(&mut self, kind: &str) {
         let params = self.inline::<P>();
         let (ok, error) = R::describe(self);
-        let is_name = kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_name = kind.starts_with(|first: char| first.is_ascii_alphabetic())
+            && kind.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let key = match is_name {
             true => kind.to_owned(),
             false => format!("{kind:?}"),
@@ -317,10 +329,14 @@ impl Schema {
         // Only types with a declaration of their own have a path.
         if T::output_path().is_some() {
             let name = T::ident(&self.config);
-            if self.types.contains_key(&name) {
+            let declaration = T::decl(&self.config);
+            if let Some(declared) = self.types.get(&name) {
+                assert!(
+                    *declared == declaration,
+                    "two types have the name {name} in TypeScript: rename one with #[ts(rename = \"…\")]"
+                );
                 return;
             }
-            let declaration = T::decl(&self.config);
             self.types.insert(name, declaration);
         }
         T::visit_dependencies(self);

@@ -96,6 +96,8 @@ mod tls;
 mod topics;
 mod triggers;
 mod type_names;
+#[cfg(all(feature = "macros", feature = "typescript"))]
+mod typescript;
 mod unsaved_sessions;
 #[cfg(all(feature = "macros", feature = "server"))]
 mod websockets_over_http2;
