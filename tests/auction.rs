@@ -2,6 +2,13 @@
 
 use seaway_tests::support::{Browser, Page, Proxy, Redis, Server, raw};
 use serde_json::json;
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::mpsc,
+    time::timeout,
+};
 
 #[tokio::test]
 async fn bidders_outbid_each_other_and_everybody_sees_a_lot_end() {
@@ -159,6 +166,29 @@ async fn a_bidder_who_was_offline_sees_the_bids_that_were_missed() {
 }
 
 #[tokio::test]
+async fn the_list_of_lots_goes_on_after_its_stream_was_refused() {
+    let mut auction = Server::example_with_data("auction").await;
+    let browser = Browser::new().await;
+    let (ana, visitor) = (browser.page().await, browser.page().await);
+    ana.goto(&auction.page("/")).await;
+    signs_in(&ana, "ana").await;
+    opens(&ana, "compass", 600).await;
+    visitor.goto(&auction.page("/")).await;
+    page_shows(&visitor, "title", "compass").await;
+    ana.leave().await;
+
+    auction.kill();
+    refuses(auction.port(), "GET /feed").await;
+    auction.start().await;
+
+    let ana = browser.page().await;
+    ana.goto(&auction.page("/")).await;
+    signs_in(&ana, "ana").await;
+    opens(&ana, "sextant", 600).await;
+    page_shows(&visitor, "title", "sextant").await;
+}
+
+#[tokio::test]
 async fn a_bidder_who_reconnects_sees_the_missed_bids_of_a_lot() {
     let auction = Server::example_with_data("auction").await;
     let browser = Browser::new().await;
@@ -223,6 +253,33 @@ async fn both_watch(auction: &Server, ana: &Page, bo: &Page) {
     for page in [ana, bo] {
         watches(page).await;
     }
+}
+
+/// Responds with 503 on this port until a request begins so.
+async fn refuses(port: u16, begin: &'static str) {
+    const RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+        Content-Length: 0\r\nConnection: close\r\n\r\n";
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let (refused, mut requests) = mpsc::channel(1);
+    let refusing = tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let refused = refused.clone();
+            // A browser may open connections before it has a request.
+            tokio::spawn(async move {
+                let mut head = vec![0; 4096];
+                let read = client.read(&mut head).await.unwrap_or_default();
+                _ = client.write_all(RESPONSE).await;
+                if head[..read].starts_with(begin.as_bytes()) {
+                    _ = refused.send(()).await;
+                }
+            });
+        }
+    });
+    let request = timeout(Duration::from_secs(20), requests.recv()).await;
+    request.expect("the page asks again");
+    refusing.abort();
+    // The listener is closed.
+    _ = refusing.await;
 }
 
 /// Signs up at the auction, and waits for the WebSocket.

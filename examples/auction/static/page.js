@@ -15,6 +15,8 @@ const REFUSALS = {
 const $ = (selector, root = document) => root.querySelector(selector);
 const money = (cents) => (cents / 100).toFixed(2);
 const tell = (text) => ($("#state").textContent = text);
+/** How long to wait before another attempt: not all pages at once. */
+const pause = () => 1000 + 4000 * Math.random();
 
 /** The lots, by id: what is known of each, and the element that shows it. */
 const lots = new Map();
@@ -133,7 +135,7 @@ async function enter() {
   const answer = await fetch("/me").catch(() => null);
   if (!answer?.ok) {
     tell("The server does not answer, trying again…");
-    return setTimeout(enter, 1000 + 4000 * Math.random()); // not all pages at once
+    return setTimeout(enter, pause());
   }
   me = await answer.json();
   $("#me").textContent = me?.name ?? "";
@@ -161,6 +163,14 @@ function follows({ name, close }) {
   }
 }
 
+/** Shows the lots, and what changes. */
+function listen() {
+  const feed = new EventSource("/feed");
+  feed.onmessage = ({ data }) => show(JSON.parse(data));
+  // The browser reconnects after a loss, but not after a status other than 200.
+  feed.onerror = () => feed.readyState === EventSource.CLOSED && setTimeout(listen, pause());
+}
+
 for (const id of ["#login", "#logout", "#open"]) {
   $(id).onsubmit = async (event) => {
     event.preventDefault();
@@ -170,6 +180,6 @@ for (const id of ["#login", "#logout", "#open"]) {
   };
 }
 
-new EventSource("/feed").onmessage = ({ data }) => show(JSON.parse(data));
+listen();
 setInterval(drawAll, 1000);
 enter();
