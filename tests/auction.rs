@@ -189,6 +189,35 @@ async fn the_list_of_lots_goes_on_after_its_stream_was_refused() {
 }
 
 #[tokio::test]
+async fn a_bidder_who_was_removed_while_offline_is_shown_the_login() {
+    let auction = Server::example_with_data("auction").await;
+    let proxy = Proxy::before(&auction).await;
+    let browser = Browser::new().await;
+    let (ana, bo) = (browser.page().await, browser.page().await);
+    for (page, name, url) in [
+        (&ana, "ana", auction.page("/")),
+        (&bo, "bo", proxy.page("/")),
+    ] {
+        page.goto(&url).await;
+        signs_in(page, name).await;
+    }
+    opens(&ana, "compass", 600).await;
+    watches(&bo).await;
+
+    proxy.cut();
+    says(&bo, "The connection is lost, trying again…").await;
+    ana.eval("fetch('/remove', { method: 'POST', body: 'bo' })")
+        .await;
+    proxy.restore();
+
+    says(&bo, "You are logged out.").await;
+    bo.wait_for("!document.querySelector('#login').hidden")
+        .await;
+    let has_no_bid = "document.querySelector('li .bid').hidden";
+    assert_eq!(bo.eval(has_no_bid).await, true);
+}
+
+#[tokio::test]
 async fn a_bidder_who_reconnects_sees_the_missed_bids_of_a_lot() {
     let auction = Server::example_with_data("auction").await;
     let browser = Browser::new().await;

@@ -25,6 +25,8 @@ const topics = new Set();
 let me = null;
 let watched = null;
 let socket = null;
+/** The name of the socket's last state. */
+let lastState = null;
 
 /** Shows a lot as an event or a reply describes it. */
 function show(lot) {
@@ -116,9 +118,12 @@ async function ask(type, fields) {
     return await socket.request(type, fields);
   } catch (thrown) {
     if (!thrown.failure) throw thrown;
-    const { error } = thrown.failure;
-    const [kind, value] = typeof error === "string" ? [error] : Object.entries(error ?? {})[0] ?? [];
-    tell(REFUSALS[kind]?.(value) ?? "That did not work; try again.");
+    const { kind, error, fault, sent } = thrown.failure;
+    const [refusal, value] = typeof error === "string" ? [error] : Object.entries(error ?? {})[0] ?? [];
+    const isUnknown = kind === "lost" || fault === "failed" || sent;
+    const failed = isUnknown ? "It is not known whether that was done." : "That did not work; try again.";
+    // Who is logged out is told that.
+    if (me) tell(REFUSALS[refusal]?.(value) ?? failed);
   }
 }
 
@@ -133,18 +138,25 @@ async function post(url, sent) {
 /** Shows the forms of whoever is logged in, and connects. */
 async function enter() {
   const answer = await fetch("/me").catch(() => null);
+  const isClosed = !socket || socket.state.name === "closed";
   if (!answer?.ok) {
+    // A socket that is not closed leads here again.
+    if (!isClosed) return;
     tell("The server does not answer, trying again…");
     return setTimeout(enter, pause());
   }
   me = await answer.json();
+  if (!me) watched = null;
   $("#me").textContent = me?.name ?? "";
   for (const id of ["#me", "#logout"]) $(id).hidden = !me;
   $("#login").hidden = !!me;
   $("#open").hidden = !me?.is_auctioneer;
   drawAll();
-  if (!me) return;
-  if (socket) return socket.open();
+  if (!me) {
+    if (socket) tell("You are logged out.");
+    return socket?.close();
+  }
+  if (socket) return isClosed && socket.open();
   socket = connect("/", { fallback: false });
   socket.on("*", show);
   socket.onState(follows);
@@ -155,12 +167,13 @@ function follows({ name, close }) {
     if (watched) watch(watched);
     else tell("Watch a lot to bid.");
   } else if (close?.code === LOGGED_OUT) {
-    watched = null;
-    tell("You are logged out.");
     enter();
   } else if (name === "waiting") {
     tell("The connection is lost, trying again…");
+    // A browser does not tell a page that a handshake was refused with 401.
+    if (lastState === "connecting") enter();
   }
+  lastState = name;
 }
 
 /** Shows the lots, and what changes. */
@@ -176,7 +189,7 @@ for (const id of ["#login", "#logout", "#open"]) {
     event.preventDefault();
     if (!(await post(event.target.action, event.target))) return;
     event.target.reset();
-    if (id === "#login") enter();
+    if (id !== "#open") enter();
   };
 }
 
