@@ -35,6 +35,13 @@ async fn the_pages_of_the_example_open_sockets_that_know_their_user() {
     tab.goto(&home).await;
     tab.click("form button").await;
     page_shows(&page, "output", "closed with 4401").await;
+    page.type_text("#say input", "too late").await;
+    page.click("#say button").await;
+    page_shows(&page, "output", "not sent: not connected").await;
+    let kept = page
+        .eval("document.querySelector('#say input').value")
+        .await;
+    assert_eq!(kept, "too late");
 }
 
 #[tokio::test]
