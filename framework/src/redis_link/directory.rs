@@ -45,7 +45,8 @@ pub(super) struct Directory {
     shown: Arc<str>,
     logged: Arc<std::sync::Mutex<Repeat>>,
     known: Mutex<DirectoryState>,
-    /// Whether a primary that was named could not be used.
+    /// Whether a primary that was named could not be used, or a node that responded is cut off from
+    /// most others.
     is_stale: AtomicBool,
 }
 
@@ -350,12 +351,17 @@ impl Directory {
             }
             Question::Slots => {
                 let command = |what: &str| redis::cmd("CLUSTER").arg(what).to_owned();
-                let (slots, nodes) = (command("SLOTS"), command("NODES"));
-                let mut same = connection.clone();
-                let (slots, nodes) = join!(
+                let (slots, nodes, info) = (command("SLOTS"), command("NODES"), command("INFO"));
+                let (mut second, mut third) = (connection.clone(), connection.clone());
+                let (slots, nodes, info) = join!(
                     response_to(slots.query_async::<Value>(connection)),
-                    response_to(nodes.query_async::<String>(&mut same)),
+                    response_to(nodes.query_async::<String>(&mut second)),
+                    response_to(info.query_async::<String>(&mut third)),
                 );
+                // A node that is cut off from most others will not hear of a failover.
+                if info.is_ok_and(|info| is_failing(&info)) {
+                    self.mark_stale();
+                }
                 let own_host = address.host().unwrap_or_default();
                 let read = Topology::read(slots?, nodes.ok().as_deref(), own_host);
                 let topology = read.map_err(|error| ConnectError::of(&error))?;
@@ -369,6 +375,12 @@ impl Directory {
             }
         }
     }
+}
+
+/// Returns whether a node says in its reply to CLUSTER INFO that the Cluster is down: the node is cut
+/// off from most others, or some slots have no primary.
+fn is_failing(info: &str) -> bool {
+    info.lines().any(|line| line.trim() == "cluster_state:fail")
 }
 
 #[cfg(test)]
@@ -402,6 +414,35 @@ mod tests {
         directory.mark_stale();
 
         assert_eq!(port(&directory).await, "2000");
+    }
+
+    #[tokio::test]
+    async fn another_node_is_asked_after_one_that_is_cut_off_from_the_others() {
+        let (isolated, knowing) = (FakeNode::start().await, FakeNode::start().await);
+        isolated.names(1000, 5);
+        knowing.names(2000, 6);
+        let directory = directory(&[&isolated, &knowing]);
+        assert_eq!(port(&directory).await, "1000");
+
+        isolated.isolate();
+
+        assert_eq!(port(&directory).await, "1000", "it is not known yet");
+        assert_eq!(port(&directory).await, "2000");
+        assert_eq!(port(&directory).await, "2000");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_cut_off_is_believed_if_no_other_one_responds() {
+        let (isolated, stopped) = (FakeNode::start().await, FakeNode::start().await);
+        isolated.names(1000, 5);
+        isolated.isolate();
+        stopped.stop();
+        let directory = directory(&[&isolated, &stopped]);
+
+        for _ in 0..3 {
+            assert_eq!(port(&directory).await, "1000");
+            directory.known.lock().await.stale_checked_at = None;
+        }
     }
 
     #[tokio::test]

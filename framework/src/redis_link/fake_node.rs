@@ -12,9 +12,18 @@ use tokio::{
 /// command.
 pub(crate) struct FakeNode {
     port: u16,
-    /// The port of the primary, and the highest epoch.
-    named: Arc<Mutex<(u16, u64)>>,
+    says: Arc<Mutex<Says>>,
     accepting: JoinHandle<()>,
+}
+
+/// What a node says of its Cluster.
+#[derive(Clone, Copy)]
+struct Says {
+    /// The port of the primary.
+    port: u16,
+    /// The highest epoch.
+    epoch: u64,
+    state: &'static str,
 }
 
 impl FakeNode {
@@ -22,17 +31,21 @@ impl FakeNode {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let named = Arc::new(Mutex::new((port, 0)));
-        let says = named.clone();
+        let says = Arc::new(Mutex::new(Says {
+            port,
+            epoch: 0,
+            state: "ok",
+        }));
+        let said = says.clone();
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(serve(socket, port, says.clone()));
+                connections.spawn(serve(socket, port, said.clone()));
             }
         });
         Self {
             port,
-            named,
+            says,
             accepting,
         }
     }
@@ -47,7 +60,13 @@ impl FakeNode {
 
     /// Sets the port of the primary that it names, 0 for none, and the epoch.
     pub(crate) fn names(&self, port: u16, epoch: u64) {
-        *self.named.lock().unwrap() = (port, epoch);
+        let mut says = self.says.lock().unwrap();
+        (says.port, says.epoch) = (port, epoch);
+    }
+
+    /// Makes it say that the Cluster is down.
+    pub(super) fn isolate(&self) {
+        self.says.lock().unwrap().state = "fail";
     }
 
     /// Closes its connections, and accepts no more.
@@ -62,7 +81,7 @@ impl Drop for FakeNode {
     }
 }
 
-async fn serve(mut socket: TcpStream, port: u16, named: Arc<Mutex<(u16, u64)>>) {
+async fn serve(mut socket: TcpStream, port: u16, says: Arc<Mutex<Says>>) {
     let (mut framing, mut command) = (ReplyFraming::new(MAX_VALUE), Vec::new());
     while let Ok(byte) = socket.read_u8().await {
         command.push(byte);
@@ -73,14 +92,15 @@ async fn serve(mut socket: TcpStream, port: u16, named: Arc<Mutex<(u16, u64)>>) 
         let words = redis::parse_redis_value(&command).expect("a whole command");
         let words: Vec<String> = redis::from_redis_value(words).expect("words");
         command.clear();
-        let reply = reply(&words, port, *named.lock().unwrap());
+        let reply = reply(&words, port, *says.lock().unwrap());
         if socket.write_all(reply.as_bytes()).await.is_err() {
             return;
         }
     }
 }
 
-fn reply(words: &[String], own_port: u16, (port, epoch): (u16, u64)) -> String {
+fn reply(words: &[String], own_port: u16, says: Says) -> String {
+    let Says { port, epoch, state } = says;
     let text = |text: String| format!("${}\r\n{text}\r\n", text.len());
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match words[..] {
@@ -97,6 +117,7 @@ fn reply(words: &[String], own_port: u16, (port, epoch): (u16, u64)) -> String {
         ["CLUSTER", "NODES"] => text(format!(
             "id 127.0.0.1:{port}@0 master - 0 0 {epoch} connected 0-16383\n"
         )),
+        ["CLUSTER", "INFO"] => text(format!("cluster_state:{state}\r\ncluster_size:3\r\n")),
         ["GET", ..] if port == own_port => "$-1\r\n".to_owned(),
         ["GET", ..] => format!("-MOVED 0 127.0.0.1:{port}\r\n"),
         _ => "+OK\r\n".to_owned(),
