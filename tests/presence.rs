@@ -17,7 +17,7 @@ use std::{
 use http::Request;
 use seaway::{
     ApplicationExt, Channels, Close, Context, Handshake, HttpConsumer, HttpContext, HttpHandshake,
-    PresenceEvent, Rejection, Reply, Result, WebSocketConsumer,
+    Json, Missed, PresenceEvent, Rejection, Reply, Result, Shared, WebSocketConsumer,
     channels::redis::RedisConfig,
     consumer::Disconnect,
     middleware::Provide,
@@ -277,6 +277,56 @@ impl WebSocketConsumer for Guest {
     async fn disconnect(self, _: Close) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// Is present in the hall, and sends what it is told of others.
+struct Witness;
+
+impl WebSocketConsumer for Witness {
+    type Input = String;
+    type Event = PresenceEvent<()>;
+
+    async fn connect(handshake: &mut Handshake<Self::Event>) -> Result<Self, Rejection> {
+        let key: String = handshake.query("key")?;
+        handshake.present("hall", key, ()).await?;
+        Ok(Self)
+    }
+
+    async fn receive(&mut self, _: &mut Context<Self::Event>, _: String) -> Result<()> {
+        Ok(())
+    }
+
+    async fn event(
+        &mut self,
+        ctx: &mut Context<Self::Event>,
+        event: Shared<Self::Event>,
+    ) -> Result<()> {
+        Ok(ctx.send(Json(event)).await?)
+    }
+
+    async fn missed(&mut self, _: &mut Context<Self::Event>, _: Missed) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_announced_after_redis_has_ended_a_subscription() {
+    let cluster = Cluster::new().await;
+    let sockets = async || {
+        // Longer than the test: the renewal of a lease finds what was missed, too.
+        let config = RedisConfig::new(cluster.url()).presence_lease(Duration::from_secs(600));
+        let channels = Channels::redis(config).await.expect("a Cluster");
+        <Witness as WebSocketConsumer>::application(&channels).boxed()
+    };
+    let mut ana = WebSocketCommunicator::open(&sockets().await, Request::get("/?key=ana"));
+    assert_eq!(ana.status().await, 101);
+    assert!(ana.receive_text().await.contains("ana"));
+
+    cluster.end_subscriptions().await;
+
+    let mut bo = WebSocketCommunicator::open(&sockets().await, Request::get("/?key=bo"));
+    assert_eq!(bo.status().await, 101);
+    while !ana.receive_text().await.contains("bo") {}
 }
 
 impl HttpConsumer for Guest {

@@ -464,6 +464,35 @@ async fn a_slot_that_moves_to_another_primary_is_followed() {
 }
 
 #[tokio::test]
+async fn subscriptions_that_redis_ends_are_renewed_and_consumers_notified() {
+    let cluster = Cluster::new().await;
+    let (here, there) = (connect(&cluster.url()).await, connect(&cluster.url()).await);
+    let room = here.group::<Said>("room").unwrap();
+    let mut member = here.open().await.unwrap();
+    room.add(member.name()).await.unwrap();
+    let mut alone = here.open().await.unwrap();
+
+    cluster.end_subscriptions().await;
+
+    for mailbox in [&mut member, &mut alone] {
+        let next = timeout(DEADLINE, mailbox.receive()).await;
+        assert!(next.expect("a notice").is_err());
+    }
+    let room = there.group::<Said>("room").unwrap();
+    until("events that arrive", DEADLINE, async || {
+        room.send(&said("to all")).await.ok()?;
+        let name = alone.name().clone();
+        there.send(&name, &said("to one")).await.ok()?;
+        for mailbox in [&mut member, &mut alone] {
+            let received = timeout(Duration::from_millis(200), mailbox.receive()).await;
+            matches!(received, Ok(Ok(_))).then_some(())?;
+        }
+        Some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_cluster_without_one_of_its_primaries_serves_the_groups_of_the_others() {
     let mut cluster = Cluster::new().await;
     let config = RedisConfig::new(cluster.url()).send_timeout(Duration::from_millis(500));

@@ -137,6 +137,29 @@ impl Cluster {
         .await;
     }
 
+    /// Ends all sharded subscriptions, as Redis does when it assigns a slot, even to the primary that
+    /// has it.
+    pub async fn end_subscriptions(&self) {
+        for number in 0..PRIMARIES {
+            let primary = &self.nodes[number];
+            let id = primary.does(&["CLUSTER", "MYID"]).await;
+            let id = id.lines().nth(1).expect("an id").to_owned();
+            for part in 0..16 {
+                let slot = 1024 * part + 512;
+                if slot * PRIMARIES / 16384 != number {
+                    continue;
+                }
+                // The slot of a shard is within two of this one.
+                for slot in slot - 2..=slot + 2 {
+                    let slot = slot.to_string();
+                    primary
+                        .does(&["CLUSTER", "SETSLOT", &slot, "NODE", &id])
+                        .await;
+                }
+            }
+        }
+    }
+
     /// Moves a slot that has no keys from one primary to another.
     pub async fn move_slot(&self, slot: u16, to: usize) {
         let slot = slot.to_string();

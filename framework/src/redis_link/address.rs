@@ -7,8 +7,8 @@ use super::{
     tls::Tls,
 };
 use redis::{
-    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ProtocolVersion, PushInfo,
-    RedisConnectionInfo, aio::MultiplexedConnection,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ProtocolVersion, PushInfo, PushKind,
+    RedisConnectionInfo, Value, aio::MultiplexedConnection,
 };
 #[cfg(unix)]
 use std::path::Path;
@@ -176,11 +176,18 @@ impl Address {
     ) -> Result<Dialed, ConnectError> {
         let activity = Activity::new();
         let stream = MonitoredStream::new(stream, activity.clone(), inbox.clone(), self.max_value);
+        let ended = activity.clone();
         let config = AsyncConnectionConfig::new()
             // The sender of each command sets its deadline.
             .set_response_timeout(None)
             .set_pipeline_buffer_size(PIPELINE)
             .set_push_sender(move |push: PushInfo| {
+                if let (PushKind::SUnsubscribe, [Value::BulkString(channel), ..]) =
+                    (&push.kind, &push.data[..])
+                    && inbox.needs(channel)
+                {
+                    ended.end_unsubscribed();
+                }
                 inbox.push(push.kind, push.data);
                 Ok::<_, std::convert::Infallible>(())
             });

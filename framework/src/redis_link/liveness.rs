@@ -37,6 +37,8 @@ pub(super) enum Lost {
     Shifted,
     /// Redis refused a command of a stream of them.
     Refused,
+    /// Redis has ended a subscription that this process needs.
+    Unsubscribed,
 }
 
 impl fmt::Display for Lost {
@@ -52,6 +54,9 @@ impl fmt::Display for Lost {
                 "a reply belongs to another command: a proxy has lost or added a reply",
             ),
             Self::Refused => f.write_str("Redis refused a command"),
+            Self::Unsubscribed => f.write_str(
+                "Redis has ended a subscription: a slot of the Cluster was assigned to a node",
+            ),
         }
     }
 }
@@ -71,7 +76,11 @@ pub(super) async fn lost(
 ) -> Lost {
     let ended = async || {
         activity.ended().await;
-        activity.malformed().map_or(Lost::Closed, Lost::Malformed)
+        match activity.malformed() {
+            Some(malformed) => Lost::Malformed(malformed),
+            None if activity.is_unsubscribed() => Lost::Unsubscribed,
+            None => Lost::Closed,
+        }
     };
     let mut pings = FuturesUnordered::new();
     let (mut pinged_at, mut number) = (Instant::now(), 0_u64);

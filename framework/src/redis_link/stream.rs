@@ -34,6 +34,8 @@ pub(crate) struct Activity {
     /// has had none.
     backlog_at: AtomicU64,
     has_ended: AtomicBool,
+    /// Whether Redis has ended a subscription that this process needs.
+    is_unsubscribed: AtomicBool,
     /// Whether bytes that the peer had sent may not have arrived.
     is_incomplete: AtomicBool,
     ended: Notify,
@@ -51,6 +53,7 @@ impl Activity {
             arrived: AtomicU64::new(0),
             backlog_at: AtomicU64::new(NEVER),
             has_ended: AtomicBool::new(false),
+            is_unsubscribed: AtomicBool::new(false),
             is_incomplete: AtomicBool::new(false),
             ended: Notify::new(),
             malformed: OnceLock::new(),
@@ -151,6 +154,17 @@ impl Activity {
         self.is_incomplete.load(Ordering::Relaxed)
     }
 
+    /// Ends the connection, because Redis has ended a subscription that this process needs.
+    pub(super) fn end_unsubscribed(&self) {
+        self.is_unsubscribed.store(true, Ordering::Relaxed);
+        self.end();
+    }
+
+    /// Returns whether the connection has ended for that reason.
+    pub(super) fn is_unsubscribed(&self) -> bool {
+        self.is_unsubscribed.load(Ordering::Relaxed)
+    }
+
     fn end(&self) {
         self.has_ended.store(true, Ordering::Release);
         self.ended.notify_one();
@@ -190,6 +204,15 @@ const ASK_AGAIN: Duration = Duration::from_millis(1);
 pub(crate) trait PushReceiver: Send + Sync + 'static {
     /// Handles a push. It runs inside the connection's driver and must not block.
     fn push(&self, kind: PushKind, data: Vec<Value>);
+
+    /// Returns whether this process needs the subscription to a sharded channel that Redis has
+    /// ended. Then the connection is replaced: all its subscriptions are renewed, and the gap is
+    /// handled as any other. Redis ends them without a request when the slot of the channel is
+    /// assigned to a node, be it the same one; and a request under way may have taken the end of
+    /// one for its own reply.
+    fn needs(&self, _channel: &[u8]) -> bool {
+        false
+    }
 
     /// Returns how many deliveries to receivers were made so far.
     fn deliveries(&self) -> u64;

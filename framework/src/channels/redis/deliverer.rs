@@ -6,6 +6,7 @@ use super::{
     names::HostNames,
     pending_gap::{Gap, Notice},
     received::ReceivedLog,
+    subscriptions::Subscriptions,
 };
 use crate::{
     channels::{Envelope, LocalChannels},
@@ -25,6 +26,7 @@ pub(super) struct Deliverer {
     group_prefix: Arc<str>,
     /// The one Redis channel for all channels of this process, with sharded pub/sub.
     own_sharded: String,
+    subscriptions: Arc<Subscriptions>,
     received: Arc<ReceivedLog>,
     coding: Arc<Coding>,
     gap: Mutex<Gap>,
@@ -35,6 +37,7 @@ impl Deliverer {
         local: LocalChannels,
         names: &HostNames,
         part: HostPart,
+        subscriptions: Arc<Subscriptions>,
         received: Arc<ReceivedLog>,
         coding: Arc<Coding>,
     ) -> Self {
@@ -43,6 +46,7 @@ impl Deliverer {
             part,
             group_prefix: names.group_prefix.clone(),
             own_sharded: names.own_sharded(),
+            subscriptions,
             received,
             coding,
             gap: Mutex::default(),
@@ -178,6 +182,11 @@ impl PushReceiver for Deliverer {
         }
     }
 
+    fn needs(&self, channel: &[u8]) -> bool {
+        let is_needed = |group| self.subscriptions.needs(&group);
+        channel == self.own_sharded.as_bytes() || self.group_of(channel).is_some_and(is_needed)
+    }
+
     fn deliveries(&self) -> u64 {
         self.local.deliveries()
     }
@@ -253,7 +262,14 @@ mod tests {
         let names = HostNames::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();
         let part = HostPart::new(&names, 0);
         Fixture {
-            deliverer: Deliverer::new(local, &names, part, received, Arc::default()),
+            deliverer: Deliverer::new(
+                local,
+                &names,
+                part,
+                Arc::new(Subscriptions::new()),
+                received,
+                Arc::default(),
+            ),
             member,
             notice,
         }

@@ -35,6 +35,7 @@ pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving>
         local.clone(),
         &connecting.names,
         connecting.part(),
+        connecting.subscriptions.clone(),
         connecting.received.clone(),
         shared.coding.clone(),
     ));

@@ -83,6 +83,12 @@ impl SubscriptionTable {
             .collect()
     }
 
+    /// Returns whether a subscription to the group was requested, and not its end.
+    pub(super) fn needs(&self, group: &GroupName) -> bool {
+        let phase = self.groups.get(group).map(|entry| entry.phase);
+        !matches!(phase, None | Some(Phase::Idle | Phase::Unsubscribing))
+    }
+
     /// Returns how many calls wait for a subscription to the group.
     pub(super) fn waiting(&self, group: &GroupName) -> usize {
         self.groups
@@ -314,7 +320,9 @@ mod tests {
         table.subscribed(vec![lobby.clone()]);
         assert_eq!(confirmed.try_recv(), Ok(Ok(())));
         assert_eq!(table.activation(&lobby), Some(1));
+        assert!(table.needs(&lobby));
         assert_eq!(table.plan(|_| false), unsubscribe);
+        assert!(!table.needs(&lobby), "it is to end");
         table.unsubscribed(vec![lobby.clone()]);
         assert_eq!(table.plan(|_| true), subscribe);
         table.subscribed(vec![lobby.clone()]);

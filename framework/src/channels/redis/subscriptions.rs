@@ -161,6 +161,11 @@ impl Subscriptions {
         self.table().active()
     }
 
+    /// Returns whether this process has requested a subscription to the group, and not its end.
+    pub(super) fn needs(&self, group: &GroupName) -> bool {
+        self.table().needs(group)
+    }
+
     /// Returns whether Redis knows what this process subscribes to.
     pub(super) fn readiness(&self) -> &Arc<Readiness> {
         &self.readiness

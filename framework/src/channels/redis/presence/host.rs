@@ -46,8 +46,14 @@ pub(super) struct PresenceHost {
     pub(super) coding: Arc<Coding>,
     pub(super) sink: Sink,
     /// The link for subscriptions, opened with the first one.
-    pub(super) subscriber: OnceCell<Link>,
+    pub(super) subscriber: OnceCell<PresenceSubscriber>,
     pub(super) lease: Mutex<Lease>,
+}
+
+/// The link for subscriptions, and what it receives.
+pub(super) struct PresenceSubscriber {
+    link: Link,
+    inbox: Arc<PresenceInbox>,
 }
 
 /// The lease of this process, if it has people on the host.
@@ -132,21 +138,22 @@ impl PresenceHost {
     /// [`ErrorKind::Layer`] if Redis refuses.
     pub(super) async fn subscribe(&self, group: &GroupName) -> Result<u64> {
         let opening = self.subscriber.get_or_try_init(|| async {
-            let inbox = PresenceInbox {
-                sink: self.sink.clone(),
-                local: self.local.clone(),
-                coding: self.coding.clone(),
-                prefix: self.names.of_presence(""),
-            };
+            let inbox = Arc::new(PresenceInbox::new(
+                self.sink.clone(),
+                self.local.clone(),
+                self.coding.clone(),
+                self.names.of_presence(""),
+            ));
             let settings = LinkSettings {
                 purpose: "presence",
                 silence: self.silence,
-                inbox: Arc::new(inbox),
+                inbox: inbox.clone(),
                 needs: LinkNeeds::Primary,
             };
-            Link::open(&self.endpoint, settings).await
+            let link = Link::open(&self.endpoint, settings).await?;
+            Ok::<_, Error>(PresenceSubscriber { link, inbox })
         });
-        let link = opening.await?;
+        let link = &opening.await?.link;
         let mut pipe = redis::pipe();
         pipe.cmd(self.command("SUBSCRIBE"))
             .arg(self.names.of_presence(group.as_str()))
@@ -157,18 +164,23 @@ impl PresenceHost {
 
     /// Waits until this connection is lost.
     pub(super) async fn lost(&self, generation: u64) {
-        if let Some(link) = self.subscriber.get() {
-            link.left(generation).await;
+        if let Some(subscriber) = self.subscriber.get() {
+            subscriber.link.left(generation).await;
         }
     }
 
     pub(super) async fn unsubscribe(&self, group: &GroupName) {
-        let Some(up) = self.subscriber.get().and_then(|link| link.current().ok()) else {
+        let Some(subscriber) = self.subscriber.get() else {
+            return;
+        };
+        let channel = self.names.of_presence(group.as_str());
+        subscriber.inbox.ends(&channel);
+        let Ok(up) = subscriber.link.current() else {
             return;
         };
         let mut connection = up.connection;
         let mut unsubscribe = redis::cmd(self.command("UNSUBSCRIBE"));
-        unsubscribe.arg(self.names.of_presence(group.as_str()));
+        unsubscribe.arg(channel);
         // A connection that is lost has no subscriptions.
         tokio::select! {
             _ = unsubscribe.exec_async(&mut connection) => {}

@@ -17,26 +17,73 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, Visitor},
 };
-use std::{fmt, str, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    fmt, str,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 /// The receiver of changes.
 pub(super) struct PresenceInbox {
-    pub(super) sink: Sink,
-    pub(super) local: LocalChannels,
-    pub(super) coding: Arc<Coding>,
+    sink: Sink,
+    local: LocalChannels,
+    coding: Arc<Coding>,
     /// What the channel of a group begins with.
-    pub(super) prefix: String,
+    prefix: String,
+    /// The sharded channels to which the current connection subscribes, and that are to remain.
+    sharded: Mutex<HashSet<Vec<u8>>>,
+}
+
+impl PresenceInbox {
+    pub(super) fn new(
+        sink: Sink,
+        local: LocalChannels,
+        coding: Arc<Coding>,
+        prefix: String,
+    ) -> Self {
+        Self {
+            sink,
+            local,
+            coding,
+            prefix,
+            sharded: Mutex::default(),
+        }
+    }
+
+    /// Records that this process is about to request the end of a subscription.
+    pub(super) fn ends(&self, channel: &str) {
+        self.sharded().remove(channel.as_bytes());
+    }
+
+    /// Records a subscription that Redis has confirmed, and how many the connection now has.
+    fn confirmed(&self, channel: Vec<u8>, count: i64) {
+        let mut sharded = self.sharded();
+        if count == 1 {
+            // Others are of an earlier connection.
+            sharded.clear();
+        }
+        sharded.insert(channel);
+    }
+
+    fn sharded(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {
+        self.sharded
+            .lock()
+            .expect("no code panics while it holds this lock")
+    }
 }
 
 impl redis_link::PushReceiver for PresenceInbox {
     fn push(&self, kind: PushKind, data: Vec<Value>) {
-        if !matches!(kind, PushKind::Message | PushKind::SMessage) {
-            return;
-        }
-        let Ok([Value::BulkString(channel), Value::BulkString(payload)]) =
-            <[Value; 2]>::try_from(data)
-        else {
-            return;
+        let (channel, payload) = match (kind, <[Value; 2]>::try_from(data)) {
+            (
+                PushKind::Message | PushKind::SMessage,
+                Ok([Value::BulkString(channel), Value::BulkString(payload)]),
+            ) => (channel, payload),
+            (PushKind::SSubscribe, Ok([Value::BulkString(channel), Value::Int(count)])) => {
+                return self.confirmed(channel, count);
+            }
+            _ => return,
         };
         let name = str::from_utf8(&channel).ok();
         let group = name.and_then(|name| GroupName::new(name.strip_prefix(&self.prefix)?).ok());
@@ -49,6 +96,10 @@ impl redis_link::PushReceiver for PresenceInbox {
             // The next change, or the next refresh, shows that one is missing.
             log_limited!(warn, "skipped a change of a presence that is malformed");
         }
+    }
+
+    fn needs(&self, channel: &[u8]) -> bool {
+        self.sharded().contains(channel)
     }
 
     fn deliveries(&self) -> u64 {
