@@ -8,7 +8,7 @@ use super::{
     host::Host,
     member_counts::MemberCounts,
     named::LATE,
-    names::{HostNames, Proxies, is_python_consumer},
+    names::{HostNames, Proxies},
     presence::{RedisPresence, Times},
     publish,
     subscriptions::Subscriptions,
@@ -225,7 +225,9 @@ impl ChannelLayer for RedisChannelLayer {
 
     async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<()> {
         match self.wire {
-            Wire::PubSub if !channel.is_worker_queue() || is_python_consumer(channel) => {
+            Wire::PubSub
+                if !channel.is_worker_queue() || self.names.is_python_consumer(channel) =>
+            {
                 let host = &self.hosts[self.names.host_of(channel)];
                 let deadline = host.publisher.deadline();
                 publish::send(host, &self.coding, channel, &envelope, deadline).await

@@ -119,6 +119,15 @@ impl HostNames {
         rest.is_some_and(|rest| rest.starts_with('!'))
     }
 
+    /// Returns whether a channel without `!` is that of a Python consumer over pub/sub, and not a
+    /// worker queue: the prefix of the layer, `specific.` or another word of the program, and a UUID
+    /// of version 4.
+    pub(super) fn is_python_consumer(&self, channel: &ChannelName) -> bool {
+        let rest = channel.as_str().strip_prefix(&*self.prefix);
+        let id = rest.and_then(|rest| rest.rsplit_once('.'));
+        id.is_some_and(|(_, id)| is_id(id) && is_of_version_4(id.as_bytes()))
+    }
+
     /// Returns the channel or the key of a group.
     pub(super) fn of_group(&self, group: &GroupName) -> String {
         format!("{}{group}", self.group_prefix)
@@ -224,13 +233,6 @@ fn non_local(name: &str) -> &str {
     }
 }
 
-/// Returns whether a channel without `!` is that of a Python consumer over pub/sub, and not a named
-/// channel: `<prefix>specific.` and 32 hexadecimal digits.
-pub(super) fn is_python_consumer(channel: &ChannelName) -> bool {
-    let id = channel.as_str().rsplit_once('.').map(|(_, id)| id);
-    id.is_some_and(is_id)
-}
-
 /// Returns a random UUID of version 8, the one for custom formats (RFC 9562, 5.8). Python's ids are
 /// of version 4, so [`is_of_seaway`] can distinguish them.
 fn process_id() -> u128 {
@@ -251,6 +253,12 @@ fn is_id(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Returns whether an id of a valid length has the version and variant of a random UUID (RFC 9562,
+/// 5.4).
+fn is_of_version_4(id: &[u8]) -> bool {
+    id[12] == b'4' && matches!(id[16], b'8' | b'9' | b'a' | b'b')
 }
 
 /// The proxies of this process in groups: one member for all consumers of this process.
@@ -374,7 +382,7 @@ mod tests {
         let room = GroupName::new("room").unwrap();
         assert_eq!(names.of_group(&room), "myapp:__group__room");
         let of_python = channel("myapp:specific.1d8a13234762400e9410c6ca76b0da94");
-        assert!(is_python_consumer(&of_python));
+        assert!(names.is_python_consumer(&of_python));
         let names = fresh(Wire::Queue, "myapp:").unwrap();
         assert_eq!(names.of_group(&room), "myapp::group:room");
         assert_eq!(names.queue_of(&channel("jobs")), "myapp:jobs");
@@ -401,13 +409,18 @@ mod tests {
         let uuid = "1d8a13234762400e9410c6ca76b0da94";
         let of_core = channel(&format!("specific.{uuid}!8b25c5723ef94d12b9516459f5c0ab86"));
         assert!(!is_of_seaway(&of_core));
+        let names = HostNames::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();
         for (name, expected) in [
             (format!("asgispecific.{uuid}"), true),
             (format!("asgix.{uuid}"), true),
+            (format!("build.{uuid}"), false),
+            ("asgi.d41d8cd98f00b204e9800998ecf8427e".to_owned(), false),
+            ("asgi.1d8a132347624e00c410c6ca76b0da94".to_owned(), false),
             ("thumbnails".to_owned(), false),
             ("mail.urgent".to_owned(), false),
         ] {
-            assert_eq!(is_python_consumer(&channel(&name)), expected, "{name}");
+            let is_of_python = names.is_python_consumer(&channel(&name));
+            assert_eq!(is_of_python, expected, "{name}");
         }
     }
 }
