@@ -45,6 +45,30 @@ async fn a_group_of_queues_has_one_member_per_process() {
 }
 
 #[tokio::test]
+async fn a_long_wait_for_a_job_lets_redis_reply_to_pings() {
+    let redis = Redis::new().await;
+    let channels = connect(&redis).await;
+    let jobs = ChannelName::new("jobs").unwrap();
+
+    let waiting = channels.layer().receive(&jobs, DEADLINE);
+    let asked_again = until("a second BZPOPMIN", DEADLINE / 2, async || {
+        let stats = redis.ask(&["INFO", "commandstats"]).await?;
+        let calls = |line: &str| {
+            let (calls, _) = line
+                .strip_prefix("cmdstat_bzpopmin:calls=")?
+                .split_once(',')?;
+            calls.parse::<u32>().ok()
+        };
+        (stats.lines().find_map(calls)? > 1).then_some(())
+    });
+
+    tokio::select! {
+        () = asked_again => {}
+        received = waiting => panic!("it did not wait: {received:?}"),
+    }
+}
+
+#[tokio::test]
 async fn a_process_leaves_a_group_that_only_redis_believes_it_is_in() {
     let redis = Redis::new().await;
     let (here, there) = (queue(&redis).await, queue(&redis).await);

@@ -39,8 +39,9 @@ const RESPONSE_LIMIT: Duration = Duration::from_millis(100);
 /// The shortest timeout of BZPOPMIN.
 const SHORTEST_WAIT: Duration = Duration::from_millis(10);
 
-/// The longest timeout of BZPOPMIN: Redis rejects one that overflows its clock.
-const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The longest timeout of BZPOPMIN: until Redis has replied to it, it replies to no ping, and a
+/// silent connection is replaced.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 const UNPOISONED: &str = "no code panics while it holds this lock";
 
@@ -121,10 +122,8 @@ impl NamedChannels {
         let start = Instant::now();
         loop {
             let left = wait.saturating_sub(start.elapsed());
-            let Some(taken) = receiver.pop(&queue, left, late).await? else {
-                return Ok(None);
-            };
-            if let Some(job) = self.open(channel, taken) {
+            let taken = receiver.pop(&queue, left, late).await?;
+            if let Some(job) = taken.and_then(|taken| self.open(channel, taken)) {
                 return Ok(Some(job));
             }
             if start.elapsed() >= wait {
@@ -196,6 +195,7 @@ impl JobReader {
         oldest
     }
 
+    /// Takes a job, if there is one within `wait` or [`LONGEST_WAIT`].
     async fn pop(
         &mut self,
         queue: &str,
