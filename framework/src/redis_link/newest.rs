@@ -119,7 +119,11 @@ impl Newest {
                 tracing::info!(%host, port, epoch, %sentinel, "a Sentinel has named another primary");
                 known.usable_at = Some(now + SWITCH + SPREAD.mul_f64(fastrand::f64()));
             }
-            known.named = named;
+            match is_other {
+                true => known.named = named,
+                // The host as it was written first: connections are to remain.
+                false => known.named.epoch = named.epoch,
+            }
             known.confirmed_at = now;
             is_other
         });
@@ -320,6 +324,18 @@ mod tests {
             newest.record(named("10.0.0.1", 4), "sentinel");
             assert_eq!(newest.get(), Some(named("10.0.0.1", 4)));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sentinels_that_write_one_host_in_different_case_do_not_move_the_process() {
+        let newest = Newest::default();
+        newest.record(named("primary.example", 4), "sentinel");
+
+        newest.record(named("Primary.Example", 5), "sentinel");
+        assert_eq!(newest.get(), Some(named("primary.example", 5)));
+        sleep(REMEMBERED).await;
+        newest.record(named("PRIMARY.EXAMPLE", 0), "sentinel");
+        assert_eq!(newest.get(), Some(named("primary.example", 0)));
     }
 
     #[tokio::test(start_paused = true)]
