@@ -133,6 +133,7 @@ fn parse(text: &str, max_value: usize) -> Result<Parsed> {
             "the settings sentinel_… of a Redis URL are for redis+sentinel://",
         ));
     }
+    url.check_logins(text)?;
     let tls = match is_tls {
         true => {
             let none = Files::default();
@@ -231,6 +232,20 @@ impl Url<'_> {
         Ok(shards
             .map(|shard| Endpoint::primary(&directory, shard.slot))
             .collect())
+    }
+
+    /// Checks that users have passwords: the redis crate would log in as `default` instead.
+    fn check_logins(&self, text: &str) -> Result<()> {
+        let of_url = self.info("localhost", text)?;
+        let login = self.query.log_in(of_url.redis_settings().clone());
+        for login in [login, self.query.log_in_at_sentinel()] {
+            if login.username().is_some() && login.password().is_none() {
+                return Err(refused(
+                    "a user in a Redis URL needs a password; for a user with `nopass`, write any",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the address of a host, with the user and password of the URL.
@@ -417,6 +432,15 @@ mod tests {
                 "redis+sentinel://",
             ),
             (&["redis://10.0.0.1?tiemout=2"], "`tiemout`"),
+            (&["redis://ana@10.0.0.1"], "needs a password"),
+            (&["redis://ana:@10.0.0.1"], "needs a password"),
+            (&["redis+cluster://ana@10.0.0.1"], "needs a password"),
+            (&["redis://10.0.0.1?username=ana"], "needs a password"),
+            (&["unix:///redis.sock?username=ana"], "needs a password"),
+            (
+                &["redis+sentinel://:x@10.0.0.1/a?sentinel_username=ana"],
+                "needs a password",
+            ),
             (&["rediss://10.0.0.1?ssl_cert_reqs=none"], "always verified"),
             #[cfg(feature = "redis-tls")]
             (
@@ -447,6 +471,7 @@ mod tests {
                 "/run/redis.sock",
             ),
             ("unix://ana:secret@/run/redis.sock", "/run/redis.sock"),
+            ("redis://ana@cache?password=secret", "cache:6379"),
             ("redis+unix:///run/a%20b.sock", "/run/a b.sock"),
             (
                 "redis+sentinel://:secret@a,b:1,[::1]/my%20service/1?sentinel_password=secret",
