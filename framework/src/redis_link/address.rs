@@ -12,15 +12,15 @@ use redis::{
 };
 #[cfg(unix)]
 use std::path::Path;
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     task::AbortHandle,
-    time::timeout,
+    time::{Instant, error::Elapsed, timeout, timeout_at},
 };
 
-/// The timeout for opening the TCP connection.
+/// The timeout for resolving a host and opening the TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The timeout for the responses to the first commands on a connection: a slow network needs more
 /// than one round trip.
@@ -142,8 +142,10 @@ impl Address {
     pub(super) async fn dial(&self, inbox: Arc<dyn PushReceiver>) -> Result<Dialed, ConnectError> {
         match &self.route {
             AddressKind::Tcp(host, port) => {
-                let connecting = TcpStream::connect((&**host, *port));
-                let stream = opened(timeout(CONNECT_TIMEOUT, connecting).await)?;
+                let deadline = Instant::now() + CONNECT_TIMEOUT;
+                let resolving = timeout_at(deadline, lookup_host((&**host, *port)));
+                let addresses: Vec<_> = opened(resolving.await)?.collect();
+                let stream = connect_any(&addresses, deadline).await?;
                 // Otherwise small commands wait for each other's TCP acknowledgements: 40 ms each.
                 stream.set_nodelay(true).map_err(ConnectError::io)?;
                 match &self.tls {
@@ -219,12 +221,81 @@ impl Address {
     }
 }
 
-fn opened<T>(
-    outcome: Result<io::Result<T>, tokio::time::error::Elapsed>,
-) -> Result<T, ConnectError> {
+/// Connects to the first of the addresses of a host that accepts the connection. Each has an equal
+/// share of the time that is left: one that does not respond must not use up that of the others.
+async fn connect_any(
+    addresses: &[SocketAddr],
+    deadline: Instant,
+) -> Result<TcpStream, ConnectError> {
+    let mut error = ConnectError::new("its host has no address", Cause::Unreachable);
+    let mut is_late = false;
+    for (number, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let others = u32::try_from(addresses.len() - number).unwrap_or(u32::MAX);
+        let outcome = timeout(left / others, TcpStream::connect(address)).await;
+        let outcome_is_late = outcome.is_err();
+        match opened(outcome) {
+            Ok(stream) => return Ok(stream),
+            // It may still be there, whatever the others say.
+            Err(other) if !is_late => error = other,
+            Err(_) => {}
+        }
+        is_late |= outcome_is_late;
+    }
+    Err(error)
+}
+
+fn opened<T>(outcome: Result<io::Result<T>, Elapsed>) -> Result<T, ConnectError> {
     match outcome {
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(opened)) => Ok(opened),
         Ok(Err(error)) => Err(ConnectError::io(error)),
         Err(_) => Err(ConnectError::timeout("no connection within 2 s")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    /// Returns a socket that does not respond, and connections that fill its queue.
+    async fn unresponsive() -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut queued = Vec::new();
+        while let Ok(connected) =
+            timeout(Duration::from_millis(100), TcpStream::connect(address)).await
+        {
+            queued.push(connected.unwrap());
+        }
+        (listener, queued)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_does_not_respond_leaves_time_for_the_next_one() {
+        let (unresponsive, _queued) = unresponsive().await;
+        let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [&unresponsive, &open].map(|listener| listener.local_addr().unwrap());
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+
+        let stream = connect_any(&addresses, deadline).await.unwrap();
+
+        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
+        assert!(Instant::now() < deadline);
+    }
+
+    #[tokio::test]
+    async fn a_host_is_out_of_reach_if_one_of_its_addresses_does_not_respond() {
+        let (unresponsive, _queued) = unresponsive().await;
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [&unresponsive, &closed].map(|listener| listener.local_addr().unwrap());
+        drop(closed);
+        let deadline = Instant::now() + Duration::from_millis(200);
+
+        let error = connect_any(&addresses, deadline).await.unwrap_err();
+
+        assert_eq!(error.cause, Cause::Unreachable, "{error}");
     }
 }
