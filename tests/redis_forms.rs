@@ -1,6 +1,6 @@
 //! Tests of the forms in which Redis is deployed: TLS, Unix socket, users, Sentinels, Cluster.
 
-use std::{process, time::Duration};
+use std::{fs, process, time::Duration};
 
 use seaway::{
     ChannelName, Channels, ErrorKind, Event,
@@ -195,6 +195,87 @@ async fn redis_that_requires_a_certificate_of_its_clients_works() {
     ))
     .await;
     channels.health().unwrap();
+}
+
+/// The certificates that a process uses, in files that are replaced.
+struct ClientFiles(Scratch);
+
+impl ClientFiles {
+    fn new(authority: &Authority) -> Self {
+        let files = Self(Scratch::new("client-files"));
+        files.replace(authority);
+        files
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).display().to_string()
+    }
+
+    /// Writes the certificates of another authority to the files.
+    fn replace(&self, authority: &Authority) {
+        let (certificate, key) = authority.certify("client");
+        for (from, to) in [
+            (authority.file(), "ca.pem"),
+            (certificate, "client.pem"),
+            (key, "client.key"),
+        ] {
+            fs::copy(from, self.path(to)).expect("a file");
+        }
+    }
+
+    fn url(&self, port: u16) -> String {
+        let [authority, certificate, key] =
+            ["ca.pem", "client.pem", "client.key"].map(|name| self.path(name));
+        format!(
+            "rediss://localhost:{port}?ssl_ca_certs={authority}&ssl_certfile={certificate}&ssl_keyfile={key}"
+        )
+    }
+}
+
+/// Ends the connections of a process, and waits until it sends on another one.
+async fn reconnects(redis: &Redis, channels: &Channels) {
+    for kind in ["pubsub", "normal"] {
+        redis.does(&["CLIENT", "KILL", "TYPE", kind]).await;
+    }
+    let jobs = ChannelName::new("jobs").unwrap();
+    until("a send", DEADLINE, async || {
+        channels.send(&jobs, &said("hello")).await.ok()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_were_replaced_are_used_for_the_next_connection() {
+    let (before, after) = (Authority::new(), Authority::new());
+    let (redis, port) = with_tls(&before, "localhost", &[]).await;
+    let files = ClientFiles::new(&before);
+    let channels = connect(&files.url(port)).await;
+
+    let (certificate, key) = after.certify("localhost");
+    let settings = [
+        ["tls-ca-cert-file", &after.file()],
+        ["tls-cert-file", &certificate],
+        ["tls-key-file", &key],
+    ];
+    redis
+        .does(&[&["CONFIG", "SET"], settings.as_flattened()].concat())
+        .await;
+    files.replace(&after);
+
+    reconnects(&redis, &channels).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_whose_files_cannot_be_read_any_more_are_used_further() {
+    let authority = Authority::new();
+    let (redis, port) = with_tls(&authority, "localhost", &[]).await;
+    let files = ClientFiles::new(&authority);
+    let channels = connect(&files.url(port)).await;
+
+    fs::write(files.path("ca.pem"), "incomplete").unwrap();
+    fs::remove_file(files.path("client.key")).unwrap();
+
+    reconnects(&redis, &channels).await;
 }
 
 #[tokio::test]

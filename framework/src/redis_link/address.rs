@@ -201,7 +201,9 @@ impl Address {
                 (None, _) if error.is_io_error() || error.is_connection_dropped() => {
                     match (activity.first_error(), &self.tls) {
                         (Some(refusal), _) => ConnectError::refused(refusal),
-                        (None, Some(_)) if error.is_io_error() => ConnectError::tls_ended(&error),
+                        (None, Some(tls)) if error.is_io_error() => {
+                            ConnectError::tls_ended(&error, tls.has_certificate())
+                        }
                         (None, _) => ConnectError::of(&error),
                     }
                 }

@@ -99,10 +99,17 @@ impl ConnectError {
     }
 
     /// Returns the error for a TLS connection that the server has ended.
-    pub(super) fn tls_ended(error: &RedisError) -> Self {
+    pub(super) fn tls_ended(error: &RedisError, has_certificate: bool) -> Self {
+        let remedy = match has_certificate {
+            true => {
+                "check that the certificate in ssl_certfile has not expired, and is of an authority that it trusts"
+            }
+            false => {
+                "if it requires a certificate of its clients, name it with ssl_certfile and ssl_keyfile"
+            }
+        };
         let reason = format!(
-            "it ended the TLS connection: {}; if it requires a certificate of its clients, name it with ssl_certfile \
-             and ssl_keyfile",
+            "it ended the TLS connection: {}; {remedy}",
             error_text(error)
         );
         Self::new(reason, Cause::Denied)

@@ -1,18 +1,37 @@
 //! TLS by rustls.
 
 use super::connect_error::{Cause, ConnectError};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
+};
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
-use std::{io, sync::Arc};
+use std::{
+    fs, io,
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// A client of TLS 1.2 and 1.3, which always verifies the server's certificate and host name.
+///
+/// Before each connection, files that have changed are read again: certificates are replaced while a
+/// process runs.
 #[derive(Clone)]
-pub(super) struct Tls(TlsConnector);
+pub(super) struct Tls {
+    files: Arc<Files>,
+    loaded: Arc<Mutex<Loaded>>,
+}
+
+/// What was read last.
+struct Loaded {
+    connector: TlsConnector,
+    modified: [Option<SystemTime>; 3],
+}
 
 /// The files of TLS, in PEM.
 #[derive(Default)]
@@ -25,12 +44,74 @@ pub(super) struct Files {
     pub(super) key: Option<String>,
 }
 
+impl Files {
+    /// Returns when each file was modified last.
+    fn modified(&self) -> [Option<SystemTime>; 3] {
+        [&self.authorities, &self.certificate, &self.key].map(|file| {
+            let metadata = fs::metadata(file.as_ref()?).ok()?;
+            metadata.modified().ok()
+        })
+    }
+}
+
 impl Tls {
     /// Reads the files.
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] with the file and the reason.
-    pub(super) fn new(files: &Files) -> Result<Self> {
+    pub(super) fn new(files: Files) -> Result<Self> {
+        let loaded = Loaded::read(&files)?;
+        Ok(Self {
+            files: Arc::new(files),
+            loaded: Arc::new(Mutex::new(loaded)),
+        })
+    }
+
+    /// Returns whether this client has a certificate.
+    pub(super) fn has_certificate(&self) -> bool {
+        self.files.certificate.is_some()
+    }
+
+    /// Performs the TLS handshake.
+    ///
+    /// # Errors
+    /// The reason, above all if the certificate is not valid.
+    pub(super) async fn connect(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, ConnectError> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+            let reason = format!("`{host}` cannot be the name in a certificate");
+            ConnectError::new(reason, Cause::Denied)
+        })?;
+        let connecting = self.connector().connect(name, stream).await;
+        connecting.map_err(|error| failed(host, &error))
+    }
+
+    /// Returns the connector for the files as they are now. If one cannot be used, as while they are
+    /// being replaced, it is what was read last.
+    fn connector(&self) -> TlsConnector {
+        let loaded = self.loaded.lock();
+        let mut loaded = loaded.expect("no code panics while it holds this lock");
+        if loaded.modified != self.files.modified() {
+            match Loaded::read(&self.files) {
+                Ok(read) => *loaded = read,
+                Err(error) => log_limited!(
+                    warn,
+                    %error,
+                    "cannot read changed TLS files for Redis; using what was read before"
+                ),
+            }
+        }
+        loaded.connector.clone()
+    }
+}
+
+impl Loaded {
+    fn read(files: &Files) -> Result<Self> {
+        // First: a file that changes while it is read is read again.
+        let modified = files.modified();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -51,24 +132,10 @@ impl Tls {
                 return Err(Error::new(ErrorKind::Layer, message));
             }
         };
-        Ok(Self(TlsConnector::from(Arc::new(config))))
-    }
-
-    /// Performs the TLS handshake.
-    ///
-    /// # Errors
-    /// The reason, above all if the certificate is not valid.
-    pub(super) async fn connect(
-        &self,
-        host: &str,
-        stream: TcpStream,
-    ) -> Result<TlsStream<TcpStream>, ConnectError> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            let reason = format!("`{host}` cannot be the name in a certificate");
-            ConnectError::new(reason, Cause::Denied)
-        })?;
-        let connecting = self.0.connect(name, stream).await;
-        connecting.map_err(|error| failed(host, &error))
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+            modified,
+        })
     }
 }
 

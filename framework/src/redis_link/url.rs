@@ -116,7 +116,7 @@ fn parse(text: &str, max_value: usize) -> Result<Parsed> {
         Some(at) => authority.split_at(at + 1),
         None => ("", authority),
     };
-    let url = Url {
+    let mut url = Url {
         login,
         hosts: hosts.split(',').collect(),
         path,
@@ -135,10 +135,7 @@ fn parse(text: &str, max_value: usize) -> Result<Parsed> {
     }
     url.check_logins(text)?;
     let tls = match is_tls {
-        true => {
-            let none = Files::default();
-            Some(Tls::new(url.query.files.as_ref().unwrap_or(&none))?)
-        }
+        true => Some(Tls::new(url.query.files.take().unwrap_or_default())?),
         false => None,
     };
     match form {

@@ -20,9 +20,13 @@ pub(super) struct Files {
 impl Tls {
     /// # Errors
     /// [`ErrorKind::Layer`] always.
-    pub(super) fn new(_: &Files) -> Result<Self> {
+    pub(super) fn new(_: Files) -> Result<Self> {
         let message = "this program was built without TLS for Redis; enable the feature `redis-tls` of seaway, or use redis://";
         Err(Error::new(ErrorKind::Layer, message))
+    }
+
+    pub(super) fn has_certificate(&self) -> bool {
+        match self.0 {}
     }
 
     pub(super) async fn connect(&self, _: &str, _: TcpStream) -> Result<TcpStream, ConnectError> {
