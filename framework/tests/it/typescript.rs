@@ -1,7 +1,7 @@
 //! Descriptions of messages in TypeScript.
 
 use seaway::{
-    Context, Json, NoEvent, Result, WebSocketConsumer, consumer,
+    Json, Result, WebSocketConsumer, consumer,
     typescript::{Schema, TS},
 };
 use serde::{Deserialize, Serialize};
