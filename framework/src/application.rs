@@ -87,6 +87,11 @@ impl<P: Protocol, A: Application<P>> ApplicationExt<P> for A {}
 pub struct BoxApplication<P: Protocol>(Arc<dyn ErasedApplication<P>>);
 
 impl<P: Protocol> BoxApplication<P> {
+    /// Returns whether both are clones of one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Calls the application as [`Application::call`] does, with an owned, boxed future; a panic
     /// becomes an error.
     pub(crate) fn start(&self, scope: Scope<P>, connection: P::Connection) -> ApplicationFuture {

@@ -10,7 +10,7 @@ use crate::{
     scope::{OpensOverHttp, Scope},
 };
 use http::{Extensions, StatusCode};
-use matchit::InsertError;
+use matchit::{InsertError, Params};
 use std::{borrow::Cow, fmt, future::Future, mem, sync::Arc};
 
 /// A router that selects an application by path, for HTTP or for WebSocket.
@@ -50,8 +50,10 @@ pub struct PathRouter<P: OpensOverHttp> {
 
 struct PathRoute<P: OpensOverHttp> {
     application: BoxApplication<P>,
-    /// Whether the application itself routes what follows this path.
+    /// Whether it is the prefix of a nested application.
     is_nest: bool,
+    /// Whether it matches paths of any number of segments.
+    is_open: bool,
 }
 
 /// Name of the parameter that matches the rest of the path for a nested router. Routes should not
@@ -61,10 +63,14 @@ const REST: &str = "__rest";
 /// What follows the prefix of a nested router.
 const BELOW: &str = "/{*__rest}";
 
-/// Length of the [`written`] path that outer routers have matched. The inner router matches the
-/// rest.
-#[derive(Clone, Copy)]
-struct Matched(usize);
+/// How many bytes of a path outer routers have matched. The inner router matches the rest.
+#[derive(Clone, Copy, Default)]
+struct Matched {
+    /// Of the [`written`] path.
+    written: usize,
+    /// Of the path as [`read_behind`] returns it.
+    read: usize,
+}
 
 /// Removes what outer routers have matched, for a tower service: it may shorten the path.
 pub(crate) fn forget_matched(extensions: &mut Extensions) {
@@ -76,6 +82,7 @@ impl<P: OpensOverHttp> Clone for PathRoute<P> {
         Self {
             application: self.application.clone(),
             is_nest: self.is_nest,
+            is_open: self.is_open,
         }
     }
 }
@@ -108,6 +115,9 @@ impl<P: OpensOverHttp> PathRouter<P> {
 
     /// Adds a route.
     ///
+    /// With `{*rest}`, a path gets 404 if it has another route once `%2F` is decoded, as for a
+    /// [fallback](Self::fallback).
+    ///
     /// # Panics
     /// If the path is malformed, no client can request it, or another route matches the same paths.
     #[track_caller]
@@ -121,6 +131,9 @@ impl<P: OpensOverHttp> PathRouter<P> {
     ///
     /// A `PathRouter` matches what follows the prefix; any other application sees the whole path.
     /// The prefix may have parameters; they are added to those of the inner route.
+    ///
+    /// A path gets 404 if it has another route once `%2F` is decoded, as for a
+    /// [fallback](Self::fallback).
     ///
     /// # Panics
     /// If the prefix is malformed, ends in `/`, or a route matches the same paths.
@@ -194,6 +207,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
         let route = PathRoute {
             application,
             is_nest,
+            is_open: is_nest || has_catch_all(path),
         };
         let routes = Arc::make_mut(&mut self.routes);
         if let Err(error) = routes.insert(written.as_str(), route) {
@@ -209,25 +223,17 @@ impl<P: OpensOverHttp> PathRouter<P> {
                 "the percent-encoding of the path is malformed or not UTF-8",
             ));
         };
-        let rest = match unmatched(&path, scope) {
-            None => {
-                return Err(unrouted(
-                    "the path has changed since a router has matched it",
-                ));
-            }
-            Some("") => "/",
-            Some(rest) => rest,
+        let before = matched(scope);
+        let Some(rest) = unmatched(&path, before.written) else {
+            return Err(changed());
         };
         let Ok(found) = self.routes.at(rest) else {
             return Err(unrouted("no route has this path"));
         };
         let route = found.value;
-        let mut below = 0;
         let mut params = Vec::with_capacity(found.params.len());
         for (name, value) in found.params.iter() {
             if name == REST {
-                // With the slash before it.
-                below = value.len() + 1;
                 continue;
             }
             // matchit accepts `//` for a parameter between two slashes.
@@ -236,10 +242,19 @@ impl<P: OpensOverHttp> PathRouter<P> {
             }
             params.push((name.to_owned(), decoded(value).into_owned()));
         }
-        let slash = usize::from(below == 0 && rest.len() > 1 && rest.ends_with('/'));
-        let matched = Matched(path.len() - below - slash);
+        let prefix = prefix_length(rest, &found.params);
+        let read = if route.is_open && path.contains("%2F") {
+            let read = read_behind(&path);
+            let read = unmatched(&read, before.read).ok_or_else(changed)?;
+            self.read_prefix(route, read, &rest[..prefix])?
+        } else {
+            prefix
+        };
         if route.is_nest {
-            scope.insert(matched);
+            scope.insert(Matched {
+                written: before.written + prefix,
+                read: before.read + read,
+            });
         }
         for (name, value) in params {
             scope.add_param(&name, &value);
@@ -247,16 +262,36 @@ impl<P: OpensOverHttp> PathRouter<P> {
         Ok(&route.application)
     }
 
+    /// Returns how many bytes of a path, as a server behind this route may read it, the prefix of the
+    /// route matches. `Err` if that path has another route, whose middleware it would bypass.
+    fn read_prefix(
+        &self,
+        route: &PathRoute<P>,
+        read: &str,
+        prefix: &str,
+    ) -> Result<usize, Rejection> {
+        match self.routes.at(read) {
+            Ok(found) if !found.value.application.is(&route.application) => Err(unrouted(
+                "a server behind the route may read the path as one that has another route",
+            )),
+            Ok(found) => Ok(prefix_length(read, &found.params)),
+            Err(_) => Ok(read_behind(prefix).len()),
+        }
+    }
+
     /// Returns whether a server behind the fallback may read a path without a route as one that has
     /// a route: it would bypass the middleware of that route.
     fn is_ambiguous(&self, scope: &Scope<P>) -> bool {
         let path = scope.head.uri.path();
-        let path = written(path).unwrap_or(Cow::Borrowed(path));
-        let Some(rest) = unmatched(&path, scope).filter(|rest| rest.contains('%')) else {
+        if !path.contains('%') {
             return false;
-        };
-        let read = read_behind(rest);
-        read != rest && self.routes.at(&read).is_ok()
+        }
+        let path = written(path).unwrap_or(Cow::Borrowed(path));
+        let before = matched(scope);
+        let read = read_behind(&path);
+        let rest = unmatched(&path, before.written);
+        let read = unmatched(&read, before.read);
+        read != rest && read.is_some_and(|read| self.routes.at(read).is_ok())
     }
 
     /// Returns the application for a path without a route.
@@ -275,11 +310,36 @@ impl<P: OpensOverHttp> PathRouter<P> {
     }
 }
 
-/// Returns the part of a path that outer routers have not matched; `None` if it is not the path that
-/// they have matched.
-fn unmatched<'a, P: OpensOverHttp>(path: &'a str, scope: &Scope<P>) -> Option<&'a str> {
-    let Matched(from) = scope.extensions.get().copied().unwrap_or(Matched(0));
-    path.get(from..)
+fn matched<P: OpensOverHttp>(scope: &Scope<P>) -> Matched {
+    scope.extensions.get().copied().unwrap_or_default()
+}
+
+/// Returns the part of a path behind these bytes, which outer routers have matched; `None` if it is
+/// not the path that they have matched.
+fn unmatched(path: &str, matched: usize) -> Option<&str> {
+    match path.get(matched..)? {
+        "" => Some("/"),
+        rest => Some(rest),
+    }
+}
+
+fn changed() -> Rejection {
+    unrouted("the path has changed since a router has matched it")
+}
+
+/// Returns how many bytes of a path the prefix of a nested application matches.
+fn prefix_length(path: &str, params: &Params<'_, '_>) -> usize {
+    let below = match params.get(REST) {
+        // With the slash before it.
+        Some(rest) => rest.len() + 1,
+        None => usize::from(path.len() > 1 && path.ends_with('/')),
+    };
+    path.len() - below
+}
+
+fn has_catch_all(path: &str) -> bool {
+    // matchit escapes a literal brace by doubling it.
+    path.replace("{{", "").contains("{*")
 }
 
 fn unrouted(reason: &'static str) -> Rejection {

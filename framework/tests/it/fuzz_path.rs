@@ -9,6 +9,7 @@ use seaway::{
     routing::PathRouter,
     testing::HttpCommunicator,
 };
+use std::ptr;
 
 /// A segment of a route. The order is that of precedence.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,8 +118,8 @@ fn matched(route: &[Segment], path: &[String], depth: usize) -> Option<Vec<(Stri
     (route.len() == path.len()).then_some(params)
 }
 
-/// Returns the number of the route of a path, and its parameters.
-fn find(list: &[Route], path: &[String], depth: usize) -> Option<(usize, Vec<(String, String)>)> {
+/// Returns the most specific route of a path, with its segments.
+fn best<'a>(list: &'a [Route], path: &[String], depth: usize) -> Option<(Vec<Segment>, &'a Route)> {
     let candidates = list.iter().flat_map(|route| match route {
         Route::Page(_, segments) => vec![(segments.clone(), route)],
         Route::Nest(prefix, _) => [None, Some(Literal("")), Some(CatchAll)]
@@ -127,25 +128,54 @@ fn find(list: &[Route], path: &[String], depth: usize) -> Option<(usize, Vec<(St
             .collect(),
     });
     let matching = candidates.filter(|(segments, _)| matched(segments, path, depth).is_some());
-    let (_, best) = matching.min_by(|(one, _), (other, _)| one.cmp(other))?;
+    matching.min_by(|(one, _), (other, _)| one.cmp(other))
+}
+
+/// Returns the number of the route of a path, and its parameters. A route of paths of any length has
+/// none that is the path of another route to a server that decodes `%2F`: that one reads `behind`.
+fn find(
+    list: &[Route],
+    path: &[String],
+    behind: &[String],
+    depth: usize,
+) -> Option<(usize, Vec<(String, String)>)> {
+    let (segments, route) = best(list, path, depth)?;
+    let other = best(list, behind, depth).map(|(_, other)| other);
+    let is_bypassed = || other.is_some_and(|other| !ptr::eq(route, other));
     let no_empty =
         |params: &Vec<(String, String)>| params.iter().all(|(_, value)| !value.is_empty());
-    match best {
+    match route {
+        Route::Page(..) if segments.ends_with(&[CatchAll]) && is_bypassed() => None,
         Route::Page(number, segments) => {
             Some((*number, matched(segments, path, depth).filter(no_empty)?))
         }
+        Route::Nest(..) if is_bypassed() => None,
         Route::Nest(prefix, below) => {
             let (outer, rest) = path.split_at(prefix.len());
-            let rest = match rest {
-                [] => &[String::new()],
-                rest => rest,
+            let rest = or_root(rest);
+            let behind = match other {
+                Some(_) => or_root(&behind[prefix.len()..]),
+                None => read_behind(&rest),
             };
             let mut params = matched(prefix, outer, depth).filter(no_empty)?;
-            let (number, inner) = find(below, rest, depth + prefix.len())?;
+            let (number, inner) = find(below, &rest, &behind, depth + prefix.len())?;
             params.extend(inner);
             Some((number, params))
         }
     }
+}
+
+fn or_root(path: &[String]) -> Vec<String> {
+    match path {
+        [] => vec![String::new()],
+        path => path.to_vec(),
+    }
+}
+
+/// Returns the segments of a path to a server that decodes `%2F`.
+fn read_behind(path: &[String]) -> Vec<String> {
+    let segments = path.iter().flat_map(|segment| segment.split('/'));
+    segments.map(String::from).collect()
 }
 
 /// Returns the decoded segments of a path; `None` if it is malformed.
@@ -241,7 +271,9 @@ proptest! {
             };
             let response = runtime.block_on(HttpCommunicator::request(&app, request)).unwrap();
             let text = String::from_utf8(response.body().to_vec()).unwrap();
-            match segments(&path).and_then(|segments| find(&list, &segments, 0)) {
+            let found = segments(&path)
+                .and_then(|segments| find(&list, &segments, &read_behind(&segments), 0));
+            match found {
                 Some((number, params)) => {
                     prop_assert_eq!(text, format!("{number} {params:?}"), "{}", path);
                 }

@@ -143,6 +143,62 @@ async fn a_fallback_gets_no_path_that_a_server_behind_may_read_as_one_with_a_rou
 }
 
 #[tokio::test]
+async fn an_open_route_gets_no_path_that_a_server_behind_may_read_as_one_of_another_route() {
+    let site = || PathRouter::new().fallback(page("site"));
+    let tenant = PathRouter::new()
+        .nest("/admin", page("admin of a tenant"))
+        .fallback(page("tenant"));
+    let outer = PathRouter::new()
+        .nest("/app/admin", page("admin"))
+        .nest("/app", site())
+        .nest("/of/{tenant}", tenant)
+        .fallback(page("fallback"))
+        .boxed();
+    let beside = PathRouter::new()
+        .nest("/admin", page("admin"))
+        .nest("/{any}", site());
+    let inner = PathRouter::new().nest("/beside", beside).boxed();
+    let catch_all = PathRouter::new()
+        .nest("/admin", page("admin"))
+        .route("/rooms/{room}", page("room"))
+        .route("/{*path}", page("site"))
+        .boxed();
+
+    for (app, path) in [
+        (&outer, "/app/admin%2Fusers/"),
+        (&outer, "/app/%61dmin%2fusers/"),
+        (&outer, "/app/admin%2F"),
+        (&outer, "/of/a%2Fadmin/users"),
+        (&outer, "/of/a%2Fadmin"),
+        (&inner, "/beside/admin%2Fusers/"),
+        (&catch_all, "/admin%2Fusers/"),
+        (&catch_all, "/admin%2F"),
+        (&catch_all, "/rooms%2Flobby"),
+    ] {
+        assert_eq!(get(app, path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    for (app, path, response) in [
+        (&outer, "/app/a%2Fb", "site"),
+        (&outer, "/app/administration%2Fusers/", "site"),
+        (&outer, "/app/admin%252Fusers/", "site"),
+        (&outer, "/app/admin/a%2Fb", "admin"),
+        (&outer, "/of/a%2Fb", "tenant tenant=a/b"),
+        (&outer, "/of/a%2Fb/users", "tenant tenant=a/b"),
+        (
+            &outer,
+            "/of/a%2Fb/admin/users",
+            "admin of a tenant tenant=a/b",
+        ),
+        (&catch_all, "/a%2Fb", "site path=a/b"),
+        (&catch_all, "/rooms/a%2Fb", "room room=a/b"),
+        (&catch_all, "/rooms/a/b%2Fc", "site path=rooms/a/b/c"),
+    ] {
+        let expected = (StatusCode::OK, response.to_owned());
+        assert_eq!(get(app, path).await, expected, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_nested_router_has_no_route_for_a_path_that_middleware_has_replaced() {
     let shop = PathRouter::new().route("/", page("shop"));
     let elsewhere = application_fn(move |mut scope: Scope<Http>, exchange: Exchange| {
