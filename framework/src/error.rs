@@ -5,6 +5,7 @@ mod wrapped;
 
 pub(crate) use self::wrapped::source_of;
 
+use http_body_util::LengthLimitError;
 use std::{borrow::Cow, error::Error as StdError, fmt, io, ops::Deref};
 
 /// A boxed error of any type, as foreign code returns it.
@@ -203,6 +204,22 @@ impl Error {
         Self::new(ErrorKind::TooLarge, source.to_string()).with_source(source)
     }
 
+    /// Creates the error for a request body that could not be read, with a [`BodyError`] as its
+    /// source: another server than Seaway's, or a layer of another crate, has other errors.
+    pub(crate) fn unread_body(source: BoxError) -> Self {
+        let mut error = Self::closed().with_source(source);
+        if error.body_error().is_some() {
+            return error;
+        }
+        if error.find_source::<LengthLimitError>().is_some() {
+            let source = BodyError::OverLimit;
+            return Self::new(ErrorKind::TooLarge, source.to_string()).with_source(source);
+        }
+        let source = error.0.source.take();
+        error.0.source = source.map(|source| BodyError::broken(source).into());
+        error
+    }
+
     /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -397,6 +414,8 @@ pub(crate) enum BodyError {
     Stalled,
     /// The body is larger than this number of bytes.
     TooLarge(usize),
+    /// The body is larger than a layer around the application permits.
+    OverLimit,
 }
 
 impl BodyError {
@@ -411,6 +430,7 @@ impl fmt::Display for BodyError {
             Self::Broken(_) => f.write_str("the request body is malformed or incomplete"),
             Self::Stalled => f.write_str("the client stopped sending the request body"),
             Self::TooLarge(limit) => write!(f, "the body is larger than {limit} bytes"),
+            Self::OverLimit => f.write_str("the body is larger than its limit"),
         }
     }
 }
@@ -419,7 +439,7 @@ impl StdError for BodyError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
             Self::Broken(source) => Some(&**source),
-            Self::Stalled | Self::TooLarge(_) => None,
+            Self::Stalled | Self::TooLarge(_) | Self::OverLimit => None,
         }
     }
 }

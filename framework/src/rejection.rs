@@ -208,10 +208,10 @@ impl Rejection {
             let status = match broken {
                 BodyError::Broken(_) => StatusCode::BAD_REQUEST,
                 BodyError::Stalled => StatusCode::REQUEST_TIMEOUT,
-                BodyError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+                BodyError::TooLarge(_) | BodyError::OverLimit => StatusCode::PAYLOAD_TOO_LARGE,
             };
             let rule = match broken {
-                BodyError::TooLarge(_) => Rule::BodySize,
+                BodyError::TooLarge(_) | BodyError::OverLimit => Rule::BodySize,
                 BodyError::Broken(_) | BodyError::Stalled => Rule::Body,
             };
             return Self::new(status, broken.to_string()).by(rule);
@@ -250,6 +250,7 @@ mod tests {
             (BodyError::broken("invalid chunk size"), 400),
             (BodyError::Stalled, 408),
             (BodyError::TooLarge(7), 413),
+            (BodyError::OverLimit, 413),
         ] {
             assert_eq!(Rejection::from(Error::user(cause)).status(), status);
         }

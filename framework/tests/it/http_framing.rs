@@ -1,12 +1,15 @@
 //! Tests of invalid HTTP requests, over real sockets.
 
 use crate::{
+    log::Log,
     server::raw,
     support::{PATIENCE, Recorder, Server, read_until},
     test_consumer::TestState,
 };
+use axum::middleware::map_request;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::Limited;
 use seaway::{
     Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result, Scope,
     application_fn, from_service,
@@ -318,6 +321,41 @@ async fn half_closed(server: &Server, request: &str) -> String {
     let read = timeout(PATIENCE, stream.read_to_end(&mut response)).await;
     _ = read.expect("the server closes the connection");
     String::from_utf8_lossy(&response).into_owned()
+}
+
+async fn limited(request: Request<axum::body::Body>) -> Request<axum::body::Body> {
+    request.map(|body| axum::body::Body::new(Limited::new(body, 8)))
+}
+
+#[tokio::test]
+async fn under_axums_server_a_body_that_cannot_be_read_is_the_clients_error() {
+    let log = Log::listen();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = axum::Router::new()
+        .fallback_service(readers())
+        .layer(map_request(limited));
+    tokio::spawn(axum::serve(listener, app).into_future());
+
+    for path in ["result", "consumer", "pieces", "failing"] {
+        for (expected, length, body) in [
+            (
+                "400",
+                "Transfer-Encoding: chunked",
+                "x\r\nahoy\r\n0\r\n\r\n",
+            ),
+            ("413", "Content-Length: 9", "ahoy ahoy"),
+            ("200", "Content-Length: 4", "ahoy"),
+        ] {
+            let request = format!(
+                "POST /{path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{length}\r\n\r\n{body}"
+            );
+            let response = raw(address, request.as_bytes()).await;
+            assert_eq!(status(&response), expected, "{request:?}: {response}");
+        }
+    }
+
+    assert_eq!(log.complaints(), [""; 0]);
 }
 
 #[tokio::test]

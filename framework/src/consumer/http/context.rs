@@ -12,7 +12,7 @@ use crate::{
         Channels, Event, Group, Includes, Leave, Mailbox, Meta, Missed, Position, Presence,
         PresenceEvent, Shared, Topic, TopicEvent,
     },
-    error::{Error, ErrorKind, Result},
+    error::{BodyError, Error, ErrorKind, Result},
     name::ChannelName,
     protocol::{Body, Exchange, Http, PipeBody, PipeEnd, PipeSender, detached},
     scope::Scope,
@@ -127,8 +127,8 @@ impl<E: Event> HttpContext<E> {
         let body = std::mem::take(&mut self.body);
         let limits = &self.limits;
         let body = body.to_bytes(limits.body_rest).await;
-        body.map_err(|error| match error.kind() {
-            ErrorKind::TooLarge => limits.too_large(),
+        body.map_err(|error| match error.body_error() {
+            Some(BodyError::TooLarge(_)) => limits.too_large(),
             _ => error,
         })
     }
@@ -142,7 +142,7 @@ impl<E: Event> HttpContext<E> {
     /// Safe: nothing is lost.
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>> {
         while let Some(frame) = self.body.frame().await {
-            let frame = frame.map_err(|source| Error::closed().with_source(source))?;
+            let frame = frame.map_err(Error::unread_body)?;
             let Ok(chunk) = frame.into_data() else {
                 continue;
             };

@@ -79,7 +79,7 @@ impl Body {
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
         while let Some(frame) = self.frame().await {
-            let frame = frame.map_err(|source| Error::closed().with_source(source))?;
+            let frame = frame.map_err(Error::unread_body)?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };

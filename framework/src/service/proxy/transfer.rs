@@ -1,7 +1,7 @@
 //! Bodies that pass a proxy, whose progress is watched.
 
 use crate::{
-    error::{BodyError, BoxError, Error},
+    error::{BoxError, Error},
     protocol::Body,
 };
 use bytes::Bytes;
@@ -111,16 +111,6 @@ impl Default for Transfer {
     }
 }
 
-/// Returns the error of a request's body as one of the client, which tells it from those of the
-/// connection to the server; another server than Seaway's may have read it.
-fn body_error(error: BoxError) -> BoxError {
-    let error = Error::closed().with_source(error);
-    match error.body_error() {
-        Some(_) => error.into(),
-        None => BodyError::broken(error).into(),
-    }
-}
-
 /// Ends the body at its trailers: some servers, such as uvicorn with httptools, merge them into the
 /// headers, where a client could forge what the proxy has removed there.
 fn without_trailers(
@@ -148,7 +138,9 @@ impl http_body::Body for Transfer {
         }
         let polled = match body {
             BodySource::Request(body) => {
-                let polled = Pin::new(body).poll_frame(cx).map_err(body_error);
+                let polled = Pin::new(body).poll_frame(cx);
+                // As the client's error, which tells it from those of the connection to the server.
+                let polled = polled.map_err(|error| Error::unread_body(error).into());
                 polled.map(without_trailers)
             }
             BodySource::Response(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
