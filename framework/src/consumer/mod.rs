@@ -39,7 +39,7 @@ pub use self::{
     worker::{WorkerContext, WorkerFn, worker_fn},
 };
 #[cfg(feature = "proxy")]
-pub(crate) use self::{http::EVENT_STREAM_GRACE, watch::revoked};
+pub(crate) use self::{http::EVENT_STREAM_GRACE, reply_headers::complete, watch::revoked};
 
 use crate::channels::Event;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};

@@ -3,7 +3,7 @@
 use http::{HeaderMap, header};
 
 /// Adds headers to a reply. A header that the reply already has is kept as it is; cookies add up.
-pub(super) fn complete(reply: &mut HeaderMap, more: &mut HeaderMap) {
+pub(crate) fn complete(reply: &mut HeaderMap, more: &mut HeaderMap) {
     let mut name = None;
     let mut is_kept = false;
     for (next, value) in more.drain() {

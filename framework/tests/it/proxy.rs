@@ -12,12 +12,13 @@ use axum::{
     Router,
     body::Body as AxumBody,
     extract::Request,
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     routing::{any, get, post},
 };
 use futures_util::SinkExt;
 use seaway::{
-    ApplicationExt, Proxy, Rejection, Scope, TrustedProxies, application_fn, from_service,
+    Application, ApplicationExt, Proxy, Rejection, Scope, TrustedProxies, application_fn,
+    from_service,
     protocol::{AllowedOrigins, Upgrade, WebSocket},
     proxy,
     routing::{PathRouter, ProtocolTypeRouter},
@@ -446,6 +447,40 @@ async fn a_rejected_handshake_has_the_headers_and_the_body_of_the_site() {
         assert!(!head.contains("keep-alive"), "{head}");
         assert_eq!(received, body);
     }
+}
+
+#[tokio::test]
+async fn a_passed_websocket_opens_with_the_headers_of_the_site_and_of_middleware() {
+    let site = answering(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nX-Both: site\r\n\
+         Set-Cookie: a=1\r\n\r\n",
+    );
+    let site = proxy(&format!("http://{}", site.await));
+    let sockets = application_fn(move |scope: Scope<WebSocket>, mut upgrade: Upgrade| {
+        let site = site.clone();
+        async move {
+            for (name, value) in [("x-both", "own"), ("x-own", "yes"), ("set-cookie", "b=2")] {
+                let value = HeaderValue::from_static(value);
+                upgrade.headers_mut().append(name, value);
+            }
+            site.call(scope, upgrade).await
+        }
+    });
+    let server = Server::start(ProtocolTypeRouter::new().websocket(sockets)).await;
+
+    let response = raw(server.address, HANDSHAKE.as_bytes()).await;
+
+    assert!(response.starts_with("HTTP/1.1 101"), "{response}");
+    for line in [
+        "x-both: site",
+        "x-own: yes",
+        "set-cookie: a=1",
+        "set-cookie: b=2",
+    ] {
+        assert!(response.contains(line), "{line} in {response}");
+    }
+    assert!(!response.contains("x-both: own"), "{response}");
 }
 
 #[tokio::test]

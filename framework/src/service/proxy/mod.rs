@@ -23,7 +23,7 @@ use self::{
 use crate::{
     application::Application,
     channels::Channels,
-    consumer::{EVENT_STREAM_GRACE, revoked},
+    consumer::{EVENT_STREAM_GRACE, complete, revoked},
     error::Result,
     message::Close,
     protocol::{Body, ConnectionHandle, Exchange, Http, Upgrade, UpgradedStream, WebSocket},
@@ -449,7 +449,9 @@ impl Application<WebSocket> for Proxy {
         }
         let (io, early) = switched(hyper::upgrade::on(&mut response).await?);
         let upstream = UpgradedStream { io, early };
-        *upgrade.headers_mut() = headers::without_hop_by_hop(mem::take(response.headers_mut()));
+        let mut reply = headers::without_hop_by_hop(mem::take(response.headers_mut()));
+        complete(&mut reply, upgrade.headers_mut());
+        *upgrade.headers_mut() = reply;
         let handle = upgrade.handle().cloned();
         let limits = TunnelLimits {
             write_timeout: handle
