@@ -72,6 +72,9 @@ where
             if authority.as_str().contains('@') {
                 return Err("user and password are not supported");
             }
+            if authority.as_str() != authority.host() && authority.port_u16().is_none() {
+                return Err("the port is not a number up to 65535");
+            }
             (authority, AnyConnections::Tcp(Connections::new(Tcp)))
         };
         Ok(Self {
@@ -232,6 +235,12 @@ mod tests {
             ("https://127.0.0.1:8000", None),
             ("http://127.0.0.1:8000/app", None),
             ("http://ana:secret@127.0.0.1:8000", None),
+            ("http://127.0.0.1:65535", Some("127.0.0.1:65535")),
+            ("http://127.0.0.1:65536", None),
+            ("http://django:99999", None),
+            ("http://django:", None),
+            ("http://[::1]:99999", None),
+            ("http://[::1]", Some("[::1]")),
             ("", None),
         ] {
             let upstream = Upstream::<String>::parse(address).ok();
