@@ -19,7 +19,6 @@ use crate::{
     message::Close,
     protocol::{Socket, Upgrade, WebSocket},
     rejection::Rejection,
-    rejection_log::Rule,
     revocation::Revocations,
     scope::Scope,
 };
@@ -120,12 +119,13 @@ async fn connect<C: Connect>(
     handshake: Handshake<C::Event>,
     limit: Duration,
 ) -> Result<(C::Connected, Handshake<C::Event>), Rejection> {
+    let channels = handshake.address.channels.clone();
     let connected = async {
         handshake.address.open().await?;
         catch_panic(|| consumer.connect(handshake)).await?
     };
-    let too_slow = |_| Rejection::from(too_slow()).by(Rule::ConnectTimeout);
-    timeout(limit, connected).await.map_err(too_slow)?
+    let connected = timeout(limit, connected).await;
+    connected.map_err(|_| too_slow(&channels, consumer.too_slow()))?
 }
 
 /// Runs a step of the handshake. `Err` if the client is to be rejected, or has left: then without a

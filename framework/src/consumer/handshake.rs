@@ -12,6 +12,7 @@ use crate::{
     name::ChannelName,
     protocol::{Http, WebSocket},
     rejection::Rejection,
+    rejection_log::Rule,
     scope::{OpensOverHttp, Protocol, Scope},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -367,12 +368,13 @@ fn position_in(id: &str, topic: &str) -> Position {
     position.unwrap_or_else(Position::unknown)
 }
 
-/// Returns the error for a `connect` that exceeded `connect_timeout`.
-pub(super) fn too_slow() -> Error {
-    Error::new(
-        ErrorKind::Timeout,
-        "a consumer's `connect` took longer than `connect_timeout`; find the slow call in it, or raise the timeout",
-    )
+/// Returns the rejection for a `connect` that exceeded its timeout: with this message, unless the
+/// channel layer is unavailable, for which it has probably waited.
+pub(super) fn too_slow(channels: &Channels, message: &'static str) -> Rejection {
+    match channels.health() {
+        Ok(()) => Rejection::from(Error::new(ErrorKind::Timeout, message)).by(Rule::ConnectTimeout),
+        Err(unavailable) => unavailable.into(),
+    }
 }
 
 impl<E, P: OpensOverHttp> fmt::Debug for Handshake<E, P> {

@@ -24,7 +24,14 @@ pub(super) trait Connect: Disconnects<End = Close> {
         &mut self,
         handshake: Handshake<Self::Event>,
     ) -> impl Future<Output = Result<(Self::Connected, Handshake<Self::Event>), Rejection>> + Send;
+
+    /// Returns what to log if `connect` has exceeded its timeout.
+    fn too_slow(&self) -> &'static str {
+        TOO_SLOW
+    }
 }
+
+pub(super) const TOO_SLOW: &str = "a consumer's `connect` took longer than `connect_timeout`; find the slow call in it, or raise the timeout";
 
 /// A consumer that has connected, and whose handshake is not accepted yet.
 pub(super) trait Connected: Disconnects<End = Close> {

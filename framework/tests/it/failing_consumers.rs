@@ -213,17 +213,24 @@ async fn a_consumer_may_ignore_malformed_input() {
     client.disconnect().await.unwrap();
 }
 
-/// A channel layer whose `group_send` fails, and whose `open` may hang.
+/// A channel layer whose `group_send` fails, and whose `open` may hang. One that is down says so.
 #[derive(Default)]
 struct Cut {
     local: LocalChannels,
     hangs: bool,
+    is_down: bool,
 }
 
 #[async_trait::async_trait]
 impl ChannelLayer for Cut {
     fn local(&self) -> &LocalChannels {
         &self.local
+    }
+    fn health(&self) -> Result<(), Error> {
+        match self.is_down {
+            true => Err(Error::new(ErrorKind::Layer, "the wire is cut")),
+            false => Ok(()),
+        }
     }
     async fn receive(&self, _: &ChannelName, _: Duration) -> Result<Option<Envelope>, Error> {
         Ok(None)
@@ -274,6 +281,31 @@ async fn a_channel_layer_that_hangs_is_bounded_by_the_connect_timeout() {
     let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
 
     assert_eq!(client.status().await, 503);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connect_that_times_out_names_the_channel_layer_if_that_is_down() {
+    for (is_down, reason) in [
+        (true, "error=the wire is cut"),
+        (false, "find the slow call in it"),
+    ] {
+        let log = Log::listen();
+        let channels = Channels::new(Cut {
+            hangs: true,
+            is_down,
+            ..Cut::default()
+        });
+        let short = WebSocketConfig::new().connect_timeout(Duration::from_millis(100));
+        let app = stage_of(&Recorder::default(), &channels)
+            .with(short)
+            .boxed();
+
+        let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+
+        assert_eq!(client.status().await, 503);
+        let line = log.line("failed to serve a client");
+        assert!(line.contains(reason), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::{
         Context, Handshake, Trigger,
         connect::serve,
         disconnect_guard::{DisconnectGuard, DisconnectHook, Disconnects},
-        hooks::{Connect, Connected, Hooks},
+        hooks::{Connect, Connected, Hooks, TOO_SLOW},
         joined::Joined,
     },
     error::{Error, Result},
@@ -40,7 +40,11 @@ impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
     ) -> impl Future<Output = crate::Result<()>> + Send {
         scope.record("consumer", type_name::<C>());
         let pool = self.pool.clone().unwrap_or_else(BlockingPool::shared);
-        let start = BlockingStart::<C> { pool, call: None };
+        let start = BlockingStart::<C> {
+            pool,
+            is_queued: false,
+            call: None,
+        };
         serve(start, self.channels.clone(), scope, upgrade)
     }
 
@@ -52,6 +56,8 @@ impl<C: BlockingConsumer> Application<WebSocket> for BlockingApplication<C> {
 /// A blocking consumer before `connect`, and while it runs.
 struct BlockingStart<C: BlockingConsumer> {
     pool: BlockingPool,
+    /// Whether `connect` waits for a permit of the pool.
+    is_queued: bool,
     /// The running `connect`.
     call: Option<JoinHandle<ConnectOutcome<C>>>,
 }
@@ -68,7 +74,9 @@ impl<C: BlockingConsumer> Connect for BlockingStart<C> {
         &mut self,
         handshake: Handshake<C::Event>,
     ) -> Result<(BlockingConnected<C>, Handshake<C::Event>), Rejection> {
+        self.is_queued = true;
         let permit = self.pool.permit().await?;
+        self.is_queued = false;
         let mut handshake = BlockingHandshake(handshake);
         let connect = move || {
             let consumer = C::connect(&mut handshake)?;
@@ -82,6 +90,15 @@ impl<C: BlockingConsumer> Connect for BlockingStart<C> {
         let pool = self.pool.clone();
         Ok((BlockingConnected { consumer, pool }, handshake))
     }
+
+    fn too_slow(&self) -> &'static str {
+        match self.is_queued {
+            true => {
+                "a consumer's `connect` waited for the blocking pool longer than `connect_timeout`; raise the pool's limit, or find the calls that hold it"
+            }
+            false => TOO_SLOW,
+        }
+    }
 }
 
 impl<C: BlockingConsumer> Disconnects for BlockingStart<C> {
@@ -90,7 +107,7 @@ impl<C: BlockingConsumer> Disconnects for BlockingStart<C> {
     /// Waits for a `connect` that still runs, which cannot be stopped. One that still waits for a
     /// thread never runs.
     fn disconnect(self, close: Close) -> DisconnectHook {
-        let Self { pool, call } = self;
+        let Self { pool, call, .. } = self;
         if let Some(call) = &call {
             call.abort();
         }

@@ -1,7 +1,7 @@
 //! The application of an HTTP consumer: checks a request, and runs `connect`.
 
 use super::{
-    super::{Handshake, address::ConsumerAddress},
+    super::{Handshake, address::ConsumerAddress, handshake::too_slow},
     HttpConsumer, HttpConsumerApplication, HttpContext,
     context::BodyLimits,
     driver::HandlerDriver,
@@ -11,7 +11,7 @@ use crate::{
     application::Application,
     catch_panic::catch_panic,
     channels::Channels,
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     protocol::{Exchange, Http},
     rejection::Rejection,
     rejection_log::Rule,
@@ -92,11 +92,10 @@ async fn open<C: HttpConsumer>(
         }
         Ok(Ok(Err(reject))) => reject,
         Ok(Err(panic)) => Rejection::from(panic),
-        Err(_) => Rejection::from(Error::new(
-            ErrorKind::Timeout,
+        Err(_) => too_slow(
+            &handshake.address.channels,
             "a consumer's `connect` took longer than 10 s; find the slow call in it, or move it to `handle`",
-        ))
-        .by(Rule::ConnectTimeout),
+        ),
     };
     Http::reject(exchange, rejection).await?;
     Ok(None)

@@ -3,6 +3,7 @@
 use super::command_consumer::{Office, with_one_thread};
 use crate::{
     half_closed::HANDSHAKE,
+    log::Log,
     support::{
         PATIENCE, Server, connect, cut_short, ended, eventually, next_close, next_text, send_text,
     },
@@ -217,6 +218,24 @@ fn a_connect_that_waits_for_a_thread_is_skipped_if_it_times_out() {
         eventually(|| (office.pool.free() == 8).then_some(())).await;
         assert_eq!(office.recorder.entries(), ["connect", "waiting", "waited"]);
     });
+}
+
+#[tokio::test]
+async fn a_connect_that_times_out_while_it_waits_for_the_pool_says_so() {
+    let log = Log::listen();
+    let office = Office::of(1);
+    let mut first = office.enter().await;
+    first.send(r#""wait""#).await;
+    office.recorder.wait_for(2).await;
+
+    let config = WebSocketConfig::new().connect_timeout(NO_TIME);
+    let app = office.app.clone().with(config).boxed();
+    let mut second = WebSocketCommunicator::open(&app, Request::get("/"));
+    assert_eq!(second.status().await, 503);
+    office.gate.open();
+
+    let line = log.line("failed to serve a client");
+    assert!(line.contains("waited for the blocking pool"), "{line}");
 }
 
 #[tokio::test]
