@@ -3,7 +3,7 @@
 use super::{
     dialect::{optional_text, text},
     grants::GrantQueries,
-    pool::{DatabasePool, decoded, limited, no_column},
+    pool::{DatabasePool, no_column},
     signing::MAX_SIGNED,
     user_query::{UserQuery, UserRow},
     users::UserTable,
@@ -31,8 +31,8 @@ use std::{collections::HashSet, fmt, sync::Arc};
 /// ```
 ///
 /// The features `django-sqlite`, `django-postgres` and `django-mysql` contain the drivers. At most
-/// 10 connections are open; a query that gets none, or no result, within 5 s fails. Clones share
-/// the connections.
+/// 10 connections are open; a query that gets none, or no result, within 5 s fails. A connection
+/// that is silent for another 30 s is closed. Clones share the connections.
 #[derive(Clone)]
 pub struct DjangoDatabase(Arc<Inner>);
 
@@ -88,10 +88,7 @@ impl DjangoDatabase {
 
     /// Returns the signed values of a session that has not expired.
     pub(super) async fn session(&self, key: &str) -> Result<Option<String>> {
-        let DatabasePool {
-            connections,
-            dialect,
-        } = &self.0.pool;
+        let dialect = self.0.pool.dialect;
         let query = format!(
             "SELECT {}, CASE WHEN {} <= {MAX_SIGNED} THEN {} END FROM django_session \
              WHERE session_key = {} AND expire_date > {}",
@@ -101,9 +98,9 @@ impl DjangoDatabase {
             dialect.parameter(1),
             dialect.now(),
         );
-        let running = sqlx::query(&query).bind(key).fetch_optional(connections);
+        let query = sqlx::query(&query).bind(key);
         let read = |row: &_| Ok((text(row, 0)?, optional_text(row, 1)?));
-        let stored = decoded("a session", running, read).await?;
+        let stored = self.0.pool.row("a session", query, read).await?;
         // MySQL finds a key in other letter case, too, which would have another group.
         let Some((_, data)) = stored.filter(|(found, _)| found == key) else {
             return Ok(None);
@@ -121,10 +118,7 @@ impl DjangoDatabase {
     /// Replaces the signed values of a session that has not expired; returns false if they are no
     /// longer those that were read.
     pub(super) async fn replace_session(&self, key: &str, old: &str, new: &str) -> Result<bool> {
-        let DatabasePool {
-            connections,
-            dialect,
-        } = &self.0.pool;
+        let dialect = self.0.pool.dialect;
         let query = format!(
             "UPDATE django_session SET session_data = {} \
              WHERE session_key = {} AND {} = {} AND expire_date > {}",
@@ -135,8 +129,7 @@ impl DjangoDatabase {
             dialect.now(),
         );
         let query = sqlx::query(&query).bind(new).bind(key).bind(old);
-        let written = limited("write", "a session", query.execute(connections)).await?;
-        Ok(written.rows_affected() == 1)
+        Ok(self.0.pool.write("a session", query).await? == 1)
     }
 
     /// Returns the user with this primary key, as a session has it.

@@ -2,7 +2,7 @@
 
 use super::{
     dialect::{IdType, text},
-    pool::{DatabasePool, failed, limited},
+    pool::{DatabasePool, failed},
 };
 use crate::error::{Error, ErrorKind, Result};
 use sqlx::Error as SqlError;
@@ -51,8 +51,8 @@ impl GrantQueries {
         let Some(id) = self.id.id(id) else {
             return Ok(HashSet::new());
         };
-        let running = id.bind(id.bind(sqlx::query(query)));
-        let rows = limited("read", "permissions", running.fetch_all(&pool.connections)).await?;
+        let query = id.bind(id.bind(sqlx::query(query)));
+        let rows = pool.rows("permissions", query).await?;
         let names = rows
             .iter()
             .map(|row| Ok(format!("{}.{}", text(row, 0)?, text(row, 1)?)));
@@ -69,8 +69,8 @@ impl GrantQueries {
         let Some(id) = self.id.id(id) else {
             return Ok(Vec::new());
         };
-        let running = id.bind(sqlx::query(query));
-        let rows = limited("read", "groups", running.fetch_all(&pool.connections)).await?;
+        let query = id.bind(sqlx::query(query));
+        let rows = pool.rows("groups", query).await?;
         let names = rows.iter().map(|row| text(row, 0));
         let names = names.collect::<Result<_, SqlError>>();
         names.map_err(|error| failed("read", "groups", error))

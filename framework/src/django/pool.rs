@@ -6,11 +6,13 @@ use crate::{
     log_limit::log_limited,
 };
 use sqlx::{
-    AnyPool, Error as SqlError,
-    any::{AnyPoolOptions, AnyRow, install_default_drivers},
+    Any, AnyPool, Error as SqlError,
+    any::{AnyArguments, AnyPoolOptions, AnyRow, install_default_drivers},
+    pool::PoolConnection,
+    query::Query,
 };
 use std::{collections::HashMap, future::Future, time::Duration};
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
 /// The number of connections to the database; further queries wait for one of them.
 const CONNECTIONS: u32 = 10;
@@ -18,10 +20,14 @@ const CONNECTIONS: u32 = 10;
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time limit of the wait for a connection. It ends first, so that its error is reported.
 const CONNECTION_TIMEOUT: Duration = Duration::from_millis(4900);
+/// How long a connection may take to become ready after its query; then it is closed. The server
+/// may still run a query that has timed out here, and PostgreSQL continues it after the connection
+/// has closed: with a short limit, a locked table would cost the server many connections.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The connections to Django's database.
 pub(super) struct DatabasePool {
-    pub(super) connections: AnyPool,
+    connections: AnyPool,
     pub(super) dialect: Dialect,
 }
 
@@ -64,38 +70,72 @@ impl DatabasePool {
     /// Returns the columns of a table with their types; none if there is no such table.
     pub(super) async fn columns(&self, table: &str) -> Result<HashMap<String, String>> {
         let query = sqlx::query(self.dialect.columns()).bind(table);
-        let running = query.fetch_all(&self.connections);
-        let rows = limited("read", "the columns of a table", running).await?;
+        let rows = self.rows("the columns of a table", query).await?;
         let columns = rows.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?)));
         let columns = columns.collect::<Result<_, SqlError>>();
         columns.map_err(|error| failed("read", "the columns of a table", error))
     }
+
+    /// Runs a query for rows.
+    pub(super) async fn rows(&self, what: &str, query: AnyQuery<'_>) -> Result<Vec<AnyRow>> {
+        let running = async { query.fetch_all(&mut *self.lend().await?.0).await };
+        limited("read", what, running).await
+    }
+
+    /// Runs a query for a row, and reads the row. One that cannot be decoded, such as a text that
+    /// is not UTF-8, counts as none: unlike a database that does not respond, it stays so.
+    pub(super) async fn row<T>(
+        &self,
+        what: &str,
+        query: AnyQuery<'_>,
+        read: impl FnOnce(&AnyRow) -> Result<T, SqlError>,
+    ) -> Result<Option<T>> {
+        let running = async { query.fetch_optional(&mut *self.lend().await?.0).await };
+        let reading = async {
+            let read = running
+                .await
+                .and_then(|row| row.as_ref().map(read).transpose());
+            match read {
+                Err(reason @ (SqlError::Decode(_) | SqlError::ColumnDecode { .. })) => {
+                    log_limited!(warn, what, %reason, "cannot decode a row of Django's database");
+                    Ok(None)
+                }
+                other => other,
+            }
+        };
+        limited("read", what, reading).await
+    }
+
+    /// Runs a statement that writes; returns the number of rows that it has changed.
+    pub(super) async fn write(&self, what: &str, statement: AnyQuery<'_>) -> Result<u64> {
+        let running = async { statement.execute(&mut *self.lend().await?.0).await };
+        Ok(limited("write", what, running).await?.rows_affected())
+    }
+
+    async fn lend(&self) -> Result<LentConnection, SqlError> {
+        Ok(LentConnection(self.connections.acquire().await?))
+    }
 }
 
-/// Runs a query for a row, and reads the row. One that cannot be decoded, such as a text that is
-/// not UTF-8, counts as none: unlike a database that does not respond, it stays so.
-pub(super) async fn decoded<T>(
-    what: &str,
-    query: impl Future<Output = Result<Option<AnyRow>, SqlError>>,
-    read: impl FnOnce(&AnyRow) -> Result<T, SqlError>,
-) -> Result<Option<T>> {
-    let reading = async {
-        let read = query
-            .await
-            .and_then(|row| row.as_ref().map(read).transpose());
-        match read {
-            Err(reason @ (SqlError::Decode(_) | SqlError::ColumnDecode { .. })) => {
-                log_limited!(warn, what, %reason, "cannot decode a row of Django's database");
-                Ok(None)
-            }
-            other => other,
+type AnyQuery<'q> = Query<'q, Any, AnyArguments<'q>>;
+
+/// A connection of the pool that returns to it when this is dropped.
+struct LentConnection(PoolConnection<Any>);
+
+impl Drop for LentConnection {
+    fn drop(&mut self) {
+        // The pool's own `drop` does the same, but waits for the server without a limit:
+        // https://github.com/transact-rs/sqlx/issues/4349. When this future is dropped, the
+        // connection is closed, and another one can be opened.
+        let returning = self.0.return_to_pool();
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(timeout(READY_TIMEOUT, returning));
         }
-    };
-    limited("read", what, reading).await
+    }
 }
 
 /// Runs a query for at most [`QUERY_TIMEOUT`].
-pub(super) async fn limited<T>(
+async fn limited<T>(
     does: &str,
     what: &str,
     query: impl Future<Output = Result<T, SqlError>>,

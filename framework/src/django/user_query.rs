@@ -2,7 +2,7 @@
 
 use super::{
     dialect::{Dialect, IdType, Parameter, flag, text},
-    pool::{DatabasePool, decoded, no_column},
+    pool::{DatabasePool, no_column},
     users::{ColumnValue, UserTable},
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -67,7 +67,7 @@ impl UserQuery {
         };
         let by_id = id.bind(sqlx::query(&self.sql));
         let conditions = self.conditions.iter();
-        let running = conditions.fold(by_id, |query, value| value.bind(query));
+        let query = conditions.fold(by_id, |query, value| value.bind(query));
         let read = |row: &_| {
             Ok(UserRow {
                 name: text(row, 0)?,
@@ -77,7 +77,7 @@ impl UserQuery {
                 is_superuser: flag(row, 4)?,
             })
         };
-        decoded("a user", running.fetch_optional(&pool.connections), read).await
+        pool.row("a user", query, read).await
     }
 }
 

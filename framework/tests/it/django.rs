@@ -4,8 +4,12 @@ mod app;
 #[cfg(feature = "redis")]
 mod cache;
 mod needed_state;
+#[cfg(feature = "django-postgres")]
+mod postgres;
 mod rechecks;
 mod session_lookup;
 mod session_values;
 mod site;
+#[cfg(feature = "django-postgres")]
+mod slow_database;
 mod tables;
