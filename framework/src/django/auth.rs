@@ -350,7 +350,16 @@ impl Revocation for DjangoLogIn {
         let known = self.known_user()?;
         let cookie = self.cookie.as_deref()?;
         let checking = async {
-            let user = self.recheck.user(cookie, self.client.user_now()).await;
+            let is_first = self.recheck.is_first();
+            let reading = async {
+                // A new client does not wait for the checks of others.
+                let _turn = match is_first {
+                    true => None,
+                    false => self.client.turn_to_check().await,
+                };
+                self.client.user_now().await
+            };
+            let user = self.recheck.user(cookie, reading).await;
             user.map(|user| {
                 let is_unchanged = user.is_some_and(|user| user.is_unchanged_since(&known));
                 (!is_unchanged).then(|| Close::new(Close::UNAUTHORIZED, "log in again"))

@@ -13,6 +13,7 @@ use crate::{
     log_limit::log_limited,
 };
 use std::{collections::HashSet, fmt, sync::Arc};
+use tokio::sync::SemaphorePermit;
 
 /// The database of a Django site, which Seaway only reads, unless you
 /// [write](super::DjangoSession::write) to a session.
@@ -84,6 +85,12 @@ impl DjangoDatabase {
                  choose the site's SESSION_ENGINE",
             )),
         }
+    }
+
+    /// Waits until the check of an open connection may read the database; it may until the permit
+    /// is dropped.
+    pub(super) async fn turn_to_check(&self) -> SemaphorePermit<'_> {
+        self.0.pool.turn_to_check().await
     }
 
     /// Returns the signed values of a session that has not expired.

@@ -12,10 +12,16 @@ use sqlx::{
     query::Query,
 };
 use std::{collections::HashMap, future::Future, time::Duration};
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 /// The number of connections to the database; further queries wait for one of them.
 const CONNECTIONS: u32 = 10;
+/// The number of them that checks of open connections may use: these must not keep new clients out.
+const CHECKING: u32 = CONNECTIONS / 2;
 /// The time limit of a query, including the wait for a connection.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time limit of the wait for a connection. It ends first, so that its error is reported.
@@ -28,6 +34,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The connections to Django's database.
 pub(super) struct DatabasePool {
     connections: AnyPool,
+    checking: Semaphore,
     pub(super) dialect: Dialect,
 }
 
@@ -63,8 +70,15 @@ impl DatabasePool {
         })?;
         Ok(Self {
             connections,
+            checking: Semaphore::new(CHECKING as usize),
             dialect,
         })
+    }
+
+    /// Waits until the check of an open connection may use one of the connections.
+    pub(super) async fn turn_to_check(&self) -> SemaphorePermit<'_> {
+        let permit = self.checking.acquire().await;
+        permit.expect("it is never closed")
     }
 
     /// Returns the columns of a table with their types; none if there is no such table.

@@ -78,6 +78,11 @@ impl Recheck {
         outcome
     }
 
+    /// Returns whether the next check is the first one, which is part of opening the connection.
+    pub(super) fn is_first(&self) -> bool {
+        lock(&self.latest).is_none()
+    }
+
     /// Returns the time until the next check is due: after a slow one, at least a quarter of the
     /// interval.
     pub(super) fn next(&self) -> Duration {

@@ -14,6 +14,7 @@ use super::{
 use crate::error::Result;
 use http::HeaderValue;
 use std::sync::Arc;
+use tokio::sync::SemaphorePermit;
 
 /// The backends of Django that admit inactive users.
 const ADMIT_INACTIVE: [&str; 2] = [
@@ -70,6 +71,15 @@ impl Client {
                 Ok(user_of_view(view.user(cookie).await?, view, cookie))
             }
             Self::OfView(None, _) => Ok(None),
+        }
+    }
+
+    /// Waits until a check may read the database; it may until the permit is dropped. The view
+    /// limits its checks itself.
+    pub(super) async fn turn_to_check(&self) -> Option<SemaphorePermit<'_>> {
+        match self {
+            Self::OfTables(_, tables) => Some(tables.database.turn_to_check().await),
+            Self::OfView(..) => None,
         }
     }
 

@@ -1,22 +1,25 @@
 //! Tests of a database that responds late, or whose connections fall silent.
 
 use super::{
-    app::{open, router, who_is},
+    app::{is_open, open, router, who_is},
     postgres::Postgres,
     site::Site,
 };
+use futures_util::future::join_all;
 use seaway::{
     django::{DjangoAuth, DjangoDatabase, DjangoSessions, SecretKeys},
     routing::ProtocolTypeRouter,
 };
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
+
+const RECHECK: Duration = Duration::from_secs(60);
 
 async fn app_on(server: &Postgres, site: &Site) -> ProtocolTypeRouter {
     let database = DjangoDatabase::connect(&server.url()).await.unwrap();
     let sessions = DjangoSessions::database(&database).await.unwrap();
     let keys = SecretKeys::new(site.secret_key());
-    let auth = DjangoAuth::new(keys, sessions, &database);
+    let auth = DjangoAuth::new(keys, sessions, &database).recheck(RECHECK);
     router(&site.channels, auth)
 }
 
@@ -42,4 +45,28 @@ async fn connections_that_fall_silent_during_a_query_are_replaced_within_40_seco
     sleep(Duration::from_secs(31)).await;
 
     assert_eq!(who_is(&app, "sessionid=another-session").await.1, "alice");
+}
+
+#[tokio::test]
+async fn checks_of_open_sockets_leave_half_of_the_connections_to_new_clients() {
+    let site = Site::new().await;
+    let server = Postgres::start(&site).await;
+    tokio::time::pause();
+    let app = app_on(&server, &site).await;
+    let keys: Vec<_> = (0..20)
+        .map(|number| format!("open-session-{number}"))
+        .collect();
+    let cookies: Vec<_> = keys.iter().map(|key| format!("sessionid={key}")).collect();
+    let mut sockets = join_all(cookies.iter().map(|cookie| who_is(&app, cookie))).await;
+    server.fall_silent_at(keys.iter().map(String::as_str));
+
+    // The checks are due, and wait for the server.
+    sleep(RECHECK + Duration::from_secs(1)).await;
+
+    let asked = Instant::now();
+    assert_eq!(who_is(&app, "sessionid=another-session").await.1, "alice");
+    assert!(asked.elapsed() < Duration::from_secs(1));
+    for (socket, _) in &mut sockets {
+        is_open(socket).await;
+    }
 }
