@@ -11,11 +11,13 @@ use super::{
     user_query::UserRow,
     view::{DjangoView, KnownUser},
 };
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use http::HeaderValue;
-use std::sync::Arc;
-use tokio::sync::SemaphorePermit;
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::{sync::SemaphorePermit, time::timeout};
 
+/// The time limit of the queries for a session and its user together.
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// The backends of Django that admit inactive users.
 const ADMIT_INACTIVE: [&str; 2] = [
     "django.contrib.auth.backends.AllowAllUsersModelBackend",
@@ -66,7 +68,7 @@ impl Client {
     /// Returns the user; a session that was read before is not read again.
     pub(super) async fn user(&self) -> Result<Option<DjangoUser>> {
         match self {
-            Self::OfTables(session, tables) => tables.user(session.data().await?).await,
+            Self::OfTables(session, tables) => tables.user(session.data()).await,
             Self::OfView(Some(cookie), view) => {
                 Ok(user_of_view(view.user(cookie).await?, view, cookie))
             }
@@ -86,7 +88,7 @@ impl Client {
     /// Returns the user as of now, for a check of an open connection.
     pub(super) async fn user_now(&self) -> Result<Option<DjangoUser>> {
         match self {
-            Self::OfTables(session, tables) => tables.user(session.read().await?).await,
+            Self::OfTables(session, tables) => tables.user(session.read()).await,
             Self::OfView(Some(cookie), view) => {
                 Ok(user_of_view(view.recheck(cookie).await?, view, cookie))
             }
@@ -112,8 +114,20 @@ fn user_of_view(
 }
 
 impl Tables {
-    /// Returns the user of a session.
-    async fn user(&self, session: Option<SessionData>) -> Result<Option<DjangoUser>> {
+    /// Returns the user of the session that `reading` returns, both within [`TIMEOUT`].
+    async fn user(
+        &self,
+        reading: impl Future<Output = Result<Option<SessionData>>>,
+    ) -> Result<Option<DjangoUser>> {
+        let finding = async { self.user_of(reading.await?).await };
+        timeout(TIMEOUT, finding).await.unwrap_or_else(|_| {
+            let message = "cannot read a session and its user from Django's database: no result \
+                           within 5 s";
+            Err(Error::new(ErrorKind::Session, message))
+        })
+    }
+
+    async fn user_of(&self, session: Option<SessionData>) -> Result<Option<DjangoUser>> {
         let Some(stored) = session.and_then(|session| session.log_in()) else {
             return Ok(None);
         };

@@ -70,3 +70,19 @@ async fn checks_of_open_sockets_leave_half_of_the_connections_to_new_clients() {
         is_open(socket).await;
     }
 }
+
+#[tokio::test]
+async fn a_new_client_waits_5_seconds_for_the_session_and_the_user_together() {
+    let site = Site::new().await;
+    let server = Postgres::start(&site).await;
+    tokio::time::pause();
+    let app = app_on(&server, &site).await;
+    server.delay(Duration::from_secs(3));
+
+    let mut refused = open(&app, "sessionid=any-session");
+    sleep(Duration::from_secs(5)).await;
+
+    let asked = Instant::now();
+    assert_eq!(refused.status().await, 503);
+    assert!(asked.elapsed() < Duration::from_secs(1));
+}
