@@ -37,8 +37,8 @@ pub trait Authenticator: Send + Sync + 'static {
     /// Name of this kind of users (default: `user`), for sites with several kinds, such as
     /// customers and staff, whose ids may coincide.
     ///
-    /// It consists of ASCII letters, digits, hyphens and underscores, and is not `session`, `sha256`
-    /// or `sse`: [`Auth::new`](crate::middleware::Auth::new) panics otherwise.
+    /// It consists of ASCII letters, digits, hyphens and underscores, and is not `ended`, `expiry`,
+    /// `session`, `sha256` or `sse`: [`Auth::new`](crate::middleware::Auth::new) panics otherwise.
     const REALM: &'static str = "user";
     /// A user, as handlers get it.
     type User: Clone + Send + Sync + 'static;

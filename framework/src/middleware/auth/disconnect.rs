@@ -52,13 +52,16 @@ pub(crate) fn group(realm: &str, id: &str) -> GroupName {
     })
 }
 
-/// The realms whose groups the framework uses for something else.
-const RESERVED: &[&str] = &["session", "sha256", "sse"];
+/// The realms whose groups (`seaway.<realm>.…`) or session key (`_<realm>`) the framework uses for
+/// something else.
+const RESERVED: &[&str] = &["ended", "expiry", "session", "sha256", "sse"];
 
 /// Returns what is wrong with the name of a realm, and what to write instead.
 pub(super) fn realm_mistake(realm: &str) -> Option<&'static str> {
     if RESERVED.contains(&realm) {
-        return Some("Seaway has other groups of this name; write another one, such as \"staff\"");
+        return Some(
+            "Seaway uses this name for something else; write another one, such as \"staff\"",
+        );
     }
     // With a period, user `b.c` of realm `a` would have the group of user `c` of realm `a.b`.
     let is_valid = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_');
@@ -75,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_realm_names_the_groups_of_no_other_realm() {
+    fn a_realm_has_groups_and_a_session_key_of_its_own() {
         for realm in ["user", "staff", "shop-7_b"] {
             assert_eq!(realm_mistake(realm), None, "{realm}");
         }
@@ -85,6 +88,8 @@ mod tests {
             "a b",
             "a!b",
             "caf\u{e9}",
+            "ended",
+            "expiry",
             "session",
             "sse",
             "sha256",
