@@ -187,14 +187,21 @@ impl SessionCore {
         let stored = self.backend.store.load(&copy.id).await?;
         let mut stored = stored.ok_or_else(gone)?.data;
         let own = expiry::take(&mut stored);
+        let ends_login = copy.removes_login(&stored);
         let merged = merge(&copy.written, &copy.mine, stored);
         let (record, own) = self.record(copy.id, merged, own);
         copy.expires = record.expiry_date;
         copy.expiry = own;
+        let id = record.id;
         self.backend.store.save(record).await?;
-        let mut state = self.state();
-        state.stage.saved(copy);
-        state.chosen_expiry.take_if(|chosen| *chosen == own);
+        {
+            let mut state = self.state();
+            state.stage.saved(copy);
+            state.chosen_expiry.take_if(|chosen| *chosen == own);
+        }
+        if ends_login {
+            announce(&self.backend.channels, &id).await;
+        }
         Ok(())
     }
 
@@ -342,11 +349,14 @@ impl Revocation for SessionCore {
     async fn broken(&self) -> Option<Close> {
         let id = self.state().stage.known().map(|session| session.id)?;
         let checking = async {
-            let stored = self.backend.store.load(&id).await;
-            stored.map(|stored| match stored {
-                Some(_) => None,
-                None => Some(Close::new(Close::UNAUTHORIZED, GONE)),
-            })
+            let stored = self.backend.store.load(&id).await?;
+            let state = self.state();
+            let known = state.stage.known();
+            let is_same = stored.is_some_and(|stored| {
+                // Another program may have removed or changed the login.
+                known.is_none_or(|known| known.has_logins_of(stored))
+            });
+            Ok::<_, Error>((!is_same).then(|| Close::new(Close::UNAUTHORIZED, GONE)))
         };
         self.outage.check(checking).await
     }

@@ -3,6 +3,7 @@
 use super::{
     Expiry, Id, Value, error, expiry,
     operations::{SessionBackend, SessionCore, complete},
+    stage::is_reserved,
     time::{Duration, OffsetDateTime},
 };
 use crate::{
@@ -160,9 +161,10 @@ impl Session {
         Ok(self.0.state().remove(key))
     }
 
-    /// Removes all values, without reading them.
+    /// Removes all values, without reading them, and with them the login.
     ///
-    /// The session itself continues; [`flush`](Self::flush) ends it.
+    /// The session itself continues; [`flush`](Self::flush) ends it. When the change is saved, open
+    /// connections of a session that was logged in are closed with 4401, in every process.
     pub fn clear(&self) {
         let mut state = self.0.state();
         state.stage.clear();
@@ -300,10 +302,10 @@ impl Session {
     }
 }
 
-/// Returns an error for a key that is reserved for the framework: the login `_<realm>`, `_expiry`, and
-/// `_ended`. An application may take its keys from its clients.
+/// Returns an error for a key that is reserved for the framework. An application may take its keys
+/// from its clients.
 fn check_key(key: &str) -> Result<()> {
-    match key.starts_with('_') {
+    match is_reserved(key) {
         true => Err(error::reserved(key)),
         false => Ok(()),
     }

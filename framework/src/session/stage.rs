@@ -57,10 +57,29 @@ impl WorkingCopy {
         }
     }
 
+    /// Returns whether a save that keeps all other keys of `stored` removes a login.
+    pub(super) fn removes_login(&self, stored: &Data) -> bool {
+        let is_removed = |key: &String| self.written.contains(key) && !self.mine.contains_key(key);
+        stored.keys().any(|key| is_reserved(key) && is_removed(key))
+    }
+
+    /// Returns whether the store has the same logins, except those that were changed here.
+    pub(super) fn has_logins_of(&self, stored: Record) -> bool {
+        let changed = differences(&self.mine, &Self::of(stored).mine);
+        let mut changed = changed.iter().filter(|key| is_reserved(key));
+        changed.all(|key| self.written.contains(key))
+    }
+
     fn clear(&mut self) {
         let removed = self.mine.drain().map(|(key, _)| key);
         self.written.extend(removed);
     }
+}
+
+/// Returns whether only the framework writes this key: the login `_<realm>`, `_expiry`, and
+/// `_ended`.
+pub(super) fn is_reserved(key: &str) -> bool {
+    key.starts_with('_')
 }
 
 impl Default for SessionStage {

@@ -288,6 +288,7 @@ fn pages(pause: Pause) -> Router {
     Router::new()
         .route("/login/{name}/{password}", get(log_in))
         .route("/logout", get(log_out))
+        .route("/clear", get(async |session: Session| session.clear()))
         .route("/note", get(note))
         .route("/noted", get(noted))
         .route("/renew", get(move |session| renew(pause, session)))

@@ -119,6 +119,29 @@ async fn a_session_that_ends_during_an_outage_closes_its_websockets_after_it() {
     assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_login_that_another_program_removes_from_the_session_closes_its_websockets() {
+    let (app, store, local) = noted();
+    let client = TestClient::new(&app);
+    let id = client.get("/").await.text().parse().unwrap();
+    let mut stored = store.sessions.load(&id).await.unwrap().unwrap();
+    stored.data.insert("_user".to_owned(), "ana".into());
+    store.sessions.save(&stored).await.unwrap();
+    let mut socket = client.websocket("/");
+    assert_eq!(socket.status().await, 101);
+
+    stored.data.insert("note".to_owned(), "changed".into());
+    store.sessions.save(&stored).await.unwrap();
+    local.interrupted(MINUTE);
+    sleep(MINUTE).await;
+    assert_open(&mut socket).await;
+    stored.data.remove("_user");
+    store.sessions.save(&stored).await.unwrap();
+    local.interrupted(MINUTE);
+
+    assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
+}
+
 /// Returns an application whose pages and WebSockets have sessions, their store, and its channels.
 fn noted() -> (ProtocolTypeRouter, Failing, LocalChannels) {
     let layer = InMemoryChannelLayer::default();

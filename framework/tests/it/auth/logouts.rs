@@ -38,6 +38,21 @@ async fn a_logout_closes_only_the_websockets_of_its_session() {
 }
 
 #[tokio::test]
+async fn a_page_that_clears_the_session_logs_its_websockets_out() {
+    let site = Site::new();
+    let (here, there) = (site.log_in("ana").await, site.log_in("ana").await);
+    let (mut socket, _) = site.who(&here).await;
+    let (mut elsewhere, _) = site.who(&there).await;
+
+    site.get("/clear", &[("cookie", &here)]).await;
+
+    assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
+    elsewhere.send("still here").await;
+    assert_eq!(elsewhere.receive_text().await, "still here");
+    assert_eq!(site.get("/me", &[("cookie", &here)]).await.status(), 401);
+}
+
+#[tokio::test]
 async fn a_websocket_that_reads_its_user_later_is_closed_at_logout() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
