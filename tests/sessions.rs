@@ -1,13 +1,16 @@
 //! Tests of sessions shared by pages and WebSockets, with every store.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use seaway::{
     ApplicationExt, BoxApplication, Channels, Context, Handshake, NoEvent, Rejection, Result,
     Session, WebSocketConsumer, from_service,
     middleware::Sessions,
     protocol::{Http, WebSocket},
-    session::{Id, MemoryStore, RedisStore, SessionStore},
+    session::{
+        Id, MemoryStore, Record, RedisStore, SessionStore,
+        time::{self, OffsetDateTime},
+    },
     testing::{HttpCommunicator, WebSocketCommunicator},
 };
 use seaway_tests::support::{
@@ -15,6 +18,7 @@ use seaway_tests::support::{
     temp_dir::Scratch,
     wait::{DEADLINE, until},
 };
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower_sessions_sqlx_store::{SqliteStore, sqlx::SqlitePool};
 
@@ -225,6 +229,35 @@ async fn requests_that_need_a_session_get_503_while_the_store_is_down() {
         (page.status() == 200).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn redis_stores_no_session_that_is_too_deep_to_be_read_again() {
+    let redis = Redis::new().await;
+    let store = RedisStore::connect(&redis.url()).await.unwrap();
+    let mut record = Record {
+        id: Id::default(),
+        data: HashMap::from([("value".to_owned(), Value::Null)]),
+        expiry_date: OffsetDateTime::now_utc() + time::Duration::HOUR,
+    };
+    store.create(&mut record).await.unwrap();
+    let mut deepest = 0;
+    let refused = loop {
+        let nested = json!([record.data.remove("value")]);
+        record.data.insert("value".to_owned(), nested);
+        match store.save(&record).await {
+            Ok(()) => deepest += 1,
+            Err(refused) => break refused,
+        }
+        let read = store.load(&record.id).await.unwrap().unwrap();
+        assert_eq!(read.data, record.data);
+    };
+
+    assert!((120..130).contains(&deepest), "{deepest}");
+    assert!(
+        refused.to_string().contains("nest its values less"),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

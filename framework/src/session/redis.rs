@@ -140,6 +140,12 @@ impl RedisStore {
                 json.len()
             )));
         }
+        // Values are nested more deeply than the decoder accepts.
+        serde_json::from_slice::<Stored>(&json).map_err(|error| {
+            session_store::Error::Encode(format!(
+                "a session that could not be read again ({error}): nest its values less deeply"
+            ))
+        })?;
         let left = record.expiry_date - OffsetDateTime::now_utc();
         let (key, link) = self.key(&record.id);
         let mut command = redis::cmd("SET");
