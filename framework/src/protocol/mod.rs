@@ -27,7 +27,7 @@ pub(crate) use self::{
     signal::SignalWatch,
     websocket::{
         Deflate, HandshakeResponse, Importance, Lifetime, Opened, Origin, Outbound, Rate,
-        RequestKind, SendSource, Transport, request_kind, without_upgrade,
+        RequestKind, SendSource, Transport, request_kind, too_large, without_upgrade,
     },
 };
 #[cfg(feature = "server")]

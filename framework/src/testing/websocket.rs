@@ -9,7 +9,8 @@ use crate::{
     error::Result,
     message::{Close, Message},
     protocol::{
-        HandshakeResponse, Opened, Origin, Outbound, Sender, Transport, Upgrade, WebSocket,
+        HandshakeResponse, Lifetime, Opened, Origin, Outbound, Rate, Sender, Transport, Upgrade,
+        WebSocket, WebSocketConfig, too_large,
     },
     rejection_log::Peer,
 };
@@ -20,11 +21,13 @@ use std::{
     fmt,
     future::Future,
     panic::Location,
-    task::{Context, Poll, ready},
+    sync::Arc,
+    task::{Context, Poll},
 };
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
+    time::Instant,
 };
 
 /// A WebSocket client for tests, without a server.
@@ -94,7 +97,7 @@ impl WebSocketCommunicator {
     ) -> Self {
         let (to_server, incoming) = mpsc::unbounded_channel();
         let (outgoing, from_server) = mpsc::unbounded_channel();
-        let transport = Memory { incoming, outgoing };
+        let transport = Memory::new(incoming, outgoing);
         let (mut upgrade, response) = Upgrade::new(
             Origin::of(&head.headers, &head.uri, &head.extensions),
             None,
@@ -399,40 +402,116 @@ async fn with_text(response: HandshakeResponse) -> Response<Cow<'static, str>> {
 struct Memory {
     incoming: mpsc::UnboundedReceiver<Result<Message, Close>>,
     outgoing: mpsc::UnboundedSender<FromServer>,
+    config: Arc<WebSocketConfig>,
+    /// The rate of a client that is disconnected if it sends faster; no other is slowed down.
+    rate: Option<Rate>,
+    lifetime: Option<Box<Lifetime>>,
+    /// The close of a client that has exceeded a limit, until it is sent.
+    ending: Option<Close>,
+}
+
+impl Memory {
+    fn new(
+        incoming: mpsc::UnboundedReceiver<Result<Message, Close>>,
+        outgoing: mpsc::UnboundedSender<FromServer>,
+    ) -> Self {
+        Self {
+            incoming,
+            outgoing,
+            config: WebSocketConfig::shared(),
+            rate: None,
+            lifetime: None,
+            ending: None,
+        }
+    }
+
+    /// Checks a message against the limits, each message as one frame.
+    fn check(&mut self, message: &Message) -> Result<(), Close> {
+        let size = message.payload().len();
+        if size > self.config.max_message_size {
+            return Err(too_large(self.config.max_message_size));
+        }
+        let rate = self.rate.as_mut();
+        match rate.and_then(|rate| rate.record(1, size, Instant::now())) {
+            Some(_) => Err(Close::new(Close::POLICY, "the client sends too fast")),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the connection of a client that has exceeded a limit.
+    fn end(&mut self, close: Close) -> Close {
+        self.ending = Some(close.clone());
+        close
+    }
+
+    fn send_close(&mut self, close: Close) {
+        _ = self.outgoing.send(FromServer::Close(close));
+        // The test client responds to a close immediately, as browsers do.
+        self.incoming.close();
+    }
 }
 
 impl Transport for Memory {
+    fn configure(&mut self, config: &Arc<WebSocketConfig>) {
+        self.config = config.clone();
+        self.lifetime = Lifetime::new(config);
+        let limit = config.rate_limit.filter(|limit| limit.closes());
+        self.rate = limit.map(|limit| Rate::new(limit, Instant::now()));
+    }
+
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Close>> {
-        let received = ready!(self.incoming.poll_recv(cx));
-        Poll::Ready(received.unwrap_or_else(|| Err(Close::from(Close::ABNORMAL))))
+        let Poll::Ready(received) = self.incoming.poll_recv(cx) else {
+            self.poll_timers(cx)?;
+            return Poll::Pending;
+        };
+        let message = received.unwrap_or_else(|| Err(Close::from(Close::ABNORMAL)))?;
+        if let Err(close) = self.check(&message) {
+            return Poll::Ready(Err(self.end(close)));
+        }
+        if let Some(lifetime) = &mut self.lifetime {
+            lifetime.received();
+        }
+        Poll::Ready(Ok(message))
     }
 
     fn poll_flush(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
         let outgoing = &self.outgoing;
-        sender.drain(cx, |queued| {
+        let close = sender.drain(cx, |queued| {
             while let Some(message) = queued.pop() {
                 let Outbound::Plain(message) = message else {
                     unreachable!("a communicator offers no compression");
                 };
                 _ = outgoing.send(FromServer::Message(message));
             }
-            if let Some(close) = queued.close() {
-                _ = outgoing.send(FromServer::Close(close.clone()));
-                // The test client responds to a close immediately, as browsers do.
-                self.incoming.close();
-            }
+            queued.close().cloned()
         });
+        if let Some(close) = close.or_else(|| self.ending.take()) {
+            self.send_close(close);
+        }
         Poll::Ready(Ok(()))
     }
 
-    fn poll_stalled(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Close>> {
-        match self.incoming.is_closed() {
-            true => Poll::Ready(Ok(())),
-            false => Poll::Pending,
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Close>> {
+        if self.incoming.is_closed() {
+            return Poll::Ready(Ok(()));
         }
+        self.poll_timers(cx)?;
+        Poll::Pending
+    }
+
+    fn poll_timers(&mut self, cx: &mut Context<'_>) -> Result<(), Close> {
+        if let Some(lifetime) = &mut self.lifetime
+            && let Poll::Ready(close) = lifetime.poll(self.config.idle_timeout, cx)
+        {
+            return Err(self.end(close));
+        }
+        Ok(())
     }
 
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        if let Some(close) = self.ending.take() {
+            self.send_close(close);
+        }
         Poll::Ready(())
     }
 

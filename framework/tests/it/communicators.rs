@@ -1,11 +1,19 @@
-//! Tests of the panic messages of the communicators.
+//! Tests of the communicators: their limits and panic messages.
 
-use crate::test_consumer::TestState;
+use crate::{
+    support::{CloseRecorder, Recorder, echo},
+    test_consumer::TestState,
+};
 use http::Request;
 use seaway::{
-    ApplicationExt, Channels, Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer,
-    protocol::WebSocket, routing::PathRouter, testing::WebSocketCommunicator,
+    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result,
+    WebSocketConsumer,
+    middleware::Provide,
+    protocol::{RateLimit, WebSocket, WebSocketConfig},
+    routing::PathRouter,
+    testing::WebSocketCommunicator,
 };
+use std::time::Duration;
 
 /// Returns the panic message of a failing test.
 async fn failure(test: impl Future<Output = ()> + Send + 'static) -> String {
@@ -89,4 +97,85 @@ async fn receiving_on_a_rejected_websocket_reports_the_rejection() {
         assert!(failed.starts_with(expected), "{failed}");
         assert!(failed.contains(file!()), "{failed}");
     }
+}
+
+/// Opens a WebSocket to an echo with these limits.
+fn open_limited(config: WebSocketConfig) -> WebSocketCommunicator {
+    let app = echo().with(config).boxed();
+    WebSocketCommunicator::open(&app, Request::get("/"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_client_that_exceeds_a_limit_gets_the_close_of_a_server() {
+    let config = WebSocketConfig::new;
+    let limit = RateLimit::frames(1).burst(Duration::from_secs(2));
+    let hour = Duration::from_secs(3600);
+    let too_large = Close::new(Close::TOO_LARGE, "the message is larger than 4 bytes");
+    let too_fast = Close::new(Close::POLICY, "the client sends too fast");
+    let idle = Close::new(Close::AWAY, "the client was idle for too long");
+    let old = Close::new(Close::AWAY, "the connection has reached its maximum age");
+    for (config, messages, pause, expected) in [
+        (
+            config().max_message_size(4),
+            &["ahoy", "ahoy!"][..],
+            None,
+            &too_large,
+        ),
+        (
+            config().rate_limit(limit.close()),
+            &["a", "b", "c"],
+            None,
+            &too_fast,
+        ),
+        (config().idle_timeout(hour), &["a"], Some(hour), &idle),
+        (config().max_age(hour), &["a"], Some(hour), &old),
+    ] {
+        let mut client = open_limited(config);
+        for message in messages {
+            client.send(*message).await;
+        }
+
+        // The echo of what was allowed comes first.
+        let allowed = match pause {
+            Some(_) => messages.len(),
+            None => messages.len() - 1,
+        };
+        for message in &messages[..allowed] {
+            assert_eq!(client.receive_text().await, *message);
+        }
+        if let Some(pause) = pause {
+            tokio::time::sleep(pause).await;
+        }
+        assert_eq!(client.receive_close().await, *expected);
+        client.disconnect().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_keeps_an_idle_test_client_open() {
+    let mut client = open_limited(WebSocketConfig::new().idle_timeout(Duration::from_secs(60)));
+
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(59)).await;
+        client.send("a").await;
+        assert_eq!(client.receive_text().await, "a");
+    }
+
+    client.receive_nothing().await;
+    client.disconnect().await.unwrap();
+}
+
+#[tokio::test]
+async fn disconnect_gets_the_code_of_a_limit_that_a_test_client_has_exceeded() {
+    let recorder = Recorder::default();
+    let app = CloseRecorder::application(&Channels::in_memory())
+        .with(Provide(recorder.clone()))
+        .with(WebSocketConfig::new().max_message_size(4))
+        .boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+
+    client.send("ahoy!").await;
+    client.disconnect().await.unwrap();
+
+    assert_eq!(recorder.entries(), ["1009"]);
 }

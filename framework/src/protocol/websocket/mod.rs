@@ -54,6 +54,7 @@ pub(crate) use self::{
     origin::Origin,
     outgoing::SendSource,
     rate_limit::Rate,
+    reader::too_large,
     send_queue::{Importance, Outbound},
     socket::Transport,
     upgrade::{HandshakeResponse, Opened},

@@ -354,7 +354,8 @@ fn not_utf8() -> Close {
     Close::new(Close::INVALID, "text that is not UTF-8")
 }
 
-fn too_large(limit: usize) -> Close {
+/// Returns the close of a client whose message exceeds the limit, in bytes.
+pub(crate) fn too_large(limit: usize) -> Close {
     let reason = format!("the message is larger than {limit} bytes");
     Close::new(Close::TOO_LARGE, reason)
 }
