@@ -211,17 +211,19 @@ impl WebSocketCommunicator {
     /// (`#[tokio::test(start_paused = true)]`).
     ///
     /// # Panics
-    /// If the server sends a message or a close frame.
+    /// If the server sends a message or a close frame, or there is no connection: it was rejected,
+    /// or the application has ended.
     #[track_caller]
     pub fn receive_nothing(&mut self) -> impl Future<Output = ()> {
         let caller = Location::caller();
         async move {
-            let received = tokio::time::timeout(PATIENCE / 50, self.from_server.recv()).await;
-            if let Ok(Some(received)) = received {
-                fail(
+            match tokio::time::timeout(PATIENCE / 50, self.from_server.recv()).await {
+                Ok(Some(received)) => fail(
                     caller,
                     format_args!("waited for nothing and got {received:?}"),
-                );
+                ),
+                Ok(None) => self.no_connection(caller, "nothing").await,
+                Err(_) => {}
             }
         }
     }
@@ -232,7 +234,8 @@ impl WebSocketCommunicator {
     /// The error of the application.
     ///
     /// # Panics
-    /// If the application does not end within 50 s.
+    /// If the application does not end within 50 s, or has rejected the connection and the test has
+    /// not asked for the response.
     #[track_caller]
     pub fn close(mut self, close: impl Into<Close>) -> impl Future<Output = Result<()>> {
         let caller = Location::caller();
@@ -246,6 +249,9 @@ impl WebSocketCommunicator {
     ///
     /// # Errors
     /// The error of the application.
+    ///
+    /// # Panics
+    /// As [`close`](Self::close).
     #[track_caller]
     pub fn disconnect(self) -> impl Future<Output = Result<()>> {
         self.close(Close::NORMAL)
@@ -267,17 +273,24 @@ impl WebSocketCommunicator {
 
     pub(super) async fn reply_at(&mut self, caller: Caller) -> &Response<Cow<'static, str>> {
         if let HandshakeState::Pending(response) = &mut self.response {
-            let response = match soon_at(caller, "a response to the handshake", response).await {
-                Ok(response) => with_text(response).await,
-                Err(_) => self.no_response(caller).await,
-            };
-            explain(caller, response.status(), response.extensions());
-            self.response = HandshakeState::Received(response);
+            match soon_at(caller, "a response to the handshake", response).await {
+                Ok(response) => self.response_received(caller, response).await,
+                Err(_) => {
+                    let failed = self.no_response(caller).await;
+                    self.response = HandshakeState::Received(failed);
+                }
+            }
         }
         match &self.response {
             HandshakeState::Received(response) => response,
             HandshakeState::Pending(_) => unreachable!("it was just put there"),
         }
+    }
+
+    async fn response_received(&mut self, caller: Caller, response: HandshakeResponse) {
+        let response = with_text(response).await;
+        explain(caller, response.status(), response.extensions());
+        self.response = HandshakeState::Received(response);
     }
 
     /// Returns the 500 that a client gets if the application sends no response, with the
@@ -318,6 +331,12 @@ impl WebSocketCommunicator {
 
     async fn ended(mut self, caller: Caller) -> Result<()> {
         _ = self.outcome(caller).await;
+        if let HandshakeState::Pending(response) = &mut self.response
+            && let Ok(response) = response.try_recv()
+        {
+            self.response_received(caller, response).await;
+            self.check_accepted(caller, "the end of the connection");
+        }
         match self.application {
             ApplicationState::Ended(outcome) => outcome,
             ApplicationState::Running(_) => unreachable!("it was just waited for"),
@@ -358,19 +377,30 @@ impl WebSocketCommunicator {
         if let Some(received) = soon_at(caller, what, self.from_server.recv()).await {
             return received;
         }
-        let response = self.reply_at(caller).await;
-        match response.status() {
-            StatusCode::SWITCHING_PROTOCOLS => fail(
+        self.no_connection(caller, what).await
+    }
+
+    /// Fails because there is no connection, and says why.
+    async fn no_connection(&mut self, caller: Caller, what: &str) -> ! {
+        self.reply_at(caller).await;
+        self.check_accepted(caller, what);
+        fail(
+            caller,
+            format_args!("waited for {what}, but the application has ended"),
+        )
+    }
+
+    /// Fails if the handshake was rejected.
+    fn check_accepted(&self, caller: Caller, what: &str) {
+        let HandshakeState::Received(response) = &self.response else {
+            return;
+        };
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let rejection = described(response.status(), response.body(), response.extensions());
+            fail(
                 caller,
-                format_args!("waited for {what}, but the application has ended"),
-            ),
-            status => {
-                let rejection = described(status, response.body(), response.extensions());
-                fail(
-                    caller,
-                    format_args!("waited for {what}, but was rejected with {rejection}"),
-                )
-            }
+                format_args!("waited for {what}, but was rejected with {rejection}"),
+            );
         }
     }
 }

@@ -179,3 +179,28 @@ async fn disconnect_gets_the_code_of_a_limit_that_a_test_client_has_exceeded() {
 
     assert_eq!(recorder.entries(), ["1009"]);
 }
+
+#[tokio::test]
+async fn a_test_that_did_not_expect_a_rejection_fails() {
+    let app = PathRouter::<WebSocket>::new().boxed();
+    let open = || WebSocketCommunicator::open(&app, Request::get("/nowhere"));
+    let (mut waiting, closing) = (open(), open());
+
+    let nothing = failure(async move { waiting.receive_nothing().await }).await;
+    let closed = failure(async move { closing.disconnect().await.unwrap() }).await;
+
+    let rejected = "but was rejected with 404 Not Found: no route has this path";
+    let expected = format!("waited for nothing, {rejected}");
+    assert!(nothing.starts_with(&expected), "{nothing}");
+    let expected = format!("waited for the end of the connection, {rejected}");
+    assert!(closed.starts_with(&expected), "{closed}");
+}
+
+#[tokio::test]
+async fn a_test_that_expects_a_rejection_may_end_afterwards() {
+    let app = PathRouter::<WebSocket>::new().boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/nowhere"));
+
+    assert_eq!(client.status().await, 404);
+    client.disconnect().await.unwrap();
+}
