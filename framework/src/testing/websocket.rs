@@ -260,13 +260,21 @@ impl WebSocketCommunicator {
     /// Disconnects without a close frame (1006), waits for the application to end, and returns its
     /// result.
     ///
+    /// If there is no response to the handshake yet, the handshake is abandoned.
+    ///
     /// # Errors
     /// The error of the application.
+    ///
+    /// # Panics
+    /// As [`close`](Self::close).
     #[track_caller]
     pub fn drop_connection(mut self) -> impl Future<Output = Result<()>> {
         let caller = Location::caller();
         async move {
             self.to_server = None;
+            if let HandshakeState::Pending(response) = &mut self.response {
+                response.close();
+            }
             self.ended(caller).await
         }
     }

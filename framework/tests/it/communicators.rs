@@ -14,6 +14,7 @@ use seaway::{
     testing::WebSocketCommunicator,
 };
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Returns the panic message of a failing test.
 async fn failure(test: impl Future<Output = ()> + Send + 'static) -> String {
@@ -203,4 +204,51 @@ async fn a_test_that_expects_a_rejection_may_end_afterwards() {
 
     assert_eq!(client.status().await, 404);
     client.disconnect().await.unwrap();
+}
+
+/// A consumer whose `connect` does not return.
+struct Hanging;
+
+/// Records that it is dropped.
+struct DropRecorder(Recorder);
+
+impl Drop for DropRecorder {
+    fn drop(&mut self) {
+        self.0.record("dropped");
+    }
+}
+
+impl WebSocketConsumer for Hanging {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
+        let recorder = handshake.state::<Recorder>()?.clone();
+        recorder.record("connecting");
+        let _dropped = DropRecorder(recorder);
+        std::future::pending().await
+    }
+    async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_client_that_drops_the_connection_abandons_the_handshake() {
+    let recorder = Recorder::default();
+    let app = Hanging::application(&Channels::in_memory())
+        .with(Provide(recorder.clone()))
+        .boxed();
+    let client = WebSocketCommunicator::open(&app, Request::get("/"));
+    recorder.wait_for(1).await;
+    let began = Instant::now();
+
+    client.drop_connection().await.unwrap();
+
+    assert_eq!(recorder.entries(), ["connecting", "dropped"]);
+    assert_eq!(
+        began.elapsed(),
+        Duration::ZERO,
+        "`connect` does not time out"
+    );
 }
