@@ -65,7 +65,7 @@ impl<C: WebSocketConsumer> Disconnects for AsyncStart<C> {
 
     /// Does nothing: a `connect` that is no longer awaited does not continue.
     fn disconnect(self, _: Close) -> DisconnectHook {
-        Box::pin(ready(()))
+        Box::pin(ready(Ok(())))
     }
 }
 

@@ -75,8 +75,8 @@ async fn open<C: Connect>(
         Ok(connected) => connected,
         Err(rejection) => {
             let rejected = reject(upgrade, rejection).await;
-            connecting.disconnect(Close::ABNORMAL.into()).await;
-            return rejected.map(|()| None);
+            let disconnected = connecting.disconnect(Close::ABNORMAL.into()).await;
+            return rejected.and(disconnected).map(|()| None);
         }
     };
     let (connection, consumer) = connecting.map(|_| (handshake, consumer));
@@ -87,17 +87,17 @@ async fn open<C: Connect>(
     let entered = async { Ok(joined.connection.address.enter().await?) };
     if let Err(rejection) = unless_abandoned(&mut upgrade, entered).await {
         let rejected = reject(upgrade, rejection).await;
-        joined.end(|()| ready(Close::ABNORMAL.into())).await;
-        return rejected.map(|()| None);
+        let disconnected = joined.end(|()| ready(Close::ABNORMAL.into())).await;
+        return rejected.and(disconnected).map(|()| None);
     }
     complete(&mut joined.connection.headers, upgrade.headers_mut());
     *upgrade.headers_mut() = mem::take(&mut joined.connection.headers);
     let socket = match upgrade.accept().await {
         Ok(socket) => socket,
         Err(error) => {
-            joined.end(|()| ready(Close::ABNORMAL.into())).await;
+            let disconnected = joined.end(|()| ready(Close::ABNORMAL.into())).await;
             return if error.is_closed() {
-                Ok(None)
+                disconnected.map(|()| None)
             } else {
                 Err(error)
             };
@@ -106,8 +106,8 @@ async fn open<C: Connect>(
     let watch = match watch(&joined.connection, limit).await {
         Ok(watch) => watch,
         Err(close) => {
-            joined.end(|()| socket.close(close)).await;
-            return Ok(None);
+            let disconnected = joined.end(|()| socket.close(close)).await;
+            return disconnected.map(|()| None);
         }
     };
     Ok(Some(Box::new(drive(joined, socket, watch))))

@@ -1,7 +1,11 @@
 //! The guard that runs a consumer's `disconnect` exactly once, in bounded time.
 
 use crate::{
-    catch_panic::catch_panic, log_limit::log_limited, message::Close, protocol::ConnectionHandle,
+    catch_panic::catch_panic,
+    error::{Error, ErrorKind, Result},
+    log_limit::log_limited,
+    message::Close,
+    protocol::ConnectionHandle,
 };
 use std::{
     future::Future,
@@ -36,7 +40,8 @@ impl ConnectionEnd for Close {
     }
 }
 
-pub(super) type DisconnectHook = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// The run of a `disconnect`; returns its failure, which is in the log already.
+pub(super) type DisconnectHook = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// A consumer whose `disconnect` runs exactly once, however its connection ends.
 ///
@@ -77,16 +82,18 @@ impl<C: Disconnects> DisconnectGuard<C> {
         (rest, DisconnectGuard::new(consumer, self.handle.take()))
     }
 
-    /// Runs the consumer's `disconnect`.
+    /// Runs the consumer's `disconnect`, and returns its failure.
     ///
     /// # Cancel safety
     /// Safe: it then continues in a separate task.
-    pub(super) async fn disconnect(mut self, end: C::End) {
+    pub(super) async fn disconnect(mut self, end: C::End) -> Result<()> {
         self.start(end);
-        if let Stage::Disconnecting(running) = &mut self.stage {
-            running.await;
-            self.stage = Stage::Over;
-        }
+        let Stage::Disconnecting(running) = &mut self.stage else {
+            return Ok(());
+        };
+        let outcome = running.await;
+        self.stage = Stage::Over;
+        outcome
     }
 
     fn start(&mut self, end: C::End) {
@@ -132,7 +139,7 @@ impl<C: Disconnects> Drop for DisconnectGuard<C> {
         };
         let handle = self.handle.take();
         let rest = async move {
-            running.await;
+            _ = running.await;
             drop(handle);
         };
         runtime.spawn(rest.in_current_span());
@@ -146,14 +153,19 @@ where
 {
     Box::pin(async move {
         match tokio::time::timeout(DISCONNECT_LIMIT, catch_panic(disconnect)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => Ok(()),
             Ok(Err(panic)) => {
-                log_limited!(error, error = %panic, "a consumer's disconnect panicked")
+                log_limited!(error, error = %panic, "a consumer's disconnect panicked");
+                Err(panic.logged())
             }
-            Err(_) => log_limited!(
-                warn,
-                "a consumer's disconnect took too long and was dropped"
-            ),
+            Err(_) => {
+                log_limited!(
+                    warn,
+                    "a consumer's disconnect took too long and was dropped"
+                );
+                let message = "a consumer's disconnect took too long and was dropped";
+                Err(Error::new(ErrorKind::Timeout, message).logged())
+            }
         }
     })
 }

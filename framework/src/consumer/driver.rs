@@ -120,7 +120,8 @@ impl<H: Hooks> Driver<H> {
         }
     }
 
-    /// Serves the client until the connection ends. Returns the error that a hook failed with.
+    /// Serves the client until the connection ends. Returns the error that a hook failed with, or
+    /// `disconnect`.
     ///
     /// An async block, which stores the driver once; an `async fn` stores its arguments twice.
     #[expect(clippy::manual_async_fn)]
@@ -137,8 +138,9 @@ impl<H: Hooks> Driver<H> {
             Ok(()) => Close::NORMAL,
             Err(_) => Close::ERROR,
         };
-        self.joined.end(|socket| socket.close(code)).await;
-        outcome
+        let disconnected = self.joined.end(|socket| socket.close(code)).await;
+        outcome?;
+        Ok(disconnected?)
     }
 
     fn state(&mut self) -> &mut ConnectionState {
@@ -234,6 +236,9 @@ impl<H: Hooks> Driver<H> {
                 Flow::Break(Err(error.logged().into()))
             }
             Handled::GraceExpired => {
+                self.state().socket.explain(format_args!(
+                    "{trigger}: it outlasted `grace` after its connection ended and was dropped"
+                ));
                 log_limited!(
                     warn,
                     channel = %self.state().mailbox.name(),

@@ -1,7 +1,7 @@
 //! A consumer that may be in groups: it leaves them, and then its `disconnect` runs.
 
 use super::disconnect_guard::{DisconnectGuard, Disconnects};
-use crate::channels::Departure;
+use crate::{channels::Departure, error::Result};
 use std::future::Future;
 
 /// A consumer with its connection, which makes it a member of its groups.
@@ -40,11 +40,12 @@ impl<M: GroupMember, C: Disconnects> Joined<M, C> {
         }
     }
 
-    /// Leaves the groups, closes the connection, which returns how it ended, and runs `disconnect`.
+    /// Leaves the groups, closes the connection, which returns how it ended, and runs `disconnect`,
+    /// whose failure is returned.
     ///
     /// # Cancel safety
     /// Safe: `disconnect` then runs in a separate task.
-    pub(super) async fn end<F>(self, close: impl FnOnce(M::Rest) -> F)
+    pub(super) async fn end<F>(self, close: impl FnOnce(M::Rest) -> F) -> Result<()>
     where
         F: Future<Output = C::End>,
     {
@@ -52,11 +53,12 @@ impl<M: GroupMember, C: Disconnects> Joined<M, C> {
         let consumer = self.consumer;
         let (departure, rest) = self.connection.leave();
         let end = close(rest).await;
-        consumer.disconnect(end).await;
+        let outcome = consumer.disconnect(end).await;
         // A server that stops waits for its connections, and so others learn that people have left.
         if let Some(departure) = departure {
             departure.await;
         }
+        outcome
     }
 }
 
@@ -108,7 +110,7 @@ mod tests {
 
         fn disconnect(self, _: TestedEnd) -> DisconnectHook {
             self.0.lock().unwrap().push("disconnect");
-            Box::pin(ready(()))
+            Box::pin(ready(Ok(())))
         }
     }
 
@@ -136,7 +138,7 @@ mod tests {
             log.lock().unwrap().push("closed");
             TestedEnd
         };
-        joined(&log).end(close).await;
+        joined(&log).end(close).await.unwrap();
 
         let expected = ["left", "closed", "disconnect", "departed"];
         assert_eq!(*log.lock().unwrap(), expected);

@@ -252,3 +252,46 @@ async fn a_test_client_that_drops_the_connection_abandons_the_handshake() {
         "`connect` does not time out"
     );
 }
+
+/// A consumer whose `disconnect` fails as its client has asked for.
+struct Failing(String);
+
+impl WebSocketConsumer for Failing {
+    type Input = String;
+    type Event = NoEvent;
+
+    async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
+        Ok(Self(String::new()))
+    }
+    async fn receive(&mut self, ctx: &mut Context, message: String) -> Result<()> {
+        self.0 = message;
+        Ok(ctx.send("noted").await?)
+    }
+    async fn disconnect(self, _: Close) {
+        match &*self.0 {
+            "panic" => panic!("no ink"),
+            "hang" => std::future::pending().await,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_failure_of_disconnect_is_the_result_of_the_application() {
+    for (message, expected) in [
+        ("panic", "no ink"),
+        (
+            "hang",
+            "a consumer's disconnect took too long and was dropped",
+        ),
+    ] {
+        let app = Failing::application(&Channels::in_memory()).boxed();
+        let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+        client.send(message).await;
+        assert_eq!(client.receive_text().await, "noted");
+
+        let error = client.disconnect().await.unwrap_err();
+
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}

@@ -112,7 +112,7 @@ impl<C: BlockingConsumer> Disconnects for BlockingStart<C> {
             call.abort();
         }
         Box::pin(async move {
-            let Some(call) = call else { return };
+            let Some(call) = call else { return Ok(()) };
             match call.await {
                 Ok(Ok(Ok((consumer, handshake)))) => {
                     let consumer = BlockingConnected { consumer, pool };
@@ -120,11 +120,12 @@ impl<C: BlockingConsumer> Disconnects for BlockingStart<C> {
                         connection: handshake,
                         consumer: DisconnectGuard::new(consumer, None),
                     };
-                    joined.end(|()| ready(close)).await;
+                    return joined.end(|()| ready(close)).await;
                 }
                 Ok(Err(panic)) => discard(panic),
                 Ok(Ok(Err(_))) | Err(_) => {}
             }
+            Ok(())
         })
     }
 }
@@ -160,8 +161,9 @@ impl<C: BlockingConsumer> Disconnects for BlockingConnected<C> {
             match pool.run(move || consumer.disconnect(close)).await {
                 Err(error) if !error.is_closed() => {
                     log_limited!(error, error = %format_args!("{error:#}"), "a consumer's disconnect panicked");
+                    Err(error.logged())
                 }
-                _ => {}
+                _ => Ok(()),
             }
         })
     }
@@ -280,10 +282,11 @@ impl<C: BlockingConsumer> Disconnects for BlockingHooks<C> {
                 }),
                 None => idle,
             };
-            if let Some(HookState { consumer, ctx }) = state {
-                drop(ctx);
-                BlockingConnected { consumer, pool }.disconnect(close).await;
-            }
+            let Some(HookState { consumer, ctx }) = state else {
+                return Ok(());
+            };
+            drop(ctx);
+            BlockingConnected { consumer, pool }.disconnect(close).await
         })
     }
 }

@@ -78,7 +78,7 @@ impl<C: HttpConsumer> HandlerDriver<C> {
     }
 
     /// Serves the request until it ends. Returns the handler's error if the response head was
-    /// already sent; an earlier error becomes a response and is logged.
+    /// already sent, or that of `disconnect`; an earlier error becomes a response and is logged.
     #[expect(
         clippy::manual_async_fn,
         reason = "the future of an `async fn` would hold the driver twice"
@@ -108,8 +108,9 @@ impl<C: HttpConsumer> HandlerDriver<C> {
 
     async fn end(mut self, outcome: HandlerOutcome) -> crate::Result<()> {
         let (end, outcome) = conclude(&mut self.0.connection, outcome).await;
-        self.0.end(|()| ready(end)).await;
-        outcome
+        let disconnected = self.0.end(|()| ready(end)).await;
+        outcome?;
+        Ok(disconnected?)
     }
 }
 
