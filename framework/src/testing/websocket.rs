@@ -304,14 +304,19 @@ impl WebSocketCommunicator {
     /// Returns the 500 that a client gets if the application sends no response, with the
     /// application's error.
     async fn no_response(&mut self, caller: Caller) -> Response<Cow<'static, str>> {
-        let ended = tokio::time::timeout(PATIENCE / 50, self.outcome(caller)).await;
-        let why = match ended {
-            Ok(Err(error)) => format!("the application sent no response: {error:?}"),
-            _ => "the application sent no response".to_owned(),
-        };
+        let why = self.described_failure(caller).await;
+        let why = format!("the application sent no response{why}");
         let mut failed = Response::new(Cow::Owned(why));
         *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         failed
+    }
+
+    /// Describes the error of an application that is about to end; empty if it has none.
+    async fn described_failure(&mut self, caller: Caller) -> String {
+        match tokio::time::timeout(PATIENCE / 50, self.outcome(caller)).await {
+            Ok(Err(error)) => format!(": {error:?}"),
+            _ => String::new(),
+        }
     }
 
     async fn receive_at(&mut self, caller: Caller) -> Message {
@@ -392,9 +397,10 @@ impl WebSocketCommunicator {
     async fn no_connection(&mut self, caller: Caller, what: &str) -> ! {
         self.reply_at(caller).await;
         self.check_accepted(caller, what);
+        let why = self.described_failure(caller).await;
         fail(
             caller,
-            format_args!("waited for {what}, but the application has ended"),
+            format_args!("waited for {what}, but the application has ended{why}"),
         )
     }
 

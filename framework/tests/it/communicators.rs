@@ -6,10 +6,10 @@ use crate::{
 };
 use http::Request;
 use seaway::{
-    ApplicationExt, Channels, Close, Context, Handshake, NoEvent, Rejection, Result,
-    WebSocketConsumer,
+    ApplicationExt, Channels, Close, Context, Error, Handshake, NoEvent, Rejection, Result, Scope,
+    WebSocketConsumer, application_fn,
     middleware::Provide,
-    protocol::{RateLimit, WebSocket, WebSocketConfig},
+    protocol::{RateLimit, Upgrade, WebSocket, WebSocketConfig},
     routing::PathRouter,
     testing::WebSocketCommunicator,
 };
@@ -294,4 +294,19 @@ async fn the_failure_of_disconnect_is_the_result_of_the_application() {
 
         assert!(error.to_string().contains(expected), "{error}");
     }
+}
+
+#[tokio::test]
+async fn waiting_on_an_application_that_has_failed_reports_its_error() {
+    let app = application_fn(|_: Scope<WebSocket>, upgrade: Upgrade| async {
+        drop(upgrade.accept().await?);
+        Err(Error::user(std::io::Error::other("the database is on fire")).into())
+    });
+    let mut client = WebSocketCommunicator::open(&app.boxed(), Request::get("/"));
+
+    let failed = failure(async move { _ = client.receive().await }).await;
+
+    let expected = "waited for a message, but the application has ended: ";
+    assert!(failed.starts_with(expected), "{failed}");
+    assert!(failed.contains("the database is on fire"), "{failed}");
 }
