@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tower_layer::Layer;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, error_span};
 
 /// How long one call of the channel layer waits for a job, and so how long an idle worker takes to
 /// stop.
@@ -187,7 +187,8 @@ impl WorkerQueue {
     /// Runs one job, and logs and counts how it ended.
     fn run(&self, envelope: Envelope) -> impl Future<Output = ()> + Send + 'static {
         let kind = envelope.kind().unwrap_or_default();
-        let span = info_span!("job", channel = %self.channel, r#type = kind);
+        // At this level, the lines of a failure have it whatever level is logged.
+        let span = error_span!("job", channel = %self.channel, r#type = kind);
         let (application, scope) = (self.application.clone(), Scope::new(self.channel.clone()));
         let running = UnfinishedJob(Some(self.metrics.clone().begin()));
         async move {

@@ -35,11 +35,16 @@ impl Log {
     /// Records all lines of this thread, at every level: a line over its rate limit has the level
     /// `debug`.
     fn listen() -> (Self, tracing::subscriber::DefaultGuard) {
+        Self::listen_at(tracing::Level::DEBUG)
+    }
+
+    /// Records the lines of this level and above, as `RUST_LOG` selects them.
+    fn listen_at(level: tracing::Level) -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
-            .with_max_level(tracing::Level::DEBUG)
+            .with_max_level(level)
             .with_writer(move || writer.clone())
             .finish();
         (log, tracing::subscriber::set_default(subscriber))
@@ -444,8 +449,8 @@ async fn wait(_: WorkerContext, job: SlowJob) -> Result<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_line_of_an_aborted_job_names_its_channel_and_type() {
-    let (log, _logging) = Log::listen();
+async fn the_line_of_an_aborted_job_names_its_channel_and_type_if_only_warnings_are_logged() {
+    let (log, _logging) = Log::listen_at(tracing::Level::WARN);
     let channels = Channels::in_memory();
     let queue = ChannelName::new("slow").unwrap();
     channels.send(&queue, &SlowJob::Wait).await.unwrap();
