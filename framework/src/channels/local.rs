@@ -79,7 +79,9 @@ impl LocalChannels {
     /// Creates an index whose mailboxes hold `capacity` envelopes.
     ///
     /// `emptied` is called, with no lock held, whenever a group's last member in this process has
-    /// left, so that the backend can unsubscribe.
+    /// left, so that the backend can unsubscribe. Another channel may have joined before the call:
+    /// a backend unsubscribes only if [`members`](Self::members) is still zero, which it checks
+    /// under the lock with which it records its subscriptions.
     pub fn new(capacity: usize, emptied: impl Fn(&GroupName) + Send + Sync + 'static) -> Self {
         Self(Arc::new(Registry {
             capacity,

@@ -17,7 +17,8 @@ use std::{
 pub enum Membership {
     /// The group's first member in this process: the backend has to subscribe to the group.
     First,
-    /// The group has other members in this process.
+    /// The group has other members in this process: if the backend is still subscribing for one of
+    /// them, this channel waits for the confirmation, too.
     Further,
     /// The channel was already a member.
     Already,

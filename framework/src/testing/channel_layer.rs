@@ -1,6 +1,6 @@
 //! The conformance suite of channel layers.
 
-use super::soon;
+use super::{PATIENCE, soon};
 use crate::{
     channels::{Channels, Envelope, Mailbox, Missed},
     error::ErrorKind,
@@ -8,7 +8,10 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, future::Future, time::Duration};
-use tokio::task::yield_now;
+use tokio::{
+    task::{spawn_blocking, yield_now},
+    time::timeout,
+};
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "exam.note")]
@@ -58,6 +61,8 @@ where
     an_excluded_member_receives_nothing(&here, &there).await;
     nothing_is_received_after_leaving(&here, &there).await;
     a_dropped_mailbox_leaves_its_groups(&here, &there).await;
+    members_that_join_at_once_all_receive(&here, &there).await;
+    a_group_that_is_left_while_it_is_joined_still_receives(&here, &there).await;
     a_full_mailbox_never_stops_the_sender(&here).await;
     the_owner_of_a_full_mailbox_gets_a_notice(&here).await;
     sending_to_a_group_without_members_is_no_error(&here).await;
@@ -256,6 +261,47 @@ async fn a_dropped_mailbox_leaves_its_groups(here: &Channels, there: &Channels) 
         .expect("no error");
 
     assert_eq!(receive(&mut mailbox).await.number, 3, "joining again works");
+}
+
+async fn members_that_join_at_once_all_receive(here: &Channels, there: &Channels) {
+    let (mut one, mut two) = (open(here).await, open(here).await);
+
+    tokio::join!(
+        join_and_receive(here, there, &mut one, 1),
+        join_and_receive(here, there, &mut two, 2)
+    );
+}
+
+async fn join_and_receive(here: &Channels, there: &Channels, mailbox: &mut Mailbox, number: u32) {
+    join(here, "exam.together", mailbox).await;
+    send(there, "exam.together", number).await;
+
+    let arriving = async { while receive(mailbox).await.number != number {} };
+    let arrived = timeout(PATIENCE / 2, arriving).await;
+    arrived.expect("a member receives from its `group_add` on, also if another is subscribing");
+}
+
+/// How often a group is left by its last member while another joins.
+const TURNS: u32 = 50;
+
+async fn a_group_that_is_left_while_it_is_joined_still_receives(here: &Channels, there: &Channels) {
+    let mut last = open(here).await;
+    join(here, "exam.turns", &last).await;
+    for number in 0..TURNS {
+        let mut next = open(here).await;
+
+        // On another thread: the layer may hear of the empty group after the next member.
+        let leaving = spawn_blocking(move || drop(last));
+        join(here, "exam.turns", &next).await;
+        leaving.await.expect("a mailbox can be dropped");
+
+        send(there, "exam.turns", number).await;
+        let received = timeout(PATIENCE / 2, receive(&mut next)).await;
+        let received =
+            received.expect("a member that joins while the last one leaves receives events");
+        assert_eq!(received.number, number);
+        last = next;
+    }
 }
 
 async fn a_full_mailbox_never_stops_the_sender(here: &Channels) {
