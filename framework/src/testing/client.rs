@@ -2,6 +2,7 @@
 
 use super::{
     Caller, HttpCommunicator, WebSocketCommunicator, cookie_jar::CookieJar, fail, from_json,
+    head_of, parse_path,
 };
 use crate::{
     application::BoxApplication,
@@ -131,7 +132,7 @@ impl TestClient {
     /// As [`get`](Self::get).
     #[track_caller]
     pub fn request(&self, method: Method, path: &str) -> TestRequest {
-        let request = Request::builder().method(method).uri(path);
+        let request = Request::builder().method(method).uri(parse_path(path));
         let Some(pages) = self.router.get::<Http>() else {
             panic!("the router has no application for HTTP");
         };
@@ -140,7 +141,7 @@ impl TestClient {
             cookies: self.cookies.clone(),
             request: request
                 .body(Body::empty())
-                .expect("the path is well formed"),
+                .expect("its method and path are well formed"),
             caller: Location::caller(),
         }
     }
@@ -151,7 +152,7 @@ impl TestClient {
     /// If the path is malformed, or the router has no application for WebSockets.
     #[track_caller]
     pub fn websocket(&self, path: &str) -> WebSocketCommunicator {
-        self.open_websocket(Request::get(path))
+        self.open_websocket(Request::get(parse_path(path)))
     }
 
     /// Opens a WebSocket with headers: `http::Request::get("/ws").header("origin", "…")`.
@@ -160,11 +161,10 @@ impl TestClient {
     /// If the request is malformed, or the router has no application for WebSockets.
     #[track_caller]
     pub fn open_websocket(&self, request: http::request::Builder) -> WebSocketCommunicator {
-        let request = request.body(()).expect("the request is well formed");
+        let head = head_of(request);
         let Some(sockets) = self.router.get::<WebSocket>() else {
             panic!("the router has no application for WebSockets");
         };
-        let (head, ()) = request.into_parts();
         WebSocketCommunicator::open_with(sockets, head, Some(&self.cookies))
     }
 

@@ -1,12 +1,12 @@
 //! The login of a test client without a password.
 
-use super::{Caller, TestClient, described, fail};
+use super::{Caller, TestClient, described, fail, parse_path};
 use crate::{
     middleware::LogInAs,
     protocol::{Body, Http, WebSocket},
     testing::{HttpCommunicator, WebSocketCommunicator},
 };
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 use std::{any::type_name, borrow::Cow, future::Future, panic::Location, sync::atomic::Ordering};
 
 impl TestClient {
@@ -52,7 +52,7 @@ impl TestClient {
     where
         U: Clone + Send + Sync + 'static,
     {
-        self.log_in(Location::caller(), Cow::Borrowed("/"), user.clone())
+        self.log_in(Location::caller(), Uri::default(), user.clone())
     }
 
     /// Logs this user in as [`log_in_as`](Self::log_in_as) does, by the `Auth` around this path.
@@ -71,17 +71,16 @@ impl TestClient {
     where
         U: Clone + Send + Sync + 'static,
     {
-        let path = Cow::Owned(path.to_owned());
-        self.log_in(Location::caller(), path, user.clone())
+        self.log_in(Location::caller(), parse_path(path), user.clone())
     }
 
-    async fn log_in<U>(&self, caller: Caller, path: Cow<'static, str>, user: U)
+    async fn log_in<U>(&self, caller: Caller, path: Uri, user: U)
     where
         U: Clone + Send + Sync + 'static,
     {
         let (log_in, is_taken) = LogInAs::new(user);
-        let request = Request::get(&*path).extension(log_in);
-        let request = request.body(()).expect("the path is well formed");
+        let request = Request::get(path.clone()).extension(log_in);
+        let request = request.body(()).expect("its path is well formed");
         let response = self.response_to(caller, request).await;
         let got = described(response.status(), response.body(), response.extensions());
         let user = type_name::<U>();

@@ -62,7 +62,7 @@ use crate::{
     rejection::Reason,
     scope::{OpensOverHttp, Protocol, Scope},
 };
-use ::http::{Extensions, StatusCode, request};
+use ::http::{Extensions, StatusCode, Uri, request};
 use serde::de::DeserializeOwned;
 use std::{
     fmt,
@@ -79,6 +79,32 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The caller's line in a test, because the location of a panic in a future is in the framework.
 type Caller = &'static Location<'static>;
+
+/// Parses a path, with or without a query.
+#[track_caller]
+fn parse_path(path: &str) -> Uri {
+    match path.parse::<Uri>() {
+        Ok(uri) if !uri.path().is_empty() => uri,
+        Err(error) if path.starts_with('/') => panic!("the path {path:?} is malformed: {error}"),
+        _ => not_a_path(path),
+    }
+}
+
+#[track_caller]
+fn not_a_path(path: &str) -> ! {
+    panic!("{path:?} is not a path: start it with '/'")
+}
+
+/// Returns the head of a handshake.
+#[track_caller]
+fn head_of(request: request::Builder) -> request::Parts {
+    let request = request.body(()).expect("the request is well formed");
+    let (head, ()) = request.into_parts();
+    if head.uri.path().is_empty() {
+        not_a_path(&head.uri.to_string());
+    }
+    head
+}
 
 /// Returns the scope of a request, with the extensions of the request and a tracing span, as in a
 /// server.

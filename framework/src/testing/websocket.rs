@@ -1,8 +1,8 @@
 //! A WebSocket client for tests, connected to an application in memory.
 
 use super::{
-    Caller, PATIENCE, cookie_jar::CookieJar, described, explain, fail, from_json, scope, soon_at,
-    start,
+    Caller, PATIENCE, cookie_jar::CookieJar, described, explain, fail, from_json, head_of, scope,
+    soon_at, start,
 };
 use crate::{
     application::BoxApplication,
@@ -84,9 +84,7 @@ impl WebSocketCommunicator {
     /// If the request is malformed.
     #[track_caller]
     pub fn open(application: &BoxApplication<WebSocket>, request: request::Builder) -> Self {
-        let request = request.body(()).expect("the request is well formed");
-        let (head, ()) = request.into_parts();
-        Self::open_with(application, head, None)
+        Self::open_with(application, head_of(request), None)
     }
 
     /// Does the same as [`open`](Self::open), with the cookies of a client.

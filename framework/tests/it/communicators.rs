@@ -10,8 +10,8 @@ use seaway::{
     WebSocketConsumer, application_fn,
     middleware::Provide,
     protocol::{RateLimit, Upgrade, WebSocket, WebSocketConfig},
-    routing::PathRouter,
-    testing::WebSocketCommunicator,
+    routing::{PathRouter, ProtocolTypeRouter},
+    testing::{TestClient, WebSocketCommunicator},
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -309,4 +309,24 @@ async fn waiting_on_an_application_that_has_failed_reports_its_error() {
     let expected = "waited for a message, but the application has ended: ";
     assert!(failed.starts_with(expected), "{failed}");
     assert!(failed.contains("the database is on fire"), "{failed}");
+}
+
+#[tokio::test]
+async fn a_path_without_a_slash_is_reported() {
+    let router = || ProtocolTypeRouter::new().websocket(echo());
+    let failed = failure(async move { _ = TestClient::new(&router()).websocket("login") }).await;
+    assert_eq!(failed, "\"login\" is not a path: start it with '/'");
+
+    let request = || Request::get("login");
+    let failed = failure(async move { _ = TestClient::new(&router()).open_websocket(request()) });
+    assert_eq!(failed.await, "\"login\" is not a path: start it with '/'");
+
+    let failed = failure(async move { _ = TestClient::new(&router()).websocket("ws/login") }).await;
+    assert_eq!(failed, "\"ws/login\" is not a path: start it with '/'");
+
+    let failed = failure(async move { _ = TestClient::new(&router()).websocket("/a b") }).await;
+    assert!(
+        failed.starts_with("the path \"/a b\" is malformed: "),
+        "{failed}"
+    );
 }
