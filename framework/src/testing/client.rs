@@ -228,7 +228,8 @@ pub struct TestRequest {
 impl TestRequest {
     /// Adds a header.
     ///
-    /// A `cookie` header replaces the client's cookies in this request.
+    /// A `cookie` header replaces the client's cookies in this request, and a `content-type` that of
+    /// [`json`](Self::json) or [`form`](Self::form) before it.
     ///
     /// # Panics
     /// If the name or the value is malformed.
@@ -236,7 +237,12 @@ impl TestRequest {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         let name: HeaderName = name.parse().expect("the header's name is well formed");
         let value: HeaderValue = value.parse().expect("the header's value is well formed");
-        self.request.headers_mut().append(name, value);
+        let headers = self.request.headers_mut();
+        if name == header::CONTENT_TYPE {
+            headers.insert(name, value);
+        } else {
+            headers.append(name, value);
+        }
         self
     }
 

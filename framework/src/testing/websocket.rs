@@ -58,7 +58,7 @@ use tokio::{
 pub struct WebSocketCommunicator {
     application: ApplicationState,
     response: HandshakeState,
-    /// `None` once this client has disconnected.
+    /// `None` once this client has dropped the connection.
     to_server: Option<mpsc::UnboundedSender<Result<Message, Close>>>,
     from_server: mpsc::UnboundedReceiver<FromServer>,
 }
@@ -137,9 +137,6 @@ impl WebSocketCommunicator {
     }
 
     /// Sends a message.
-    ///
-    /// # Panics
-    /// If this client has disconnected.
     pub async fn send(&mut self, message: impl Into<Message>) {
         self.send_to_server(Ok(message.into()));
     }
@@ -147,7 +144,7 @@ impl WebSocketCommunicator {
     /// Sends a text message in JSON.
     ///
     /// # Panics
-    /// If the value cannot be serialized, or this client has disconnected.
+    /// If the value cannot be serialized.
     pub async fn send_json(&mut self, value: &impl Serialize) {
         let text = serde_json::to_string(value).expect("the value can be written as JSON");
         self.send(text).await;
@@ -375,11 +372,9 @@ impl WebSocketCommunicator {
         }
     }
 
-    #[track_caller]
     fn send_to_server(&mut self, message: Result<Message, Close>) {
-        let Some(sender) = &self.to_server else {
-            panic!("this client has disconnected");
-        };
+        let sender = self.to_server.as_ref();
+        let sender = sender.expect("`drop_connection` takes the client");
         // The send fails if the application has ended, which the next call reports.
         _ = sender.send(message);
     }

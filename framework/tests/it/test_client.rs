@@ -267,3 +267,22 @@ impl HttpConsumer for Feed {
         Ok(events.end())
     }
 }
+
+#[tokio::test]
+async fn a_content_type_replaces_that_of_the_json_before_it() {
+    let show = |headers: axum::http::HeaderMap| async move {
+        let types = headers.get_all(header::CONTENT_TYPE).iter();
+        let types: Vec<_> = types
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect();
+        Json(types)
+    };
+    let app = ProtocolTypeRouter::new().http(from_service(Router::new().route("/", post(show))));
+    let request = TestClient::new(&app).post("/").json(&1);
+
+    let response = request
+        .header("content-type", "application/vnd.api+json")
+        .await;
+
+    assert_eq!(response.json::<Vec<String>>(), ["application/vnd.api+json"]);
+}
