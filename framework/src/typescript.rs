@@ -93,7 +93,12 @@ use crate::{
     channels::{PresenceEvent, TopicEvent},
     error::{AnyError, Error},
 };
-use std::{collections::BTreeMap, env, fmt, fs, path::Path};
+use std::{
+    any::TypeId,
+    collections::{BTreeMap, HashSet},
+    env, fmt, fs,
+    path::Path,
+};
 use ts_rs::{Config, TypeVisitor};
 
 /// An enum of events that has a description in TypeScript: `#[derive(Event)]` with
@@ -183,6 +188,8 @@ pub struct Schema {
     requests: Vec<String>,
     /// The declarations of the types that the messages contain, by name.
     types: BTreeMap<String, String>,
+    /// The types that are declared, with all that they contain.
+    declared: HashSet<TypeId>,
 }
 
 impl Schema {
@@ -199,6 +206,7 @@ impl Schema {
             messages: Vec::new(),
             requests: Vec::new(),
             types: BTreeMap::new(),
+            declared: HashSet::new(),
         };
         C::describe(&mut schema);
         schema
@@ -326,18 +334,18 @@ impl Schema {
 
     /// Adds the declarations of a type and of those that it contains.
     fn declare<T: TS + 'static + ?Sized>(&mut self) {
+        if !self.declared.insert(TypeId::of::<T>()) {
+            return;
+        }
         // Only types with a declaration of their own have a path.
         if T::output_path().is_some() {
             let name = T::ident(&self.config);
             let declaration = T::decl(&self.config);
-            if let Some(declared) = self.types.get(&name) {
-                assert!(
-                    *declared == declaration,
-                    "two types have the name {name} in TypeScript: rename one with #[ts(rename = \"…\")]"
-                );
-                return;
-            }
-            self.types.insert(name, declaration);
+            let first = self.types.entry(name.clone());
+            assert!(
+                *first.or_insert_with(|| declaration.clone()) == declaration,
+                "two types have the name {name} in TypeScript: rename one with #[ts(rename = \"…\")]"
+            );
         }
         T::visit_dependencies(self);
         T::visit_generics(self);

@@ -14,12 +14,30 @@ mod sold {
     pub struct Lot {
         pub title: String,
     }
+
+    #[derive(Serialize, TS)]
+    #[ts(crate = "seaway::typescript::ts_rs")]
+    pub struct Offer {
+        pub lot: Lot,
+    }
 }
 
 #[derive(Serialize, TS)]
 #[ts(crate = "seaway::typescript::ts_rs")]
 struct Lot {
     cents: u32,
+}
+
+#[derive(Serialize, TS)]
+#[ts(crate = "seaway::typescript::ts_rs")]
+struct Offer {
+    lot: Lot,
+}
+
+#[derive(Serialize, TS)]
+#[ts(crate = "seaway::typescript::ts_rs")]
+struct Page<T> {
+    items: Vec<T>,
 }
 
 #[derive(Serialize, TS)]
@@ -58,6 +76,22 @@ impl Chat {
         let title = String::new();
         Ok(Renamed { title })
     }
+
+    #[on_message("offers", reply)]
+    async fn offers(&mut self) -> Result<Page<Offer>> {
+        Ok(Page { items: Vec::new() })
+    }
+
+    #[on_message("words", reply)]
+    async fn words(&mut self) -> Result<Page<Word>> {
+        Ok(Page { items: Vec::new() })
+    }
+}
+
+#[derive(Serialize, TS)]
+#[ts(crate = "seaway::typescript::ts_rs")]
+struct Word {
+    text: String,
 }
 
 #[derive(WebSocketConsumer)]
@@ -74,6 +108,25 @@ impl Ambiguous {
     async fn sold(&mut self) -> Result<sold::Lot> {
         let title = String::new();
         Ok(sold::Lot { title })
+    }
+}
+
+#[derive(WebSocketConsumer)]
+struct AmbiguousInside {}
+
+#[consumer(typescript)]
+impl AmbiguousInside {
+    #[on_message("offer", reply)]
+    async fn offer(&mut self) -> Result<Offer> {
+        let lot = Lot { cents: 0 };
+        Ok(Offer { lot })
+    }
+
+    #[on_message("sold", reply)]
+    async fn sold(&mut self) -> Result<sold::Offer> {
+        let title = String::new();
+        let lot = sold::Lot { title };
+        Ok(sold::Offer { lot })
     }
 }
 
@@ -95,6 +148,24 @@ fn a_request_whose_type_begins_with_a_digit_is_quoted() {
 #[should_panic(expected = "two types have the name Lot in TypeScript")]
 fn two_types_of_one_name_are_an_error() {
     _ = Schema::of::<Ambiguous>("Ambiguous");
+}
+
+#[test]
+#[should_panic(expected = "two types have the name Lot in TypeScript")]
+fn two_types_of_one_name_inside_types_that_look_alike_are_an_error() {
+    _ = Schema::of::<AmbiguousInside>("AmbiguousInside");
+}
+
+#[test]
+fn what_each_use_of_a_generic_type_contains_is_declared() {
+    let text = Schema::of::<Chat>("Chat").to_string();
+    for declaration in [
+        "export type Page<T> = ",
+        "export type Offer = ",
+        "export type Word = ",
+    ] {
+        assert!(text.contains(declaration), "{text}");
+    }
 }
 
 #[test]
