@@ -75,7 +75,8 @@ export class Requests {
           failure ? reject(new RequestError(type, failure)) : resolve(ok);
         },
       };
-      const expires = Date.now() + timeout;
+      // A message that is handed over at once is not late.
+      let expires = Infinity;
       const outcome = send(id, () => {
         // The timer does not count the time for which the machine was suspended.
         open.sent = Date.now() <= expires;
@@ -83,6 +84,7 @@ export class Requests {
         return open.sent;
       });
       if (typeof outcome !== "function") return reject(new RequestError(type, outcome));
+      expires = Date.now() + timeout;
       const timer = setTimeout(() => {
         outcome();
         open.end({ kind: "timeout", sent: open.sent });

@@ -595,6 +595,22 @@ describe("a request", () => {
     assert.equal(await inTime, 1);
   });
 
+  test("that takes longer to serialize than its timeout is sent at once all the same", async () => {
+    const socket = await open();
+    const { now } = Date;
+    const slow = {
+      toJSON() {
+        mock.method(Date, "now", () => now() + 5);
+        return null;
+      },
+    };
+    const reply = socket.request("slow", { slow }, { timeout: 1 });
+
+    assert.deepEqual(FakeWebSocket.last.messages.map(({ type }) => type), ["slow"]);
+    FakeWebSocket.last.deliver({ type: "reply", id: 1, ok: 1 });
+    assert.equal(await reply, 1);
+  });
+
   for (const timeout of [NaN, -1, 0]) {
     test(`with a timeout of ${timeout} ms is rejected and not sent`, async () => {
       const socket = await open();
