@@ -477,7 +477,10 @@ impl Memory {
 
     /// Ends the connection of a client that has exceeded a limit.
     fn end(&mut self, close: Close) -> Close {
-        self.ending = Some(close.clone());
+        // The first close counts.
+        if !self.incoming.is_closed() {
+            self.ending = Some(close.clone());
+        }
         close
     }
 

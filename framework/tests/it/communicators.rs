@@ -107,6 +107,24 @@ fn open_limited(config: WebSocketConfig) -> WebSocketCommunicator {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_test_client_that_exceeds_a_limit_after_the_server_has_closed_gets_no_second_close() {
+    let app = application_fn(|_: Scope<WebSocket>, upgrade: Upgrade| async move {
+        let mut socket = upgrade.accept().await?;
+        _ = socket.receive().await;
+        socket.close(4000).await;
+        Ok(())
+    });
+    let app = app.with(WebSocketConfig::new().max_message_size(4)).boxed();
+    let mut client = WebSocketCommunicator::open(&app, Request::get("/"));
+    client.send("ahoy").await;
+    client.send("ahoy!").await;
+
+    assert_eq!(client.receive_close().await.code, 4000);
+    let failed = failure(async move { _ = client.receive_close().await }).await;
+    assert!(failed.contains("the application has ended"), "{failed}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_test_client_that_exceeds_a_limit_gets_the_close_of_a_server() {
     let config = WebSocketConfig::new;
     let limit = RateLimit::frames(1).burst(Duration::from_secs(2));
