@@ -9,6 +9,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{collections::HashSet, future::Future, time::Duration};
 use tokio::{
+    sync::oneshot,
     task::{spawn_blocking, yield_now},
     time::timeout,
 };
@@ -290,8 +291,18 @@ async fn a_group_that_is_left_while_it_is_joined_still_receives(here: &Channels,
     for number in 0..TURNS {
         let mut next = open(here).await;
 
-        // On another thread: the layer may hear of the empty group after the next member.
-        let leaving = spawn_blocking(move || drop(last));
+        // On another thread: the layer may hear of the empty group after the next member. On every
+        // second turn the last member is about to leave when the next one joins.
+        let (begin, begun) = oneshot::channel();
+        let leaving = spawn_blocking(move || {
+            _ = begin.send(());
+            drop(last);
+        });
+        if number % 2 == 0 {
+            begun
+                .await
+                .expect("it is sent before the mailbox is dropped");
+        }
         join(here, "exam.turns", &next).await;
         leaving.await.expect("a mailbox can be dropped");
 
