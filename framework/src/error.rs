@@ -427,7 +427,7 @@ impl BodyError {
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Broken(_) => f.write_str("the request body is malformed or incomplete"),
+            Self::Broken(_) => f.write_str("the body is malformed or incomplete"),
             Self::Stalled => f.write_str("the client stopped sending the request body"),
             Self::TooLarge(limit) => write!(f, "the body is larger than {limit} bytes"),
             Self::OverLimit => f.write_str("the body is larger than its limit"),
