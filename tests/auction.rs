@@ -7,6 +7,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
     sync::mpsc,
+    task::JoinSet,
     time::timeout,
 };
 
@@ -291,10 +292,11 @@ async fn refuses(port: u16, begin: &'static str) {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let (refused, mut requests) = mpsc::channel(1);
     let refusing = tokio::spawn(async move {
+        let mut clients = JoinSet::new();
         while let Ok((mut client, _)) = listener.accept().await {
             let refused = refused.clone();
             // A browser may open connections before it has a request.
-            tokio::spawn(async move {
+            clients.spawn(async move {
                 let mut head = vec![0; 4096];
                 let read = client.read(&mut head).await.unwrap_or_default();
                 _ = client.write_all(RESPONSE).await;
@@ -307,7 +309,7 @@ async fn refuses(port: u16, begin: &'static str) {
     let request = timeout(Duration::from_secs(20), requests.recv()).await;
     request.expect("the page asks again");
     refusing.abort();
-    // The listener is closed.
+    // The listener and its connections are closed.
     _ = refusing.await;
 }
 
