@@ -122,7 +122,7 @@ async function ask(type, fields) {
     const [refusal, value] = typeof error === "string" ? [error] : Object.entries(error ?? {})[0] ?? [];
     const isUnknown = kind === "lost" || fault === "failed" || sent;
     const failed = isUnknown ? "It is not known whether that was done." : "That did not work; try again.";
-    // Who is logged out is told that.
+    // After a logout, `enter` has shown the reason already.
     if (me) tell(REFUSALS[refusal]?.(value) ?? failed);
   }
 }
