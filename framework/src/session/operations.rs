@@ -154,8 +154,11 @@ impl SessionCore {
 
     /// Saves the session, or begins it.
     pub(super) async fn save(&self) -> Result<()> {
-        let _guard = self.mutex.lock().await;
-        self.save_in_turn().await
+        let guard = self.mutex.lock().await;
+        let saved = self.save_in_turn().await;
+        drop(guard);
+        self.announce_lost_login().await;
+        saved
     }
 
     pub(super) async fn save_in_turn(&self) -> Result<()> {
@@ -198,11 +201,24 @@ impl SessionCore {
             let mut state = self.state();
             state.stage.saved(copy);
             state.chosen_expiry.take_if(|chosen| *chosen == own);
-        }
-        if ends_login {
-            announce(&self.backend.channels, &id).await;
+            if ends_login {
+                state.lost_login = Some(id);
+            }
         }
         Ok(())
+    }
+
+    /// Closes the connections of a session from which a save has removed a login. They may include
+    /// this one, so nothing happens before its response is made.
+    pub(super) async fn announce_lost_login(&self) {
+        let lost_login = {
+            let mut state = self.state();
+            let is_response_made = state.is_response_made;
+            state.lost_login.take_if(|_| is_response_made)
+        };
+        if let Some(id) = lost_login {
+            announce(&self.backend.channels, &id).await;
+        }
     }
 
     /// Begins a session under a new id: another one, or the same if it was to get one.
@@ -316,6 +332,8 @@ impl SessionCore {
         let mut state = self.state();
         state.stage.end();
         state.chosen_expiry = None;
+        // The end of the session is announced instead.
+        state.lost_login.take_if(|lost| *lost == id);
         if self.cookie == Some(id) {
             state.cookie_session = CookieSession::Ended;
         }
@@ -367,8 +385,8 @@ impl Revocation for SessionCore {
     }
 }
 
-/// Announces the end of a session even if the request was dropped before its response, and logs
-/// changes that nobody has saved.
+/// Announces the end of a session, or of its login, even if the request was dropped before its
+/// response, and logs changes that nobody has saved.
 impl Drop for SessionCore {
     fn drop(&mut self) {
         let state = self.state.get_mut();
@@ -379,10 +397,9 @@ impl Drop for SessionCore {
                 "lost changes of a session: in an open connection, call `save` after them"
             );
         }
-        if state.cookie_session == CookieSession::Ended
-            && !state.is_response_made
-            && let (Some(id), Ok(runtime)) = (self.cookie, Handle::try_current())
-        {
+        let is_ended = state.cookie_session == CookieSession::Ended && !state.is_response_made;
+        let ended = self.cookie.filter(|_| is_ended).or(state.lost_login);
+        if let (Some(id), Ok(runtime)) = (ended, Handle::try_current()) {
             let channels = self.backend.channels.clone();
             runtime.spawn(async move { announce(&channels, &id).await });
         }

@@ -31,8 +31,8 @@ pub(crate) enum CookieChange {
 
 impl Session {
     /// Concludes the request: saves what has changed, unless the response is a failure, and
-    /// announces the end of the session if the request has ended it. From now on no session can
-    /// begin.
+    /// announces the end of the session, or of its login, if the request has ended it. From now on
+    /// no session can begin.
     ///
     /// # Errors
     /// [`ErrorKind::Session`] if the store fails.
@@ -83,6 +83,7 @@ impl Session {
             Some(id) => announce(&self.0.backend.channels, &id).await,
             None => {}
         }
+        self.0.announce_lost_login().await;
         match outcome {
             // Another tab has logged out meanwhile, and its response decides about the cookie.
             Err(error) if error.kind() == ErrorKind::SessionGone => Ok(CookieChange::Keep),

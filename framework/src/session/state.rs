@@ -13,6 +13,8 @@ pub(super) struct SessionState {
     /// The argument of `set_expiry`, if it was called.
     pub(super) chosen_expiry: Option<Option<Expiry>>,
     pub(super) cookie_session: CookieSession,
+    /// The session from which a save has removed a login, until its connections are notified.
+    pub(super) lost_login: Option<Id>,
     /// Whether the response to the request that opened the connection is made. Only a response can
     /// set the cookie: after it no session can begin, and none gets a new id.
     pub(super) is_response_made: bool,
@@ -39,6 +41,7 @@ impl SessionState {
             is_unsaved: false,
             chosen_expiry: None,
             cookie_session: CookieSession::Unchanged,
+            lost_login: None,
             is_response_made: false,
         }
     }

@@ -553,6 +553,25 @@ async fn a_logout_is_announced_even_if_the_request_is_dropped_before_its_respons
     is_announced(&mut socket).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_cleared_login_is_announced_even_if_the_request_is_dropped_before_its_response() {
+    let (store, channels) = (MemoryStore::default(), Channels::in_memory());
+    let page = session(&store, None);
+    page.insert_reserved("_user", "ana").await.unwrap();
+    page.save().await.unwrap();
+    let id = page.id().unwrap();
+    let mut socket = member(&channels, id).await;
+    let backend = SessionBackend::new(store, &channels, PERIOD);
+    let here = Session::new(Some(id), backend, ChangeNotifier::default());
+    here.clear();
+    here.save().await.unwrap();
+    assert!(socket.receive().now_or_never().is_none());
+
+    drop(here);
+
+    is_announced(&mut socket).await;
+}
+
 /// Returns the mailbox of a connection to which the end of a session is announced.
 async fn member(channels: &Channels, id: Id) -> Mailbox {
     let socket = channels.open().await.unwrap();

@@ -178,6 +178,7 @@ impl Site {
             .route("/waiting/{how}", Waiting::application(&channels))
             .route("/late-stream", LateStream::application(&channels))
             .route("/late-poll", LatePoll::application(&channels))
+            .route("/clearing-poll", ClearingPoll::application(&channels))
             .route("/{page}", from_service(pages()))
             .route("/{page}/{one}", from_service(pages()))
             .route("/{page}/{one}/{two}", from_service(pages()));
@@ -436,6 +437,36 @@ impl HttpConsumer for LatePoll {
         self.auth.user().await?;
         ctx.next_event().await?;
         ctx.reply("never")
+    }
+}
+
+/// A long poll that removes its own login once it has waited.
+struct ClearingPoll {
+    session: Session,
+}
+
+impl HttpConsumer for ClearingPoll {
+    type Event = NoEvent;
+
+    async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
+        let session: Session = handshake.extract().await?;
+        session.get_value("_user").await?;
+        Ok(Self { session })
+    }
+
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        for is_cleared in [false, true] {
+            if is_cleared {
+                self.session.clear();
+                self.session.save().await?;
+            }
+            tokio::select! {
+                biased;
+                event = ctx.next_event() => drop(event?),
+                () = tokio::task::yield_now() => {}
+            }
+        }
+        ctx.reply("cleared")
     }
 }
 

@@ -53,6 +53,22 @@ async fn a_page_that_clears_the_session_logs_its_websockets_out() {
 }
 
 #[tokio::test]
+async fn a_request_that_saves_its_cleared_session_still_gets_its_response() {
+    let site = Site::new();
+    let ana = site.log_in("ana").await;
+    let (mut socket, _) = site.who(&ana).await;
+
+    let page = site.get("/clearing-poll", &[("cookie", &ana)]).await;
+
+    assert_eq!(
+        (page.status().as_u16(), &page.body()[..]),
+        (200, &b"cleared"[..])
+    );
+    assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
+    assert_eq!(site.get("/me", &[("cookie", &ana)]).await.status(), 401);
+}
+
+#[tokio::test]
 async fn a_websocket_that_reads_its_user_later_is_closed_at_logout() {
     let site = Site::new();
     let ana = site.log_in("ana").await;
