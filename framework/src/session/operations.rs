@@ -190,6 +190,9 @@ impl SessionCore {
         let stored = self.backend.store.load(&copy.id).await?;
         let mut stored = stored.ok_or_else(gone)?.data;
         let own = expiry::take(&mut stored);
+        if !copy.has_logins_of(&stored) {
+            return Err(gone());
+        }
         let ends_login = copy.removes_login(&stored);
         let merged = merge(&copy.written, &copy.mine, stored);
         let (record, own) = self.record(copy.id, merged, own);
@@ -372,7 +375,7 @@ impl Revocation for SessionCore {
             let known = state.stage.known();
             let is_same = stored.is_some_and(|stored| {
                 // Another program may have removed or changed the login.
-                known.is_none_or(|known| known.has_logins_of(stored))
+                known.is_none_or(|known| known.has_logins_of(&WorkingCopy::of(stored).mine))
             });
             Ok::<_, Error>((!is_same).then(|| Close::new(Close::UNAUTHORIZED, GONE)))
         };

@@ -246,7 +246,8 @@ impl Session {
     /// An HTTP handler need not call it, since the response saves changes.
     ///
     /// # Errors
-    /// - [`ErrorKind::SessionGone`](crate::ErrorKind::SessionGone) if the session has ended.
+    /// - [`ErrorKind::SessionGone`](crate::ErrorKind::SessionGone) if the session has ended, or if
+    ///   others have removed or changed its login.
     /// - [`ErrorKind::Session`](crate::ErrorKind::Session) if the store fails, or if a session
     ///   would have to begin, or to get its new id, after the response, which sets the cookie.
     ///

@@ -63,9 +63,10 @@ impl WorkingCopy {
         stored.keys().any(|key| is_reserved(key) && is_removed(key))
     }
 
-    /// Returns whether the store has the same logins, except those that were changed here.
-    pub(super) fn has_logins_of(&self, stored: Record) -> bool {
-        let changed = differences(&self.mine, &Self::of(stored).mine);
+    /// Returns whether `stored`, which the store has now, has the same logins, except those that
+    /// were changed here.
+    pub(super) fn has_logins_of(&self, stored: &Data) -> bool {
+        let changed = differences(&self.mine, stored);
         let mut changed = changed.iter().filter(|key| is_reserved(key));
         changed.all(|key| self.written.contains(key))
     }

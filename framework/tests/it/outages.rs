@@ -142,6 +142,28 @@ async fn a_login_that_another_program_removes_from_the_session_closes_its_websoc
     assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
 }
 
+#[tokio::test]
+async fn a_websocket_whose_login_another_program_has_removed_is_closed_by_its_next_save() {
+    let (app, store, _) = noted();
+    let client = TestClient::new(&app);
+    let id = client.get("/").await.text().parse().unwrap();
+    let mut stored = store.sessions.load(&id).await.unwrap().unwrap();
+    stored.data.insert("_user".to_owned(), "ana".into());
+    store.sessions.save(&stored).await.unwrap();
+    let mut socket = client.websocket("/");
+    assert_eq!(socket.status().await, 101);
+    socket.send("save").await;
+    assert_open(&mut socket).await;
+    stored.data.remove("_user");
+    store.sessions.save(&stored).await.unwrap();
+
+    socket.send("save").await;
+
+    assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
+    let now = store.sessions.load(&id).await.unwrap().unwrap();
+    assert_eq!(now.data, stored.data);
+}
+
 /// Returns an application whose pages and WebSockets have sessions, their store, and its channels.
 fn noted() -> (ProtocolTypeRouter, Failing, LocalChannels) {
     let layer = InMemoryChannelLayer::default();
@@ -169,7 +191,9 @@ async fn note(session: Session) -> Result<String> {
 }
 
 /// A consumer that has read its session.
-struct Noted;
+struct Noted {
+    session: Session,
+}
 
 impl WebSocketConsumer for Noted {
     type Input = String;
@@ -178,10 +202,14 @@ impl WebSocketConsumer for Noted {
     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         let session: Session = handshake.extract().await?;
         session.get_value("note").await?;
-        Ok(Self)
+        Ok(Self { session })
     }
 
     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> {
+        if text == "save" {
+            self.session.insert("saved", true).await?;
+            return Ok(self.session.save().await?);
+        }
         Ok(ctx.send(text).await?)
     }
 }
