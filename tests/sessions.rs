@@ -261,6 +261,28 @@ async fn redis_stores_no_session_that_is_too_deep_to_be_read_again() {
 }
 
 #[tokio::test]
+async fn a_save_of_values_that_redis_cannot_store_says_what_to_change() {
+    let redis = Redis::new().await;
+    let store = RedisStore::connect(&redis.url()).await.unwrap();
+    let site = Site::new(store);
+    let cookie = site.writes(None, "cart", "3").await;
+    let cases = [
+        ("nest 200", "nest its values less deeply"),
+        ("fill 1048577", "store large values elsewhere"),
+    ];
+    for (command, remedy) in cases {
+        let mut socket = site.socket(&cookie);
+        assert_eq!(socket.asks(command).await, "ok");
+
+        let error = socket.asks("why not save").await;
+
+        let message = "the session cannot be stored; change its values, as the reason says: ";
+        assert!(error.starts_with(message), "{error}");
+        assert!(error.contains(remedy), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn the_error_of_a_session_that_a_busy_redis_does_not_load_has_the_reason() {
     let redis = Redis::with(&["--busy-reply-threshold", "1"]).await;
     let store = RedisStore::connect(&redis.url()).await.unwrap();
@@ -403,6 +425,15 @@ impl WebSocketConsumer for Shell {
                 session.remove_value(key).await?;
                 "ok".to_owned()
             }
+            ["nest", depth] => {
+                let value = (0..depth.parse()?).fold(Value::Null, |value, _| json!([value]));
+                session.insert("nested", value).await?;
+                "ok".to_owned()
+            }
+            ["fill", bytes] => {
+                session.insert("filled", "a".repeat(bytes.parse()?)).await?;
+                "ok".to_owned()
+            }
             ["load"] => {
                 session.load().await?;
                 "ok".to_owned()
@@ -414,6 +445,10 @@ impl WebSocketConsumer for Shell {
             ["try", "to", "save"] => match session.save().await {
                 Ok(()) => "ok".to_owned(),
                 Err(error) => format!("{:?}", error.kind()),
+            },
+            ["why", "not", "save"] => match session.save().await {
+                Ok(()) => "ok".to_owned(),
+                Err(error) => format!("{error:#}"),
             },
             _ => panic!("no command: {line}"),
         };

@@ -44,6 +44,9 @@ pub(super) fn failed(error: session_store::Error) -> Error {
         session_store::Error::Decode(_) => {
             "the session store has a session that cannot be decoded; remove it from the store"
         }
+        session_store::Error::Encode(_) => {
+            "the session cannot be stored; change its values, as the reason says"
+        }
         _ => "the session store failed; check that it runs and can be reached, and retry later",
     };
     Error::new(ErrorKind::Session, message).with_source(error)
