@@ -352,12 +352,10 @@ impl Revocation for DjangoLogIn {
         let checking = async {
             let is_first = self.recheck.is_first();
             let reading = async {
-                // A new client does not wait for the checks of others.
-                let _turn = match is_first {
-                    true => None,
-                    false => self.client.turn_to_check().await,
-                };
-                self.client.user_now().await
+                match is_first {
+                    true => self.client.user_now().await,
+                    false => self.client.user_in_turn().await,
+                }
             };
             let user = self.recheck.user(cookie, reading).await;
             user.map(|user| {

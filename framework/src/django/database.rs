@@ -13,7 +13,6 @@ use crate::{
     log_limit::log_limited,
 };
 use std::{collections::HashSet, fmt, sync::Arc};
-use tokio::sync::SemaphorePermit;
 
 /// The database of a Django site, which Seaway only reads, unless you
 /// [write](super::DjangoSession::write) to a session.
@@ -87,10 +86,9 @@ impl DjangoDatabase {
         }
     }
 
-    /// Waits until the check of an open connection may read the database; it may until the permit
-    /// is dropped.
-    pub(super) async fn turn_to_check(&self) -> SemaphorePermit<'_> {
-        self.0.pool.turn_to_check().await
+    /// Runs the queries of the check of an open connection, once it may use one of the connections.
+    pub(super) async fn check<T>(&self, queries: impl Future<Output = T>) -> T {
+        self.0.pool.check(queries).await
     }
 
     /// Returns the signed values of a session that has not expired.

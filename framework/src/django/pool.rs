@@ -11,10 +11,10 @@ use sqlx::{
     pool::PoolConnection,
     query::Query,
 };
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
@@ -31,10 +31,15 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_millis(4900);
 /// has closed: with a short limit, a locked table would cost the server many connections.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
+tokio::task_local! {
+    /// The permit of the check whose queries run.
+    static CHECK: Arc<OwnedSemaphorePermit>;
+}
+
 /// The connections to Django's database.
 pub(super) struct DatabasePool {
     connections: AnyPool,
-    checking: Semaphore,
+    checking: Arc<Semaphore>,
     pub(super) dialect: Dialect,
 }
 
@@ -70,15 +75,18 @@ impl DatabasePool {
         })?;
         Ok(Self {
             connections,
-            checking: Semaphore::new(CHECKING as usize),
+            checking: Arc::new(Semaphore::new(CHECKING as usize)),
             dialect,
         })
     }
 
-    /// Waits until the check of an open connection may use one of the connections.
-    pub(super) async fn turn_to_check(&self) -> SemaphorePermit<'_> {
-        let permit = self.checking.acquire().await;
-        permit.expect("it is never closed")
+    /// Runs the queries of the check of an open connection, once it may use one of the connections.
+    ///
+    /// The next check may use it when it is ready again, also after a query that has timed out.
+    pub(super) async fn check<T>(&self, queries: impl Future<Output = T>) -> T {
+        let permit = self.checking.clone().acquire_owned().await;
+        let permit = permit.expect("it is never closed");
+        CHECK.scope(Arc::new(permit), queries).await
     }
 
     /// Returns the columns of a table with their types; none if there is no such table.
@@ -92,7 +100,7 @@ impl DatabasePool {
 
     /// Runs a query for rows.
     pub(super) async fn rows(&self, what: &str, query: AnyQuery<'_>) -> Result<Vec<AnyRow>> {
-        let running = async { query.fetch_all(&mut *self.lend().await?.0).await };
+        let running = async { query.fetch_all(&mut *self.lend().await?.connection).await };
         limited("read", what, running).await
     }
 
@@ -104,7 +112,11 @@ impl DatabasePool {
         query: AnyQuery<'_>,
         read: impl FnOnce(&AnyRow) -> Result<T, SqlError>,
     ) -> Result<Option<T>> {
-        let running = async { query.fetch_optional(&mut *self.lend().await?.0).await };
+        let running = async {
+            query
+                .fetch_optional(&mut *self.lend().await?.connection)
+                .await
+        };
         let reading = async {
             let read = running
                 .await
@@ -122,28 +134,39 @@ impl DatabasePool {
 
     /// Runs a statement that writes; returns the number of rows that it has changed.
     pub(super) async fn write(&self, what: &str, statement: AnyQuery<'_>) -> Result<u64> {
-        let running = async { statement.execute(&mut *self.lend().await?.0).await };
+        let running = async { statement.execute(&mut *self.lend().await?.connection).await };
         Ok(limited("write", what, running).await?.rows_affected())
     }
 
     async fn lend(&self) -> Result<LentConnection, SqlError> {
-        Ok(LentConnection(self.connections.acquire().await?))
+        Ok(LentConnection {
+            connection: self.connections.acquire().await?,
+            check: CHECK.try_with(Arc::clone).ok(),
+        })
     }
 }
 
 type AnyQuery<'q> = Query<'q, Any, AnyArguments<'q>>;
 
 /// A connection of the pool that returns to it when this is dropped.
-struct LentConnection(PoolConnection<Any>);
+struct LentConnection {
+    connection: PoolConnection<Any>,
+    /// The permit of the check that uses it, if one does.
+    check: Option<Arc<OwnedSemaphorePermit>>,
+}
 
 impl Drop for LentConnection {
     fn drop(&mut self) {
         // The pool's own `drop` does the same, but waits for the server without a limit:
         // https://github.com/transact-rs/sqlx/issues/4349. When this future is dropped, the
         // connection is closed, and another one can be opened.
-        let returning = self.0.return_to_pool();
+        let returning = self.connection.return_to_pool();
+        let check = self.check.take();
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(timeout(READY_TIMEOUT, returning));
+            runtime.spawn(async move {
+                _ = timeout(READY_TIMEOUT, returning).await;
+                drop(check);
+            });
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::error::{Error, ErrorKind, Result};
 use http::HeaderValue;
 use std::{future::Future, sync::Arc, time::Duration};
-use tokio::{sync::SemaphorePermit, time::timeout};
+use tokio::time::timeout;
 
 /// The time limit of the queries for a session and its user together.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -76,16 +76,17 @@ impl Client {
         }
     }
 
-    /// Waits until a check may read the database; it may until the permit is dropped. The view
-    /// limits its checks itself.
-    pub(super) async fn turn_to_check(&self) -> Option<SemaphorePermit<'_>> {
+    /// Returns the user as of now, for a check of an open connection, once it may read the
+    /// database. The view limits its checks itself.
+    pub(super) async fn user_in_turn(&self) -> Result<Option<DjangoUser>> {
         match self {
-            Self::OfTables(_, tables) => Some(tables.database.turn_to_check().await),
-            Self::OfView(..) => None,
+            Self::OfTables(_, tables) => tables.database.check(self.user_now()).await,
+            Self::OfView(..) => self.user_now().await,
         }
     }
 
-    /// Returns the user as of now, for a check of an open connection.
+    /// Returns the user as of now, for the first check of a connection, which does not wait for
+    /// those of others.
     pub(super) async fn user_now(&self) -> Result<Option<DjangoUser>> {
         match self {
             Self::OfTables(session, tables) => tables.user(session.read()).await,
