@@ -22,6 +22,8 @@ use tokio::{
 
 /// The timeout for resolving a host and opening the TCP connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The reason of a failure after [`CONNECT_TIMEOUT`].
+const LATE: &str = "no connection within 2 s";
 /// The timeout for the responses to the first commands on a connection: a slow network needs more
 /// than one round trip.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -229,29 +231,37 @@ async fn connect_any(
     addresses: &[SocketAddr],
     deadline: Instant,
 ) -> Result<TcpStream, ConnectError> {
-    let mut error = ConnectError::new("its host has no address", Cause::Unreachable);
-    let mut is_late = false;
+    let mut late = None;
+    let mut failed = None;
     for (number, address) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
         let others = u32::try_from(addresses.len() - number).unwrap_or(u32::MAX);
-        let outcome = timeout(left / others, TcpStream::connect(address)).await;
-        let outcome_is_late = outcome.is_err();
-        match opened(outcome) {
-            Ok(stream) => return Ok(stream),
-            // It may still be there, whatever the others say.
-            Err(other) if !is_late => error = other,
-            Err(_) => {}
+        let share = left / others;
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failed = Some((address, ConnectError::io(error))),
+            Err(_) => late = late.or(Some((address, share))),
         }
-        is_late |= outcome_is_late;
     }
-    Err(error)
+    Err(match (late, failed) {
+        (Some((silent, share)), Some((address, error))) => {
+            let share = share.as_secs_f64();
+            let reason =
+                format!("no connection to {silent} within {share:.1} s, and to {address}: {error}");
+            // The one that is late may still be there, whatever the others say.
+            ConnectError::new(reason, Cause::Unreachable)
+        }
+        (Some(_), None) => ConnectError::timeout(LATE),
+        (None, Some((_, error))) => error,
+        (None, None) => ConnectError::new("its host has no address", Cause::Unreachable),
+    })
 }
 
 fn opened<T>(outcome: Result<io::Result<T>, Elapsed>) -> Result<T, ConnectError> {
     match outcome {
         Ok(Ok(opened)) => Ok(opened),
         Ok(Err(error)) => Err(ConnectError::io(error)),
-        Err(_) => Err(ConnectError::timeout("no connection within 2 s")),
+        Err(_) => Err(ConnectError::timeout(LATE)),
     }
 }
 
@@ -292,12 +302,19 @@ mod tests {
     async fn a_host_is_out_of_reach_if_one_of_its_addresses_does_not_respond() {
         let (unresponsive, _queued) = unresponsive().await;
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addresses = [&unresponsive, &closed].map(|listener| listener.local_addr().unwrap());
+        let [silent, refusing] =
+            [&unresponsive, &closed].map(|listener| listener.local_addr().unwrap());
         drop(closed);
-        let deadline = Instant::now() + Duration::from_millis(200);
 
-        let error = connect_any(&addresses, deadline).await.unwrap_err();
+        for (addresses, share) in [([silent, refusing], "0.1"), ([refusing, silent], "0.2")] {
+            let deadline = Instant::now() + Duration::from_millis(200);
+            let error = connect_any(&addresses, deadline).await.unwrap_err();
 
-        assert_eq!(error.cause, Cause::Unreachable, "{error}");
+            assert_eq!(error.cause, Cause::Unreachable, "{error}");
+            let expected = format!(
+                "no connection to {silent} within {share} s, and to {refusing}: connection refused"
+            );
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
     }
 }
