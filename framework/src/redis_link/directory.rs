@@ -35,6 +35,12 @@ const MOST_NODES: usize = 1000;
 /// failover, all nodes name the primary that is gone.
 const QUERY_ANOTHER_EVERY: Duration = Duration::from_millis(100);
 
+/// The first and the longest pause between searches for a node that does not say that the Cluster is
+/// down; each is twice as long as the one before. A search of nodes that do not respond takes long,
+/// and the connections of the process wait for it.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
 /// The Sentinels, or the nodes of a Cluster, and what they said last.
 pub(super) struct Directory {
     question: Question,
@@ -45,8 +51,7 @@ pub(super) struct Directory {
     shown: Arc<str>,
     logged: Arc<std::sync::Mutex<Repeat>>,
     known: Mutex<DirectoryState>,
-    /// Whether a primary that was named could not be used, or a node that responded is cut off from
-    /// most others.
+    /// Whether a primary that was named could not be used.
     is_stale: AtomicBool,
 }
 
@@ -79,8 +84,37 @@ struct DirectoryState {
     queried_at: Option<Instant>,
     /// When another one was queried because the response may be stale.
     stale_checked_at: Option<Instant>,
+    /// The next search, if the one that responded last says that the Cluster is down.
+    search: Option<Search>,
     /// The connection to the one that responded last.
     responder: Option<Responder>,
+}
+
+/// A search for a node that does not say that the Cluster is down: one that is cut off from most
+/// others will not hear of a failover.
+#[derive(Clone, Copy)]
+struct Search {
+    due: Instant,
+    /// The pause after it.
+    pause: Duration,
+}
+
+impl Search {
+    /// Returns the first one: with the next query.
+    fn first() -> Self {
+        Self {
+            due: Instant::now(),
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    /// Returns the one after this one, which has found none.
+    fn next(self) -> Self {
+        Self {
+            due: Instant::now() + self.pause,
+            pause: (self.pause * 2).min(LONGEST_PAUSE),
+        }
+    }
 }
 
 /// An address to use now.
@@ -100,11 +134,35 @@ impl Found {
     }
 }
 
+/// What a Sentinel or node responds.
+struct DirectoryResponse {
+    topology: Topology,
+    /// Whether a node says that the Cluster is down.
+    is_failing: bool,
+}
+
 /// A connection to a Sentinel or node.
 struct Responder {
     connection: MultiplexedConnection,
     address: Address,
     _driver: ConnectionTask,
+}
+
+impl DirectoryState {
+    /// Records a response; returns whether it is the newest.
+    fn record(
+        &mut self,
+        response: DirectoryResponse,
+        responder: Responder,
+        if_failing: Search,
+    ) -> bool {
+        let is_newest = self.newest.record(response.topology, Instant::now());
+        if is_newest {
+            self.responder = Some(responder);
+            self.search = response.is_failing.then_some(if_failing);
+        }
+        is_newest
+    }
 }
 
 impl Directory {
@@ -239,12 +297,11 @@ impl Directory {
         let mut last = None;
         if let Some(mut responder) = known.responder.take() {
             last = Some(responder.address.shown().clone());
-            if !queries_another
-                && let Ok(response) = self.response(&mut responder).await
-                && known.newest.record(response, Instant::now())
-            {
-                known.responder = Some(responder);
-                return Ok(());
+            if !queries_another && let Ok(response) = self.response(&mut responder).await {
+                let search = known.search.unwrap_or_else(Search::first);
+                if known.record(response, responder, search) {
+                    return Ok(());
+                }
             }
         }
         let mut has_answer = false;
@@ -271,8 +328,8 @@ impl Directory {
             {
                 Ok((responder, response)) => {
                     has_answer = true;
-                    if known.newest.record(response, Instant::now()) {
-                        known.responder = Some(responder);
+                    let search = known.search.map_or_else(Search::first, Search::next);
+                    if known.record(response, responder, search) {
                         return Ok(());
                     }
                 }
@@ -304,15 +361,20 @@ impl Directory {
 
     /// Returns whether to query another one than the one that responded last.
     fn needs_another(&self, known: &mut DirectoryState) -> bool {
+        if known.responder.is_none() {
+            return false;
+        }
         let is_due = |at: Instant| at.elapsed() >= QUERY_ANOTHER_EVERY;
-        let needs_another = self.is_stale.load(Ordering::Relaxed)
-            && known.responder.is_some()
-            && known.stale_checked_at.is_none_or(is_due);
-        if needs_another {
+        let is_stale =
+            self.is_stale.load(Ordering::Relaxed) && known.stale_checked_at.is_none_or(is_due);
+        if is_stale {
             self.is_stale.store(false, Ordering::Relaxed);
             known.stale_checked_at = Some(Instant::now());
         }
-        needs_another
+        is_stale
+            || known
+                .search
+                .is_some_and(|search| search.due <= Instant::now())
     }
 
     /// Returns the addresses to query: those of the URL, and the primaries of the Cluster, in turn.
@@ -338,7 +400,7 @@ impl Directory {
         candidates
     }
 
-    async fn response(&self, responder: &mut Responder) -> Result<Topology, ConnectError> {
+    async fn response(&self, responder: &mut Responder) -> Result<DirectoryResponse, ConnectError> {
         let Responder {
             connection,
             address,
@@ -347,7 +409,10 @@ impl Directory {
         match &self.question {
             Question::Service { name, newest, .. } => {
                 newest.record(newest::query(connection, name).await?, address.shown());
-                Ok(Topology::default())
+                Ok(DirectoryResponse {
+                    topology: Topology::default(),
+                    is_failing: false,
+                })
             }
             Question::Slots => {
                 let command = |what: &str| redis::cmd("CLUSTER").arg(what).to_owned();
@@ -358,15 +423,14 @@ impl Directory {
                     response_to(nodes.query_async::<String>(&mut second)),
                     response_to(info.query_async::<String>(&mut third)),
                 );
-                // A node that is cut off from most others will not hear of a failover.
-                if info.is_ok_and(|info| is_failing(&info)) {
-                    self.mark_stale();
-                }
                 let own_host = address.host().unwrap_or_default();
                 let read = Topology::read(slots?, nodes.ok().as_deref(), own_host);
                 let topology = read.map_err(|error| ConnectError::of(&error))?;
                 match topology.has_slots() {
-                    true => Ok(topology),
+                    true => Ok(DirectoryResponse {
+                        topology,
+                        is_failing: info.is_ok_and(|info| is_failing(&info)),
+                    }),
                     false => Err(ConnectError::new(
                         "it knows no slots; has it joined the Cluster?",
                         Cause::Unreachable,
@@ -403,6 +467,21 @@ mod tests {
         found.shown().rsplit(':').next().unwrap().to_owned()
     }
 
+    /// Returns the address of the node that responds to the next query.
+    async fn responder(directory: &Directory) -> Arc<str> {
+        port(directory).await;
+        let known = directory.known.lock().await;
+        let responder = known.responder.as_ref().expect("one that responded");
+        responder.address.shown().clone()
+    }
+
+    /// Moves the time forward, while nothing waits for a socket.
+    async fn advance(time: Duration) {
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
+    }
+
     #[tokio::test]
     async fn another_node_is_asked_if_the_primary_that_one_names_cannot_be_used() {
         let (stale, knowing) = (FakeNode::start().await, FakeNode::start().await);
@@ -432,6 +511,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn other_nodes_are_asked_ever_less_often_while_they_say_that_the_cluster_is_down() {
+        let nodes = [FakeNode::start().await, FakeNode::start().await];
+        for node in &nodes {
+            node.names(1000, 5);
+            node.isolate();
+        }
+        let directory = directory(&nodes.each_ref());
+        let first = responder(&directory).await;
+        let mut last = responder(&directory).await;
+        assert_ne!(last, first, "the first search is due at once");
+
+        for pause in [1, 2, 4, 8, 10, 10].map(Duration::from_secs) {
+            advance(pause - Duration::from_millis(500)).await;
+            assert_eq!(responder(&directory).await, last, "{pause:?}");
+            advance(Duration::from_millis(500)).await;
+            let next = responder(&directory).await;
+            assert_ne!(next, last, "{pause:?}");
+            last = next;
+        }
+
+        nodes.iter().for_each(FakeNode::rejoin);
+        assert_eq!(responder(&directory).await, last);
+        nodes.iter().for_each(FakeNode::isolate);
+        assert_eq!(responder(&directory).await, last, "it is not known yet");
+        assert_ne!(responder(&directory).await, last);
+    }
+
+    #[tokio::test]
     async fn a_node_that_is_cut_off_is_believed_if_no_other_one_responds() {
         let (isolated, stopped) = (FakeNode::start().await, FakeNode::start().await);
         isolated.names(1000, 5);
@@ -441,7 +548,7 @@ mod tests {
 
         for _ in 0..3 {
             assert_eq!(port(&directory).await, "1000");
-            directory.known.lock().await.stale_checked_at = None;
+            advance(LONGEST_PAUSE).await;
         }
     }
 
@@ -483,10 +590,7 @@ mod tests {
         while queried.len() < 6 {
             directory.mark_stale();
             directory.known.lock().await.stale_checked_at = None;
-            port(&directory).await;
-            let known = directory.known.lock().await;
-            let responder = known.responder.as_ref().expect("one that responded");
-            queried.push(responder.address.shown().clone());
+            queried.push(responder(&directory).await);
         }
 
         assert_eq!(queried[..3], queried[3..]);

@@ -69,6 +69,11 @@ impl FakeNode {
         self.says.lock().unwrap().state = "fail";
     }
 
+    /// Makes it say that the Cluster is up.
+    pub(super) fn rejoin(&self) {
+        self.says.lock().unwrap().state = "ok";
+    }
+
     /// Closes its connections, and accepts no more.
     pub(crate) fn stop(&self) {
         self.accepting.abort();
