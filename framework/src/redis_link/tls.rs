@@ -11,11 +11,20 @@ use rustls::{
 };
 use std::{
     fs, io,
-    sync::{Arc, Mutex},
-    time::SystemTime,
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    thread,
+    time::{Duration, SystemTime},
 };
-use tokio::net::TcpStream;
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// How long connections wait for a check of the files. One that takes longer continues, but what was
+/// read before is used until it ends.
+const CHECK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A client of TLS 1.2 and 1.3, which always verifies the server's certificate and host name.
 ///
@@ -24,13 +33,27 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 #[derive(Clone)]
 pub(super) struct Tls {
     files: Arc<Files>,
-    loaded: Arc<Mutex<Loaded>>,
+    state: Arc<Mutex<TlsState>>,
+}
+
+struct TlsState {
+    loaded: Loaded,
+    check: Option<RunningCheck>,
 }
 
 /// What was read last.
 struct Loaded {
     connector: TlsConnector,
     modified: [Option<SystemTime>; 3],
+}
+
+/// A check whether the files have changed: one at a time, on a thread of its own. A file system may
+/// not respond, which must stop neither the runtime nor its end.
+#[derive(Clone)]
+struct RunningCheck {
+    deadline: Instant,
+    /// Why the changed files cannot be used, at the end; then the sender is dropped.
+    outcome: watch::Receiver<Option<Arc<str>>>,
 }
 
 /// The files of TLS, in PEM.
@@ -42,9 +65,18 @@ pub(super) struct Files {
     pub(super) certificate: Option<String>,
     /// Its key.
     pub(super) key: Option<String>,
+    /// The authorities of the system, once they are read.
+    of_system: OnceLock<Arc<RootCertStore>>,
 }
 
 impl Files {
+    /// Returns whether there is any.
+    fn are_named(&self) -> bool {
+        [&self.authorities, &self.certificate, &self.key]
+            .iter()
+            .any(|file| file.is_some())
+    }
+
     /// Returns when each file was modified last.
     fn modified(&self) -> [Option<SystemTime>; 3] {
         [&self.authorities, &self.certificate, &self.key].map(|file| {
@@ -61,9 +93,13 @@ impl Tls {
     /// [`ErrorKind::Layer`] with the file and the reason.
     pub(super) fn new(files: Files) -> Result<Self> {
         let loaded = Loaded::read(&files)?;
+        let state = TlsState {
+            loaded,
+            check: None,
+        };
         Ok(Self {
             files: Arc::new(files),
-            loaded: Arc::new(Mutex::new(loaded)),
+            state: Arc::new(Mutex::new(state)),
         })
     }
 
@@ -85,26 +121,92 @@ impl Tls {
             let reason = format!("`{host}` cannot be the name in a certificate");
             ConnectError::new(reason, Cause::Denied)
         })?;
-        let connecting = self.connector().connect(name, stream).await;
+        let connecting = self.connector().await.connect(name, stream).await;
         connecting.map_err(|error| failed(host, &error))
     }
 
     /// Returns the connector for the files as they are now. If one cannot be used, as while they are
     /// being replaced, it is what was read last.
-    fn connector(&self) -> TlsConnector {
-        let loaded = self.loaded.lock();
-        let mut loaded = loaded.expect("no code panics while it holds this lock");
-        if loaded.modified != self.files.modified() {
-            match Loaded::read(&self.files) {
-                Ok(read) => *loaded = read,
-                Err(error) => log_limited!(
-                    warn,
-                    %error,
-                    "cannot read changed TLS files for Redis; using what was read before"
-                ),
-            }
+    ///
+    /// # Cancel safety
+    /// Safe: the check continues.
+    async fn connector(&self) -> TlsConnector {
+        if self.files.are_named()
+            && let Err(error) = self.check().ended().await
+        {
+            log_limited!(
+                warn,
+                %error,
+                "cannot read changed TLS files for Redis; using what was read before"
+            );
         }
-        loaded.connector.clone()
+        self.state().loaded.connector.clone()
+    }
+
+    /// Returns the check in progress, or starts one.
+    fn check(&self) -> RunningCheck {
+        let mut state = self.state();
+        if let Some(check) = &state.check
+            && check.is_running()
+        {
+            return check.clone();
+        }
+        let (done, mut outcome) = watch::channel(None);
+        let tls = self.clone();
+        let modified = state.loaded.modified;
+        let checking = move || {
+            if let Err(error) = tls.update(modified) {
+                done.send_replace(Some(error));
+            }
+        };
+        let thread = thread::Builder::new().name("redis-tls-files".to_owned());
+        if let Err(error) = thread.spawn(checking) {
+            let error = format!("cannot start a thread that reads them: {error}");
+            (_, outcome) = watch::channel(Some(error.into()));
+        }
+        let check = RunningCheck {
+            deadline: Instant::now() + CHECK_TIMEOUT,
+            outcome,
+        };
+        state.check.insert(check).clone()
+    }
+
+    /// Reads the files if they were modified since; blocks the thread.
+    ///
+    /// # Errors
+    /// The file and the reason.
+    fn update(&self, since: [Option<SystemTime>; 3]) -> Result<(), Arc<str>> {
+        if self.files.modified() != since {
+            let read = Loaded::read(&self.files);
+            self.state().loaded = read.map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, TlsState> {
+        let state = self.state.lock();
+        state.expect("no code panics while it holds this lock")
+    }
+}
+
+impl RunningCheck {
+    fn is_running(&self) -> bool {
+        self.outcome.has_changed().is_ok()
+    }
+
+    /// Waits until the check has ended, at most until its deadline.
+    ///
+    /// # Errors
+    /// Why the files cannot be used as they are now.
+    async fn ended(mut self) -> Result<(), Arc<str>> {
+        let ended = async { while self.outcome.changed().await.is_ok() {} };
+        if timeout_at(self.deadline, ended).await.is_err() {
+            return Err("their file system does not respond within 0.5 s".into());
+        }
+        match &*self.outcome.borrow() {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -139,9 +241,12 @@ impl Loaded {
     }
 }
 
-fn authorities(files: &Files) -> Result<RootCertStore> {
+fn authorities(files: &Files) -> Result<Arc<RootCertStore>> {
     let mut trusted = RootCertStore::empty();
     let Some(file) = &files.authorities else {
+        if let Some(of_system) = files.of_system.get() {
+            return Ok(of_system.clone());
+        }
         let of_system = rustls_native_certs::load_native_certs();
         trusted.add_parsable_certificates(of_system.certs);
         if trusted.is_empty() {
@@ -149,13 +254,13 @@ fn authorities(files: &Files) -> Result<RootCertStore> {
                            name those of your Redis with ?ssl_ca_certs=/path/ca.pem";
             return Err(Error::new(ErrorKind::Layer, message));
         }
-        return Ok(trusted);
+        return Ok(files.of_system.get_or_init(|| Arc::new(trusted)).clone());
     };
     for certificate in certificates(file)? {
         let added = trusted.add(certificate);
         added.map_err(|source| unreadable("certificate", file, &source))?;
     }
-    Ok(trusted)
+    Ok(Arc::new(trusted))
 }
 
 fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>> {
@@ -208,4 +313,66 @@ fn failed(host: &str, error: &io::Error) -> ConnectError {
         }
     };
     ConnectError::new(reason, Cause::Denied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authorities_of_the_system_are_read_once() {
+        let files = Files::default();
+        let read = || authorities(&files).expect("authorities (apt-get install ca-certificates)");
+
+        assert!(Arc::ptr_eq(&read(), &read()));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_for_a_while_stops_neither_connections_nor_the_runtime() {
+        const DEADLINE: Duration = Duration::from_secs(5);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let authority = rcgen::CertificateParams::default().self_signed(&key);
+        let authority = authority.unwrap().pem();
+        let name = format!("seaway-redis-tls-{}.pem", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        fs::write(&file, &authority).unwrap();
+        let tls = Tls::new(Files {
+            authorities: Some(file.display().to_string()),
+            ..Files::default()
+        });
+        let tls = tls.unwrap();
+        let before = tls.connector().await;
+
+        // A reader of a named pipe waits until somebody writes.
+        fs::remove_file(&file).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+        let (write, may_write) = std::sync::mpsc::channel::<()>();
+        let writer = thread::spawn({
+            let file = file.clone();
+            move || {
+                _ = may_write.recv_timeout(DEADLINE);
+                fs::write(file, authority)
+            }
+        });
+        let start = Instant::now();
+        for _ in 0..3 {
+            let used = tls.connector().await;
+            assert!(Arc::ptr_eq(used.config(), before.config()));
+            assert!(start.elapsed() < DEADLINE, "it waits for the file");
+            assert_eq!(Arc::strong_count(&tls.state), 2, "one check at a time");
+        }
+
+        drop(write);
+        writer.join().unwrap().unwrap();
+        let check = RunningCheck {
+            deadline: Instant::now() + DEADLINE,
+            ..tls.check()
+        };
+        check.ended().await.unwrap();
+        let after = tls.state().loaded.connector.clone();
+        assert!(!Arc::ptr_eq(after.config(), before.config()));
+        fs::remove_file(&file).unwrap();
+    }
 }
