@@ -351,12 +351,14 @@ impl Revocation for DjangoLogIn {
         let cookie = self.cookie.as_deref()?;
         let checking = async {
             let is_first = self.recheck.is_first();
-            let reading = async {
+            // Boxed, as each of the many futures around it would hold it: without optimization, their
+            // calls filled the stack of a thread.
+            let reading = Box::pin(async {
                 match is_first {
                     true => self.client.user_now().await,
                     false => self.client.user_in_turn().await,
                 }
-            };
+            });
             let user = self.recheck.user(cookie, reading).await;
             user.map(|user| {
                 let is_unchanged = user.is_some_and(|user| user.is_unchanged_since(&known));

@@ -140,7 +140,9 @@ impl DatabasePool {
 
     async fn lend(&self) -> Result<LentConnection, SqlError> {
         Ok(LentConnection {
-            connection: self.connections.acquire().await?,
+            // Boxed, since this future opens connections, too: it is large, and all futures around
+            // a query would be.
+            connection: Box::pin(self.connections.acquire()).await?,
             check: CHECK.try_with(Arc::clone).ok(),
         })
     }
