@@ -119,16 +119,22 @@ async fn a_session_that_ends_during_an_outage_closes_its_websockets_after_it() {
     assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_login_that_another_program_removes_from_the_session_closes_its_websockets() {
-    let (app, store, local) = noted();
-    let client = TestClient::new(&app);
+/// Opens a WebSocket whose session has a login, and returns it with the stored session.
+async fn logged_in(app: &ProtocolTypeRouter, store: &Failing) -> (WebSocketCommunicator, Record) {
+    let client = TestClient::new(app);
     let id = client.get("/").await.text().parse().unwrap();
     let mut stored = store.sessions.load(&id).await.unwrap().unwrap();
     stored.data.insert("_user".to_owned(), "ana".into());
     store.sessions.save(&stored).await.unwrap();
     let mut socket = client.websocket("/");
     assert_eq!(socket.status().await, 101);
+    (socket, stored)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_another_program_removes_from_the_session_closes_its_websockets() {
+    let (app, store, local) = noted();
+    let (mut socket, mut stored) = logged_in(&app, &store).await;
 
     stored.data.insert("note".to_owned(), "changed".into());
     store.sessions.save(&stored).await.unwrap();
@@ -145,13 +151,7 @@ async fn a_login_that_another_program_removes_from_the_session_closes_its_websoc
 #[tokio::test]
 async fn a_websocket_whose_login_another_program_has_removed_is_closed_by_its_next_save() {
     let (app, store, _) = noted();
-    let client = TestClient::new(&app);
-    let id = client.get("/").await.text().parse().unwrap();
-    let mut stored = store.sessions.load(&id).await.unwrap().unwrap();
-    stored.data.insert("_user".to_owned(), "ana".into());
-    store.sessions.save(&stored).await.unwrap();
-    let mut socket = client.websocket("/");
-    assert_eq!(socket.status().await, 101);
+    let (mut socket, mut stored) = logged_in(&app, &store).await;
     socket.send("save").await;
     assert_open(&mut socket).await;
     stored.data.remove("_user");
@@ -160,7 +160,7 @@ async fn a_websocket_whose_login_another_program_has_removed_is_closed_by_its_ne
     socket.send("save").await;
 
     assert_eq!(socket.receive_close().await.code, Close::UNAUTHORIZED);
-    let now = store.sessions.load(&id).await.unwrap().unwrap();
+    let now = store.sessions.load(&stored.id).await.unwrap().unwrap();
     assert_eq!(now.data, stored.data);
 }
 
