@@ -495,8 +495,11 @@ impl Fault {
         let number = number.expect("every fault is in a group");
         let verdicts =
             VERDICTS[layer as usize][number].get_or_init(|| happen(GROUPS[number], layer));
-        let verdict = verdicts.get(&self);
-        verdict.unwrap_or_else(|| panic!("{self:?} did not come to its end; the panic is above"))
+        let verdict = verdicts.get(&self).expect("each fault of the group ran");
+        match verdict {
+            Ok(verdict) => verdict,
+            Err(panic) => panic!("{self:?} did not finish: {panic}"),
+        }
     }
 
     fn happens_alone(self, layer: Layer) -> Verdict {
@@ -509,8 +512,10 @@ impl Fault {
     }
 }
 
-/// The verdicts of the faults whose run finished.
-type Verdicts = HashMap<Fault, Verdict>;
+/// The verdict of each fault, or the message of the panic that ended its run.
+///
+/// The test harness prints a panic only in the output of the test that ran the group.
+type Verdicts = HashMap<Fault, Result<Verdict, String>>;
 
 /// Runs these faults concurrently, each in its own thread.
 fn happen(faults: &[Fault], layer: Layer) -> Verdicts {
@@ -520,9 +525,12 @@ fn happen(faults: &[Fault], layer: Layer) -> Verdicts {
         // Queues have keys: `CLUSTER SETSLOT NODE` refuses to give away a slot that has some.
         let faults = faults.filter(|fault| (*fault, layer) != (SlotsMoved, Queue));
         let running: Vec<_> = faults.map(start).collect();
-        let ended = running.into_iter().filter_map(|(fault, thread)| {
-            // A panic concerns this fault alone, and its message is printed already.
-            Some((fault, thread.join().ok()?))
+        let ended = running.into_iter().map(|(fault, thread)| {
+            let verdict = thread.join().map_err(|panic| match panic.downcast_ref() {
+                Some(text) => String::clone(text),
+                None => panic.downcast_ref().copied().unwrap_or("no text").to_owned(),
+            });
+            (fault, verdict)
         });
         ended.collect()
     })
