@@ -131,7 +131,18 @@ pub struct Scope<P: Protocol> {
     /// The values that middleware has added, by type.
     pub extensions: Extensions,
     params: Params,
+    /// The part of the path that the routers so far have matched.
+    pub(crate) matched: MatchedPath,
     span: ConnectionSpan,
+}
+
+/// How many bytes of a path outer routers have matched. The inner router matches the rest.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct MatchedPath {
+    /// Of the path as a router compares it.
+    pub(crate) written: usize,
+    /// Of the path as a server behind the router may read it.
+    pub(crate) read: usize,
 }
 
 /// The path parameters of all routers, outermost first.
@@ -173,6 +184,7 @@ impl<P: Protocol> Scope<P> {
             client: None,
             extensions: Extensions::new(),
             params: Params::default(),
+            matched: MatchedPath::default(),
             span: ConnectionSpan::default(),
         }
     }
@@ -238,6 +250,7 @@ impl<P: Protocol> Scope<P> {
             client: self.client,
             extensions: self.extensions,
             params: self.params,
+            matched: self.matched,
             span: self.span,
         }
     }
@@ -252,6 +265,7 @@ impl<P: Protocol> Scope<P> {
             client: self.client,
             extensions: self.extensions.clone(),
             params: self.params.clone(),
+            matched: self.matched,
             span: self.span.clone(),
         }
     }
@@ -310,6 +324,7 @@ impl<P: OpensOverHttp> Scope<P> {
             client: self.client,
             extensions: self.extensions,
             params: self.params,
+            matched: self.matched,
             span: self.span,
         }
     }

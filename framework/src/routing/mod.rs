@@ -5,7 +5,6 @@ mod path;
 mod protocol_type;
 mod written_path;
 
-pub(crate) use self::path::forget_matched;
 pub use self::{
     channel_name::ChannelNameRouter,
     path::PathRouter,

@@ -7,9 +7,9 @@ use crate::{
     rejection::Rejection,
     rejection_log::Rule,
     required_state::RequiredState,
-    scope::{OpensOverHttp, Scope},
+    scope::{MatchedPath, OpensOverHttp, Scope},
 };
-use http::{Extensions, StatusCode};
+use http::StatusCode;
 use matchit::{InsertError, Params};
 use std::{borrow::Cow, fmt, future::Future, mem, sync::Arc};
 
@@ -62,20 +62,6 @@ const REST: &str = "__rest";
 
 /// What follows the prefix of a nested router.
 const BELOW: &str = "/{*__rest}";
-
-/// How many bytes of a path outer routers have matched. The inner router matches the rest.
-#[derive(Clone, Copy, Default)]
-struct Matched {
-    /// Of the [`written`] path.
-    written: usize,
-    /// Of the path as [`read_behind`] returns it.
-    read: usize,
-}
-
-/// Removes what outer routers have matched, for a tower service: it may shorten the path.
-pub(crate) fn forget_matched(extensions: &mut Extensions) {
-    extensions.remove::<Matched>();
-}
 
 impl<P: OpensOverHttp> Clone for PathRoute<P> {
     fn clone(&self) -> Self {
@@ -223,7 +209,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
                 "the percent-encoding of the path is malformed or not UTF-8",
             ));
         };
-        let before = matched(scope);
+        let before = scope.matched;
         let Some(rest) = unmatched(&path, before.written) else {
             return Err(changed());
         };
@@ -251,10 +237,10 @@ impl<P: OpensOverHttp> PathRouter<P> {
             prefix
         };
         if route.is_nest {
-            scope.insert(Matched {
+            scope.matched = MatchedPath {
                 written: before.written + prefix,
                 read: before.read + read,
-            });
+            };
         }
         for (name, value) in params {
             scope.add_param(&name, &value);
@@ -287,7 +273,7 @@ impl<P: OpensOverHttp> PathRouter<P> {
             return false;
         }
         let path = written(path).unwrap_or(Cow::Borrowed(path));
-        let before = matched(scope);
+        let before = scope.matched;
         let read = read_behind(&path);
         let rest = unmatched(&path, before.written);
         let read = unmatched(&read, before.read);
@@ -308,10 +294,6 @@ impl<P: OpensOverHttp> PathRouter<P> {
             Some(fallback) => Ok(fallback),
         }
     }
-}
-
-fn matched<P: OpensOverHttp>(scope: &Scope<P>) -> Matched {
-    scope.extensions.get().copied().unwrap_or_default()
 }
 
 /// Returns the part of a path behind these bytes, which outer routers have matched; `None` if it is

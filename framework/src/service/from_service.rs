@@ -4,7 +4,6 @@ use crate::{
     application::Application,
     error::{AnyError, BoxError},
     protocol::{Body, Exchange, Http},
-    routing::forget_matched,
     scope::Scope,
 };
 use bytes::Bytes;
@@ -44,7 +43,6 @@ where
         let span = scope.span().clone();
         let mut head = *scope.head;
         head.extensions = scope.extensions;
-        forget_matched(&mut head.extensions);
         let request = Request::from_parts(head, exchange.take_body());
         let ready = poll_fn(|cx| service.poll_ready(cx)).await;
         ready.map_err(Into::<AnyError>::into)?;
