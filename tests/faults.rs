@@ -528,7 +528,11 @@ fn happen(faults: &[Fault], layer: Layer) -> Verdicts {
         let ended = running.into_iter().map(|(fault, thread)| {
             let verdict = thread.join().map_err(|panic| match panic.downcast_ref() {
                 Some(text) => String::clone(text),
-                None => panic.downcast_ref().copied().unwrap_or("no text").to_owned(),
+                None => panic
+                    .downcast_ref()
+                    .copied()
+                    .unwrap_or("no text")
+                    .to_owned(),
             });
             (fault, verdict)
         });
