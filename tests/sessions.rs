@@ -404,7 +404,7 @@ impl WebSocketConsumer for Shell {
 
     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         let session: Session = handshake.extract().await?;
-        if let Some(value) = handshake.scope().query("begin") {
+        if let Some(value) = handshake.raw_query("begin") {
             session.insert("begun", value).await?;
         }
         // Reading the session makes the connection depend on it.

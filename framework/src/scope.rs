@@ -117,9 +117,14 @@ pub type RunningHook<'a> = Pin<Box<dyn Future<Output = Result<(), Rejection>> + 
 /// let (head, ()) = http::Request::get("/rooms/7?lang=da").body(()).unwrap().into_parts();
 /// let mut scope = Scope::<Http>::new(head);
 /// scope.insert("ana".to_owned());
-/// assert_eq!(scope.get::<String>().unwrap(), "ana");
-/// assert_eq!(scope.query("lang").as_deref(), Some("da"));
+/// assert_eq!(scope.state::<String>().unwrap(), "ana");
+/// assert_eq!(scope.query::<String>("lang").unwrap(), "da");
+/// assert_eq!(scope.query_opt::<u32>("page").unwrap(), None);
 /// ```
+///
+/// [`param`](Scope::param) and [`query`](Scope::query) parse, and return the rejection of what they
+/// cannot parse; those with `_opt` return `None` without the parameter, and those with `raw_` the
+/// text as it is. A [`Handshake`](crate::Handshake) has the same methods.
 #[non_exhaustive]
 pub struct Scope<P: Protocol> {
     /// The opening head.
@@ -156,18 +161,22 @@ impl Params {
     }
 
     fn param<T: FromStr>(&self, name: &str) -> Result<T, Rejection> {
-        let Some(text) = self.get(name) else {
+        self.param_opt(name)?.ok_or_else(|| {
             let known: Vec<&str> = self.0.iter().map(|(key, _)| &**key).collect();
-            return Err(Rejection::from(Error::new(
+            Rejection::from(Error::new(
                 ErrorKind::Missing,
                 format!(
                     "no path parameter {name:?} among {known:?}; route this application in a PathRouter under a path with \
                       {{{name}}} (in an axum app, nest_service a PathRouter around it: parameters that axum's \
                       own routes capture are not visible here)"
                 ),
-            )));
-        };
-        text.parse().map_err(|_| {
+            ))
+        })
+    }
+
+    fn param_opt<T: FromStr>(&self, name: &str) -> Result<Option<T>, Rejection> {
+        let parsed = self.get(name).map(str::parse).transpose();
+        parsed.map_err(|_| {
             let reason = format!("the path parameter {name:?} is not a {}", type_name::<T>());
             Rejection::from_status(StatusCode::NOT_FOUND)
                 .by(Rule::Path)
@@ -224,16 +233,36 @@ impl<P: Protocol> Scope<P> {
         self.params.param(name)
     }
 
-    /// Adds a value, replacing one of the same type.
+    /// Returns a path parameter, parsed as `T`, or `None` if no router around this application has
+    /// one of that name, as on one of several routes to it.
+    ///
+    /// ```
+    /// use seaway::{Rejection, Scope, protocol::Http};
+    ///
+    /// // In an application on the routes `/lots` and `/lots/{page}`:
+    /// fn page(scope: &Scope<Http>) -> Result<u32, Rejection> {
+    ///     Ok(scope.param_opt("page")?.unwrap_or(1))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Rejects with 404 if the text does not parse.
+    pub fn param_opt<T: FromStr>(&self, name: &str) -> Result<Option<T>, Rejection> {
+        self.params.param_opt(name)
+    }
+
+    /// Adds a value for [`state`](Scope::state), replacing one of the same type.
     pub fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) {
         self.extensions.insert(value);
     }
 
-    /// Returns a value that middleware has added.
+    /// Returns a value that [`Provide`](crate::middleware::Provide), other middleware or a startup
+    /// function has added, by its type.
     ///
     /// # Errors
-    /// [`ErrorKind::Missing`] if there is none of this type; the message names it.
-    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
+    /// [`ErrorKind::Missing`] if there is none of this type; the message names it. Through `?` in
+    /// `connect` it rejects with 500.
+    pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
         self.extensions.get().ok_or_else(|| {
             let name = type_name::<T>();
             Error::new(
@@ -334,8 +363,44 @@ impl<P: OpensOverHttp> Scope<P> {
         Peer::new(&self.head.uri, self.client)
     }
 
-    /// Returns the first value of a query parameter, decoded (`+` is a space).
-    pub fn query(&self, name: &str) -> Option<String> {
+    /// Returns a required query parameter, parsed as `T`.
+    ///
+    /// # Errors
+    /// Rejects with 400 if it is missing or does not parse.
+    pub fn query<T: FromStr>(&self, name: &str) -> Result<T, Rejection> {
+        let value = self.query_opt(name)?;
+        value.ok_or_else(|| unusable_query(name, "missing", "missing"))
+    }
+
+    /// Returns an optional query parameter, parsed as `T`.
+    ///
+    /// ```
+    /// use seaway::{Rejection, Scope, protocol::Http};
+    ///
+    /// fn page(scope: &Scope<Http>) -> Result<u32, Rejection> {
+    ///     Ok(scope.query_opt("page")?.unwrap_or(1))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Rejects with 400 if it is there and does not parse, as an empty number.
+    pub fn query_opt<T: FromStr>(&self, name: &str) -> Result<Option<T>, Rejection> {
+        let text = self.raw_query(name);
+        text.map(|text| text.parse()).transpose().map_err(|_| {
+            let reason = format!("not of the type {}", type_name::<T>());
+            unusable_query(name, "malformed", &reason)
+        })
+    }
+
+    /// Returns the first value of a query parameter as text, decoded (`+` is a space).
+    ///
+    /// ```
+    /// # use seaway::{Scope, protocol::Http};
+    /// # let (head, ()) = http::Request::get("/find?text=ana+bo").body(()).unwrap().into_parts();
+    /// # let scope = Scope::<Http>::new(head);
+    /// assert_eq!(scope.raw_query("text").as_deref(), Some("ana bo"));
+    /// ```
+    pub fn raw_query(&self, name: &str) -> Option<String> {
         let query = self.head.uri.query()?;
         query.split('&').find_map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -349,6 +414,13 @@ impl<P: OpensOverHttp> Scope<P> {
     pub fn cookies(&self) -> impl Iterator<Item = cookie::Cookie<'_>> {
         cookies::parse(&self.head.headers)
     }
+}
+
+/// Returns the rejection for a query parameter, with what the client reads and what the log says.
+fn unusable_query(name: &str, why: &str, reason: &str) -> Rejection {
+    let parameter = format!("the query parameter {name:?} is");
+    Rejection::new(StatusCode::BAD_REQUEST, format!("{parameter} {why}"))
+        .because(format!("{parameter} {reason}"))
 }
 
 /// Decodes form encoding: `+` is a space, `%xx` is a byte; invalid UTF-8 becomes U+FFFD.
@@ -436,7 +508,7 @@ mod tests {
 
             let scope = scope(&format!("{before}&our%20s={encoded}&{behind}"));
 
-            prop_assert_eq!(scope.query("our s"), Some(value));
+            prop_assert_eq!(scope.raw_query("our s"), Some(value));
         }
     }
 }

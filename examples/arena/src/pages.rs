@@ -37,7 +37,7 @@ async fn healthz(_: Scope<Http>, exchange: Exchange) -> Result<()> {
 }
 
 async fn metrics(scope: Scope<Http>, exchange: Exchange) -> Result<()> {
-    let text = scope.get::<Metrics>()?.render();
+    let text = scope.state::<Metrics>()?.render();
     Ok(exchange.respond(Response::new(Body::from(text))).await?)
 }
 
@@ -46,7 +46,7 @@ async fn body(scope: Scope<Http>, mut exchange: Exchange) -> Result<()> {
         let rejection = Rejection::from_status(StatusCode::METHOD_NOT_ALLOWED);
         return Ok(Http::reject(exchange, rejection).await?);
     }
-    let BodyLimit(limit) = *scope.get()?;
+    let BodyLimit(limit) = *scope.state()?;
     match exchange.take_body().to_bytes(limit).await {
         Ok(bytes) => exchange.respond(Response::new(Body::from(bytes))).await?,
         Err(error) if error.is_closed() => return Err(error.into()),

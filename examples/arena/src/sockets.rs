@@ -119,10 +119,9 @@ impl WebSocketConsumer for Follower {
         let History(size) = *handshake.state()?;
         let topic = handshake.channels().topic(&format!("topic.{name}"))?;
         let topic = topic.history_size(size);
-        let since = match handshake.scope().query("since") {
-            Some(_) => {
-                let offset = handshake.query("since")?;
-                let epoch = handshake.scope().query("epoch").unwrap_or_default();
+        let since = match handshake.query_opt("since")? {
+            Some(offset) => {
+                let epoch = handshake.raw_query("epoch").unwrap_or_default();
                 // What is no epoch is none of this topic.
                 let position = Position::new(offset, &epoch);
                 Some(position.or_else(|_| Position::new(offset, "none"))?)

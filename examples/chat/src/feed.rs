@@ -34,7 +34,7 @@ enum Step {
 /// Reads the room from the path; an unknown room rejects the handshake with 404.
 impl FromScope<WebSocket> for Feed {
     async fn from_scope(scope: &Scope<WebSocket>) -> Result<Self, Rejection> {
-        let chat = scope.get::<Arc<Chat>>()?.clone();
+        let chat = scope.state::<Arc<Chat>>()?.clone();
         let slug: String = scope.param("slug")?;
         let room = chat.rooms.find(&slug).await?;
         Ok(Self {

@@ -264,7 +264,7 @@ impl<E: Event> Context<E> {
     /// # Errors
     /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if there is none of this type.
     pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
-        self.scope.get()
+        self.scope.state()
     }
 
     /// Returns the name of this consumer's own channel, its address in every process.

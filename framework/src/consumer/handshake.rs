@@ -16,7 +16,7 @@ use crate::{
     scope::{OpensOverHttp, Protocol, Scope},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use std::{any::type_name, fmt, marker::PhantomData, str::FromStr};
+use std::{fmt, marker::PhantomData, str::FromStr};
 
 /// A connection before it is accepted, for reading the request and joining groups.
 ///
@@ -86,23 +86,56 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         self.scope.param(name)
     }
 
+    /// Returns a path parameter, parsed as `T`, or `None` if no router has one of that name.
+    ///
+    /// ```
+    /// # fn connect(handshake: &mut seaway::Handshake) -> Result<(), seaway::Rejection> {
+    /// let page = handshake.param_opt("page")?.unwrap_or(1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Rejects with 404 if the text does not parse.
+    pub fn param_opt<T: FromStr>(&self, name: &str) -> Result<Option<T>, Rejection> {
+        self.scope.param_opt(name)
+    }
+
+    /// Returns a path parameter as text, percent-decoded.
+    ///
+    /// ```
+    /// # fn connect(handshake: &mut seaway::Handshake) {
+    /// let room = handshake.raw_param("room").unwrap_or("lobby");
+    /// # }
+    /// ```
+    pub fn raw_param(&self, name: &str) -> Option<&str> {
+        self.scope.raw_param(name)
+    }
+
     /// Returns a required query parameter, parsed as `T`.
     ///
     /// # Errors
-    /// Rejects with 400 if it is missing or does not parse. For an optional one see
-    /// [`Scope::query`].
+    /// Rejects with 400 if it is missing or does not parse.
     pub fn query<T: FromStr>(&self, name: &str) -> Result<T, Rejection> {
-        let text = self.scope.query(name);
-        let value = text.as_ref().and_then(|text| text.parse().ok());
-        value.ok_or_else(|| {
-            let (why, reason) = match text {
-                Some(_) => ("malformed", format!("not of the type {}", type_name::<T>())),
-                None => ("missing", "missing".to_owned()),
-            };
-            let parameter = format!("the query parameter {name:?} is");
-            Rejection::new(StatusCode::BAD_REQUEST, format!("{parameter} {why}"))
-                .because(format!("{parameter} {reason}"))
-        })
+        self.scope.query(name)
+    }
+
+    /// Returns an optional query parameter, parsed as `T`.
+    ///
+    /// ```
+    /// # fn connect(handshake: &mut seaway::Handshake) -> Result<(), seaway::Rejection> {
+    /// let limit = handshake.query_opt("limit")?.unwrap_or(50);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Rejects with 400 if it is there and does not parse.
+    pub fn query_opt<T: FromStr>(&self, name: &str) -> Result<Option<T>, Rejection> {
+        self.scope.query_opt(name)
+    }
+
+    /// Returns the first value of a query parameter as text, decoded (`+` is a space).
+    pub fn raw_query(&self, name: &str) -> Option<String> {
+        self.scope.raw_query(name)
     }
 
     /// Returns a value that [`Provide`](crate::middleware::Provide) or other middleware has added.
@@ -110,7 +143,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// # Errors
     /// [`ErrorKind::Missing`] if there is none of this type; through `?` it rejects with 500.
     pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
-        self.scope.get()
+        self.scope.state()
     }
 
     /// Extracts a value from the scope: the session, the user, cookies, your own type.
@@ -265,7 +298,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// # Errors
     /// Rejects with 400 if it is malformed, or has more than 100 topics.
     pub fn positions(&self) -> Result<Positions, Rejection> {
-        let text = self.scope.query("resume").unwrap_or_default();
+        let text = self.scope.raw_query("resume").unwrap_or_default();
         text.parse().map_err(|error: Error| {
             let text = format!("the query parameter \"resume\" is malformed: {error}");
             Rejection::new(StatusCode::BAD_REQUEST, text.clone()).because(text)

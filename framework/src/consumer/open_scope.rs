@@ -77,11 +77,11 @@ impl OpenScope {
         }
     }
 
-    /// As [`Scope::get`], without unpacking the head.
-    pub(super) fn get<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
+    /// As [`Scope::state`], without unpacking the head.
+    pub(super) fn state<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
         match self.whole.get() {
-            Some(whole) => whole.get(),
-            None => self.packed().get(),
+            Some(whole) => whole.state(),
+            None => self.packed().state(),
         }
     }
 }

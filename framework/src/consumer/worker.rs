@@ -112,7 +112,7 @@ impl WorkerContext {
     /// # Errors
     /// [`ErrorKind::Missing`](crate::ErrorKind::Missing) if there is none of this type.
     pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
-        self.scope.get()
+        self.scope.state()
     }
 
     /// Returns the scope: the metadata of the job.

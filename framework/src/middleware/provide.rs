@@ -16,7 +16,7 @@ use tower_layer::Layer;
 ///
 /// struct Database;
 /// let router = PathRouter::<WebSocket>::new().with(Provide(Arc::new(Database)));
-/// // In a consumer: handshake.scope().get::<Arc<Database>>()?
+/// // In a consumer: handshake.state::<Arc<Database>>()?
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a middleware has no effect until it wraps an application"]

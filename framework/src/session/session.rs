@@ -320,7 +320,7 @@ fn typed<T: DeserializeOwned>(value: Option<Value>) -> Result<Option<T>> {
 /// Extracts the session that [`Sessions`](crate::middleware::Sessions) has inserted into the scope.
 impl<P: OpensOverHttp> FromScope<P> for Session {
     async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
-        let session = scope.get::<Self>().map_err(|_| {
+        let session = scope.state::<Self>().map_err(|_| {
             let message =
                 "no Session in the scope; wrap the application in the middleware Sessions";
             Error::new(ErrorKind::Missing, message)

@@ -482,7 +482,7 @@ impl WebSocketConsumer for Who {
 
     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         let auth: AuthSession<Accounts> = handshake.extract().await?;
-        if let Some(name) = handshake.scope().query("login") {
+        if let Some(name) = handshake.raw_query("login") {
             let account = auth.authenticate((name, "open sesame".to_owned())).await?;
             auth.log_in(&account.expect("an account")).await?;
         }

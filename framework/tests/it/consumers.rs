@@ -371,11 +371,11 @@ async fn an_open_websocket_still_has_the_scope_of_its_request() {
             assert_eq!(scope.head.uri, "/rooms/7?lang=da");
             assert_eq!(scope.head.method, http::Method::GET);
             assert_eq!(scope.raw_param("room"), Some("7"));
-            assert_eq!(scope.get::<String>()?, "added");
+            assert_eq!(scope.state::<String>()?, "added");
 
             ctx.scope_mut().insert(Number(7));
             assert_eq!(*ctx.state::<Number>()?, Number(7));
-            assert_eq!(*ctx.scope().get::<Number>()?, Number(7));
+            assert_eq!(*ctx.state::<Number>()?, Number(7));
             Ok(ctx.send("seen").await?)
         }
     }

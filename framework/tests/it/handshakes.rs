@@ -3,8 +3,9 @@
 use crate::support::echo;
 use http::{HeaderValue, Request, StatusCode, header};
 use seaway::{
-    ApplicationExt, Channels, Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer,
-    protocol::{AllowedOrigins, WebSocketConfig},
+    ApplicationExt, Channels, Context, Handshake, NoEvent, Rejection, Result, Scope,
+    WebSocketConsumer,
+    protocol::{AllowedOrigins, Http, WebSocketConfig},
     testing::WebSocketCommunicator,
 };
 use std::time::Duration;
@@ -97,6 +98,22 @@ async fn a_missing_or_malformed_parameter_is_a_400_that_names_it() {
         assert_eq!(reply.status(), 400);
         assert!(reply.body().contains(culprit), "{}", reply.body());
     }
+}
+
+#[test]
+fn an_optional_parameter_may_be_missing_but_not_malformed() {
+    let (head, ()) = Request::get("/?age=30&name=&x=a+b")
+        .body(())
+        .unwrap()
+        .into_parts();
+    let scope = Scope::<Http>::new(head);
+
+    assert_eq!(scope.query_opt("age").unwrap(), Some(30_u8));
+    assert_eq!(scope.query_opt::<u8>("height").unwrap(), None);
+    let malformed = scope.query_opt::<u8>("name").unwrap_err();
+    assert_eq!(malformed.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(scope.raw_query("x").as_deref(), Some("a b"));
+    assert_eq!(scope.param_opt::<u8>("room").unwrap(), None);
 }
 
 #[tokio::test]

@@ -76,8 +76,8 @@ fn shop<A: Application<WebSocket>>(consumer: A) -> BoxApplication<WebSocket> {
     seaway::application_fn(move |scope: Scope<WebSocket>, upgrade: Upgrade| {
         let consumer = consumer.clone();
         async move {
-            if scope.query("cart").is_some() {
-                let session = scope.get::<Session>()?.clone();
+            if scope.raw_query("cart").is_some() {
+                let session = scope.state::<Session>()?.clone();
                 session.insert("cart", vec![1, 2]).await?;
             }
             consumer.call(scope, upgrade).await

@@ -43,7 +43,7 @@ impl WebSocketConsumer for Slow {
         Ok(Self {
             gate: handshake.state::<Gate>()?.clone(),
             recorder: handshake.state::<Recorder>()?.clone(),
-            is_patient: handshake.scope().query("patient").is_some(),
+            is_patient: handshake.raw_query("patient").is_some(),
         })
     }
 

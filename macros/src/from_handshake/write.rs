@@ -159,23 +159,11 @@ fn fill(field: &Filled, consumer: &HandshakeStruct, marker: &TokenStream) -> Tok
     let value = match source {
         FieldSource::Param(key) => match types::optional(ty) {
             None => quote_spanned!(span=> #handshake.param::<#ty>(#key)?),
-            Some(inner) => quote_spanned! {span=>
-                if #handshake.scope().raw_param(#key).is_some() {
-                    ::core::option::Option::Some(#handshake.param::<#inner>(#key)?)
-                } else {
-                    ::core::option::Option::None
-                }
-            },
+            Some(inner) => quote_spanned!(span=> #handshake.param_opt::<#inner>(#key)?),
         },
         FieldSource::Query(key) => match types::optional(ty) {
             None => quote_spanned!(span=> #handshake.query::<#ty>(#key)?),
-            Some(inner) => quote_spanned! {span=>
-                if #handshake.scope().query(#key).is_some() {
-                    ::core::option::Option::Some(#handshake.query::<#inner>(#key)?)
-                } else {
-                    ::core::option::Option::None
-                }
-            },
+            Some(inner) => quote_spanned!(span=> #handshake.query_opt::<#inner>(#key)?),
         },
         FieldSource::Session(key) => session(field, key),
         FieldSource::User => match types::optional(ty) {

@@ -404,7 +404,7 @@ impl<E: Event> HttpContext<E> {
     /// # Errors
     /// [`ErrorKind::Missing`] if there is none of this type.
     pub fn state<T: Clone + Send + Sync + 'static>(&self) -> Result<&T> {
-        self.scope.get()
+        self.scope.state()
     }
 
     /// Returns the handle to the channel layer.

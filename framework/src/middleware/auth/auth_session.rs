@@ -287,7 +287,7 @@ impl<A: Authenticator> Revocation for LogIn<A> {
 
 impl<P: OpensOverHttp, A: Authenticator> FromScope<P> for AuthSession<A> {
     async fn from_scope(scope: &Scope<P>) -> Result<Self, Rejection> {
-        Ok(scope.get::<Self>()?.clone())
+        Ok(scope.state::<Self>()?.clone())
     }
 
     fn required_state() -> RequiredState {

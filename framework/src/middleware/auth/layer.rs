@@ -166,7 +166,7 @@ impl<A: Authenticator> Auth<A> {
             let credential = Credential::Token(token.text, verify.clone());
             return (credential, token.by_subprotocol);
         }
-        let credential = match scope.get::<Session>() {
+        let credential = match scope.state::<Session>() {
             Ok(session) => Credential::Session(session.clone()),
             Err(_) => Credential::Nothing,
         };

@@ -83,7 +83,7 @@ impl BlockingConsumer for Clerk {
         let gate = handshake.state::<Gate>()?.clone();
         recorder.record("connect");
         let room = handshake.join("room")?;
-        match handshake.scope().query("how").as_deref() {
+        match handshake.raw_query("how").as_deref() {
             Some("slowly") => gate.pass(),
             Some("panic") => panic!("a connect that panics"),
             Some("reject") => return Err(Rejection::new(http::StatusCode::FORBIDDEN, "not you")),
@@ -129,7 +129,7 @@ impl BlockingConsumer for Clerk {
                 Ok((0..count).try_for_each(|number| ctx.send(number.to_string()))?)
             }
             Order::Visitor => {
-                let visitor = ctx.scope().query("name").unwrap_or_default();
+                let visitor = ctx.scope().raw_query("name").unwrap_or_default();
                 Ok(ctx.send(visitor)?)
             }
         }

@@ -100,10 +100,7 @@ mod hand {
 
         async fn connect(handshake: &mut Handshake<ChatEvent>) -> Result<Self, Rejection> {
             let name = handshake.query("name")?;
-            let since = match handshake.scope().query("since") {
-                Some(_) => Some(handshake.query("since")?),
-                None => None,
-            };
+            let since = handshake.query_opt("since")?;
             let room: String = handshake.param("room")?;
             let members = handshake.join(&format!("chat.{room}")).await?;
             Ok(Chat {

@@ -24,7 +24,7 @@ impl HttpConsumer for Stream {
         let lot = lot(handshake.channels());
         Ok(Stream {
             since: handshake.since(&lot)?,
-            is_polling: handshake.scope().query("poll").is_some(),
+            is_polling: handshake.raw_query("poll").is_some(),
             lot,
         })
     }
