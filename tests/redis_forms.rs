@@ -501,7 +501,7 @@ async fn groups_are_spread_over_all_primaries_of_a_cluster() {
     let mailbox = channels.open().await.unwrap();
 
     for number in 0..300 {
-        let room = channels.group::<Said>(&format!("room-{number}")).unwrap();
+        let room = channels.group::<Said>(format!("room-{number}")).unwrap();
         room.add(mailbox.name()).await.unwrap();
     }
 
@@ -580,7 +580,7 @@ async fn a_cluster_without_one_of_its_primaries_serves_the_groups_of_the_others(
     let channels = Channels::redis(config).await.unwrap();
     let mut mailbox = channels.open().await.unwrap();
     let rooms: Vec<_> = (0..30)
-        .map(|number| channels.group::<Said>(&format!("room-{number}")).unwrap())
+        .map(|number| channels.group::<Said>(format!("room-{number}")).unwrap())
         .collect();
     for room in &rooms {
         room.add(mailbox.name()).await.unwrap();

@@ -116,9 +116,7 @@ async fn layer(redis: &Redis) -> Channels {
 /// Opens a mailbox in the group of this number.
 async fn joined(channels: &Channels, number: usize) -> Mailbox {
     let mailbox = channels.open().await.unwrap();
-    let group = channels
-        .group::<Number>(&format!("group.{number}"))
-        .unwrap();
+    let group = channels.group::<Number>(format!("group.{number}")).unwrap();
     group.add(mailbox.name()).await.unwrap();
     mailbox
 }
@@ -129,7 +127,7 @@ async fn everyone_receives(layers: &[Channels; 2], mailboxes: &mut [Mailbox], af
     let start = Instant::now();
     let sends = (0..mailboxes.len()).map(|number| async move {
         let other = &layers[(number + 1) % 2];
-        let group = other.group::<Number>(&format!("group.{number}")).unwrap();
+        let group = other.group::<Number>(format!("group.{number}")).unwrap();
         group.send(&Number { number }).await.unwrap();
     });
     let sends = stream::iter(sends).buffer_unordered(AT_ONCE);

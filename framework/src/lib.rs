@@ -90,7 +90,7 @@ pub use self::{
     error::{AnyError, AnyResult as Result, BoxError, Error, ErrorKind},
     extract::{ClientAddr, FromScope, RequestedHost},
     message::{Close, Message, Text},
-    name::{ChannelName, GroupName},
+    name::{ChannelName, GroupName, IntoGroupName},
     rejection::Rejection,
     required_state::RequiredState,
     scope::{OpensOverHttp, Protocol, ResponseHook, RunningHook, Scope},

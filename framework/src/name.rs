@@ -88,6 +88,68 @@ impl GroupName {
     }
 }
 
+/// A name of a group: a text, which is checked, a [`GroupName`], or a handle to the group.
+///
+/// ```
+/// use seaway::{Channels, Group, NoEvent, Result};
+///
+/// fn names(channels: &Channels, number: u32) -> Result<()> {
+///     let lobby: Group<NoEvent> = channels.group("lobby")?;
+///     let lot: Group<NoEvent> = channels.group(format!("lot.{number}"))?;
+///     // The same group as a topic:
+///     channels.topic::<NoEvent>(&lot)?;
+///     channels.presence::<()>(lobby.name())?;
+///     Ok(())
+/// }
+/// # names(&Channels::in_memory(), 7).unwrap();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not name a group",
+    label = "use a `&str`, `String` or `GroupName`, or a reference to a `Group`, `Topic` or `Presence`"
+)]
+pub trait IntoGroupName: NamesGroup {}
+
+/// Seals [`IntoGroupName`].
+pub trait NamesGroup: Send {
+    /// Returns the name, checked.
+    fn into_group_name(self) -> Result<GroupName>;
+}
+
+impl IntoGroupName for &str {}
+impl NamesGroup for &str {
+    fn into_group_name(self) -> Result<GroupName> {
+        GroupName::new(self)
+    }
+}
+
+impl IntoGroupName for String {}
+impl NamesGroup for String {
+    fn into_group_name(self) -> Result<GroupName> {
+        GroupName::new(self)
+    }
+}
+
+impl IntoGroupName for &String {}
+impl NamesGroup for &String {
+    fn into_group_name(self) -> Result<GroupName> {
+        GroupName::new(self.as_str())
+    }
+}
+
+impl IntoGroupName for GroupName {}
+impl NamesGroup for GroupName {
+    fn into_group_name(self) -> Result<GroupName> {
+        Ok(self)
+    }
+}
+
+impl IntoGroupName for &GroupName {}
+impl NamesGroup for &GroupName {
+    fn into_group_name(self) -> Result<GroupName> {
+        Ok(self.clone())
+    }
+}
+
 impl Serialize for ChannelName {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&self.0)

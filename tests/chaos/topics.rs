@@ -154,7 +154,7 @@ async fn follow(topic: String, ports: Vec<u16>, history: usize, truth: Arc<Truth
 
 /// Publishes to a topic, and then its end, each event again until it is acknowledged.
 async fn publish(topic: String, channels: Channels, history: usize, truth: Arc<Truth>) {
-    let handle = channels.topic::<Said>(&format!("topic.{topic}")).unwrap();
+    let handle = channels.topic::<Said>(format!("topic.{topic}")).unwrap();
     let handle = handle.history_size(history);
     for number in 0.. {
         let is_over = truth.is_over.load(Ordering::Relaxed);
@@ -292,7 +292,7 @@ async fn storm(clients: usize, topics: usize) {
     let mut places = Vec::new();
     for number in 0..topics {
         let topic = channels
-            .topic::<Said>(&format!("topic.lot{number}"))
+            .topic::<Said>(format!("topic.lot{number}"))
             .unwrap();
         let said = |text| Said { text };
         let first = topic.send(&said("0".to_owned())).await.unwrap();

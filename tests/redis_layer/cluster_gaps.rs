@@ -41,7 +41,7 @@ impl Process {
         let primary = primary.expect("one was found");
         let mailbox = channels.open().await.unwrap();
         for number in 0..100 {
-            let room = channels.group::<Said>(&format!("room-{number}")).unwrap();
+            let room = channels.group::<Said>(format!("room-{number}")).unwrap();
             room.add(mailbox.name()).await.unwrap();
             if is_member(&cluster, primary, &room).await {
                 return Self {

@@ -91,7 +91,7 @@ async fn groups_are_shared_among_hosts() {
     let channels = Channels::redis(config).await.unwrap();
     let mailbox = channels.open().await.unwrap();
     for number in 0..20 {
-        let group = channels.group::<Said>(&format!("room-{number}")).unwrap();
+        let group = channels.group::<Said>(format!("room-{number}")).unwrap();
         group.add(mailbox.name()).await.unwrap();
     }
 

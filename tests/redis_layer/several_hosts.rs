@@ -68,7 +68,7 @@ async fn notified_by(host: &Redis, mailboxes: Vec<Mailbox>) -> (Vec<Mailbox>, Ve
 async fn room_on(host: &Redis, channels: &Channels) -> Group<Said> {
     let mailbox = channels.open().await.unwrap();
     for number in 0..100 {
-        let room = channels.group::<Said>(&format!("room-{number}")).unwrap();
+        let room = channels.group::<Said>(format!("room-{number}")).unwrap();
         room.add(mailbox.name()).await.unwrap();
         let channel = format!("asgi__group__{}", room.name());
         let subscribed = host.does(&["PUBSUB", "NUMSUB", &channel]).await;

@@ -135,7 +135,7 @@ async fn http_consumers_run_in_an_axum_app_without_seaways_server() {
     let waiting = tokio::spawn(async move { get_text(address, "/next").await });
     let room = channels.group("chat").unwrap();
     let joined = async {
-        while channels.local_members(room.name()) == 0 {
+        while channels.local_members(&room).unwrap() == 0 {
             tokio::task::yield_now().await;
         }
     };

@@ -194,7 +194,7 @@ async fn announce(
     User(account): User<Account>,
     text: String,
 ) -> Result<StatusCode> {
-    let room = channels.group(&format!("chat.{room}"))?;
+    let room = channels.group(format!("chat.{room}"))?;
     let from = account.name;
     room.send(&ChatEvent::Message { from, text }).await?;
     Ok(StatusCode::ACCEPTED)

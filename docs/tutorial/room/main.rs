@@ -46,7 +46,7 @@ impl WebSocketConsumer for Visitor {
             return Err(Rejection::new(StatusCode::BAD_REQUEST, reason));
         }
         let room: String = handshake.param("room")?;
-        let room = handshake.channels().topic(&format!("chat.{room}"))?;
+        let room = handshake.channels().topic(format!("chat.{room}"))?;
         let since = handshake.since(&room)?;
         handshake.resume(&room, since).await?;
         handshake.present(room.name(), &name, ()).await?;

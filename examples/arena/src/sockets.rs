@@ -64,7 +64,7 @@ impl WebSocketConsumer for Room {
 
     async fn connect(handshake: &mut Handshake<RoomEvent>) -> Result<Self, Rejection> {
         let name: String = handshake.param("name")?;
-        let members = handshake.join(&format!("room.{name}")).await?;
+        let members = handshake.join(format!("room.{name}")).await?;
         Ok(Room { members })
     }
 
@@ -117,7 +117,7 @@ impl WebSocketConsumer for Follower {
     async fn connect(handshake: &mut Handshake<Self::Event>) -> Result<Self, Rejection> {
         let name: String = handshake.param("name")?;
         let History(size) = *handshake.state()?;
-        let topic = handshake.channels().topic(&format!("topic.{name}"))?;
+        let topic = handshake.channels().topic(format!("topic.{name}"))?;
         let topic = topic.history_size(size);
         let since = match handshake.query_opt("since")? {
             Some(offset) => {

@@ -11,7 +11,7 @@ impl HttpConsumer for Listener {
 
     async fn connect(handshake: &mut HttpHandshake<RoomEvent>) -> Result<Self, Rejection> {
         let name: String = handshake.param("name")?;
-        handshake.join(&format!("room.{name}")).await?;
+        handshake.join(format!("room.{name}")).await?;
         Ok(Listener)
     }
 

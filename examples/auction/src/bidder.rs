@@ -33,7 +33,7 @@ impl Bidder {
         if self.auction.lot(lot).await?.is_none() {
             return Ok(Err(Refusal::NoSuchLot)); // its topic would be stored for a day
         }
-        let topic = ctx.channels().topic(&format!("lot.{lot}"))?;
+        let topic = ctx.channels().topic(format!("lot.{lot}"))?;
         let topic = self.watched.insert(topic);
         let others = ctx.channels().members(topic.name()).await?;
         ctx.resume(topic, since).await?;

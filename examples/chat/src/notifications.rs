@@ -57,7 +57,7 @@ impl News {
     /// Publishes to a user's own tabs that they have seen all messages up to this one. If that
     /// fails, the list shows an old number until it is fetched again.
     pub async fn seen(&self, user: &Account, room: &Room, id: i64) -> Result<()> {
-        let own = self.channels.group(&format!("rooms.of.{user}"))?;
+        let own = self.channels.group(format!("rooms.of.{user}"))?;
         let room = room.slug.clone();
         Ok(own.send(&RoomsEvent::Seen { room, id }).await?)
     }

@@ -149,7 +149,7 @@ async fn ship(
     Form(Parcel { what }): Form<Parcel>,
 ) -> Result<String> {
     let told = format!("{what}, from {sender}");
-    let tabs = channels.group::<ParcelEvent>(&format!("customer.{name}"))?;
+    let tabs = channels.group::<ParcelEvent>(format!("customer.{name}"))?;
     tabs.send(&ParcelEvent::Shipped { what: told }).await?;
     Ok(format!("{name} will be notified"))
 }

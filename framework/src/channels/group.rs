@@ -3,7 +3,7 @@
 use super::{Channels, Envelope, Event};
 use crate::{
     error::Result,
-    name::{ChannelName, GroupName},
+    name::{ChannelName, GroupName, IntoGroupName, NamesGroup},
 };
 use std::{fmt, marker::PhantomData};
 
@@ -26,7 +26,7 @@ use std::{fmt, marker::PhantomData};
 /// }
 /// ```
 pub struct Group<E> {
-    name: GroupName,
+    pub(super) name: GroupName,
     channels: Channels,
     event: PhantomData<fn(E)>,
 }
@@ -37,8 +37,8 @@ impl Channels {
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is not a valid [group
     /// name](GroupName).
-    pub fn group<E: Event>(&self, name: &str) -> Result<Group<E>> {
-        Ok(Group::new(GroupName::new(name)?, self.clone()))
+    pub fn group<E: Event>(&self, name: impl IntoGroupName) -> Result<Group<E>> {
+        Ok(Group::new(name.into_group_name()?, self.clone()))
     }
 }
 
@@ -141,6 +141,13 @@ impl<E: Event> Group<E> {
             .layer()
             .group_discard(&self.name, channel)
             .await
+    }
+}
+
+impl<E> IntoGroupName for &Group<E> {}
+impl<E> NamesGroup for &Group<E> {
+    fn into_group_name(self) -> Result<GroupName> {
+        Ok(self.name.clone())
     }
 }
 

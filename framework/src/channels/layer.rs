@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     metric,
-    name::{ChannelName, GroupName},
+    name::{ChannelName, GroupName, IntoGroupName},
 };
 use async_trait::async_trait;
 use std::{
@@ -303,11 +303,14 @@ impl Channels {
     /// let mailbox = channels.open().await?;
     /// lobby.add(mailbox.name()).await?;
     ///
-    /// assert_eq!(channels.local_members(lobby.name()), 1);
+    /// assert_eq!(channels.local_members(&lobby)?, 1);
     /// # seaway::Result::<()>::Ok(()) }).unwrap();
     /// ```
-    pub fn local_members(&self, group: &GroupName) -> usize {
-        self.layer().local().members(group)
+    ///
+    /// # Errors
+    /// [`ErrorKind::Name`] if the name is not a valid group name.
+    pub fn local_members(&self, group: impl IntoGroupName) -> Result<usize> {
+        Ok(self.layer().local().members(&group.into_group_name()?))
     }
 
     /// Returns how many members the group has in all processes, at a cost that does not depend on
@@ -328,14 +331,15 @@ impl Channels {
     /// let channels = Channels::in_memory();
     /// let (room, mailbox) = (channels.group::<NoEvent>("room")?, channels.open().await?);
     /// room.add(mailbox.name()).await?;
-    /// assert_eq!(channels.members(room.name()).await?, 1);
+    /// assert_eq!(channels.members(&room).await?, 1);
     /// # Ok::<(), seaway::Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`] if the layer does not count them, or does not respond in time.
-    pub async fn members(&self, group: &GroupName) -> Result<u64> {
-        self.layer().members(group).await
+    /// [`ErrorKind::Name`] if the name is not a valid group name, [`ErrorKind::Layer`] if the layer
+    /// does not count them, or does not respond in time.
+    pub async fn members(&self, group: impl IntoGroupName) -> Result<u64> {
+        self.layer().members(&group.into_group_name()?).await
     }
 
     /// Returns how many envelopes this process has dropped because a mailbox was full.

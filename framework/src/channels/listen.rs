@@ -1,7 +1,10 @@
 //! A stream of a group's events, for code that is not a consumer.
 
 use super::{Channels, Event, Mailbox, Missed, Shared};
-use crate::{error::Result, name::GroupName};
+use crate::{
+    error::Result,
+    name::{GroupName, IntoGroupName},
+};
 use futures_core::Stream;
 use std::{
     fmt,
@@ -72,7 +75,7 @@ impl Channels {
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is not a valid group name,
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the layer did not accept the membership.
-    pub async fn listen<E: Event>(&self, group: &str) -> Result<GroupEvents<E>> {
+    pub async fn listen<E: Event>(&self, group: impl IntoGroupName) -> Result<GroupEvents<E>> {
         let group = self.group::<E>(group)?;
         let mailbox = self.open().await?;
         group.add(mailbox.name()).await?;

@@ -3,7 +3,7 @@
 use super::{Channels, LocalPresence, Meta, Present, local_presence::check_meta, messagepack};
 use crate::{
     error::{Error, ErrorKind, Result},
-    name::{ChannelName, GroupName},
+    name::{ChannelName, GroupName, IntoGroupName, NamesGroup},
 };
 use bytes::Bytes;
 use std::{fmt, future::Future, marker::PhantomData, pin::Pin};
@@ -60,9 +60,9 @@ impl Channels {
     ///
     /// # Errors
     /// [`ErrorKind::Name`] if the name is not a valid group name.
-    pub fn presence<M: Meta>(&self, group: &str) -> Result<Presence<M>> {
+    pub fn presence<M: Meta>(&self, group: impl IntoGroupName) -> Result<Presence<M>> {
         Ok(Presence {
-            group: GroupName::new(group)?,
+            group: group.into_group_name()?,
             channels: self.clone(),
             channel: None,
             meta: PhantomData,
@@ -79,7 +79,7 @@ impl Channels {
     /// Returns a connection of this process that is to be present, once it [enters](Entry::enter).
     pub(crate) fn entry<M: Meta>(
         &self,
-        group: &str,
+        group: impl IntoGroupName,
         channel: &ChannelName,
         key: String,
         meta: &M,
@@ -105,7 +105,7 @@ impl Channels {
     /// Makes a connection of this process present.
     pub(crate) async fn present<M: Meta>(
         &self,
-        group: &str,
+        group: impl IntoGroupName,
         channel: &ChannelName,
         key: String,
         meta: &M,
@@ -272,9 +272,10 @@ fn decode<M: Meta>(bytes: &[u8]) -> Result<M> {
     })
 }
 
-impl<M> AsRef<str> for Presence<M> {
-    fn as_ref(&self) -> &str {
-        self.group.as_str()
+impl<M> IntoGroupName for &Presence<M> {}
+impl<M> NamesGroup for &Presence<M> {
+    fn into_group_name(self) -> Result<GroupName> {
+        Ok(self.group.clone())
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
-    name::{ChannelName, GroupName},
+    name::{ChannelName, GroupName, IntoGroupName, NamesGroup},
 };
 use std::{fmt, time::Duration};
 
@@ -67,7 +67,7 @@ impl Channels {
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the name is not a valid [group
     /// name](GroupName).
-    pub fn topic<E: Event>(&self, name: &str) -> Result<Topic<E>> {
+    pub fn topic<E: Event>(&self, name: impl IntoGroupName) -> Result<Topic<E>> {
         Ok(Topic {
             group: self.group(name)?,
             limits: HistoryLimits::default(),
@@ -219,6 +219,13 @@ impl Drop for UnconfirmedResume<'_> {
         if self.is_due {
             self.local.leave(self.topic, self.channel);
         }
+    }
+}
+
+impl<E> IntoGroupName for &Topic<E> {}
+impl<E> NamesGroup for &Topic<E> {
+    fn into_group_name(self) -> Result<GroupName> {
+        Ok(self.group.name.clone())
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
         Channels, Departure, Event, Group, Mailbox, Meta, Position, Presence, PresenceEntry, Topic,
     },
     error::Result,
+    name::IntoGroupName,
 };
 use std::{
     mem,
@@ -38,7 +39,7 @@ impl ConsumerAddress {
         self.mailbox.get_or_try_init(|| self.channels.open()).await
     }
 
-    pub(super) async fn join<E: Event>(&self, group: &str) -> Result<Group<E>> {
+    pub(super) async fn join<E: Event>(&self, group: impl IntoGroupName) -> Result<Group<E>> {
         let group = self.channels.group(group)?;
         group.add(self.open().await?.name()).await?;
         Ok(group)
@@ -47,7 +48,7 @@ impl ConsumerAddress {
     /// Makes the consumer present.
     pub(super) async fn present<M: Meta>(
         &self,
-        group: &str,
+        group: impl IntoGroupName,
         key: String,
         meta: &M,
     ) -> Result<Presence<M>> {
@@ -58,7 +59,7 @@ impl ConsumerAddress {
     /// Queues a presence, which is entered after `connect` has succeeded.
     pub(super) async fn present_once_accepted<M: Meta>(
         &self,
-        group: &str,
+        group: impl IntoGroupName,
         key: String,
         meta: &M,
     ) -> Result<Presence<M>> {

@@ -9,7 +9,7 @@ use crate::{
     codec::IntoMessage,
     error::{Error, Result},
     message::Close,
-    name::ChannelName,
+    name::{ChannelName, IntoGroupName},
     protocol::{Importance, SendSource, Sender, Sent, WebSocket},
     rejection_log::{Rejected, Rule},
     scope::Scope,
@@ -137,7 +137,7 @@ impl<E: Event> Context<E> {
     /// # Errors
     /// [`ErrorKind::Name`](crate::ErrorKind::Name) if `group` is not a valid group name,
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the channel layer did not accept it.
-    pub async fn join(&self, group: &str) -> Result<Group<E>> {
+    pub async fn join(&self, group: impl IntoGroupName) -> Result<Group<E>> {
         let group = self.channels.group(group)?;
         group.add(&self.channel).await?;
         Ok(group)
@@ -165,7 +165,7 @@ impl<E: Event> Context<E> {
     ///
     /// # Errors
     /// As [`join`](Context::join).
-    pub async fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>
+    pub async fn join_as<G: Event>(&self, group: impl IntoGroupName) -> Result<Group<G>>
     where
         E: Includes<G>,
     {
@@ -187,15 +187,15 @@ impl<E: Event> Context<E> {
     /// Safe: the consumer is present or not.
     pub async fn present<M: Meta>(
         &self,
-        group: impl AsRef<str>,
+        group: impl IntoGroupName,
         key: impl ToString,
         meta: M,
     ) -> Result<Presence<M>>
     where
         E: Includes<PresenceEvent<M>>,
     {
-        let (group, key) = (group.as_ref().to_owned(), key.to_string());
-        let present = self.channels.present(&group, &self.channel, key, &meta);
+        let key = key.to_string();
+        let present = self.channels.present(group, &self.channel, key, &meta);
         present.await
     }
 
@@ -217,7 +217,7 @@ impl<E: Event> Context<E> {
     /// enum LotEvent { Placed { cents: u64 } }
     ///
     /// async fn watch(ctx: &mut Context<TopicEvent<LotEvent>>, number: u32) -> Result<Topic<LotEvent>> {
-    ///     let lot = ctx.channels().topic(&format!("lot.{number}"))?;
+    ///     let lot = ctx.channels().topic(format!("lot.{number}"))?;
     ///     ctx.resume(&lot, None).await?;
     ///     Ok(lot)
     /// }

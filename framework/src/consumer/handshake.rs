@@ -9,7 +9,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     extract::FromScope,
     header_list,
-    name::ChannelName,
+    name::{ChannelName, IntoGroupName},
     protocol::{Http, WebSocket},
     rejection::Rejection,
     rejection_log::Rule,
@@ -30,7 +30,7 @@ use std::{fmt, marker::PhantomData, str::FromStr};
 ///     let name = handshake.query("name")?;
 ///     let room: String = handshake.param("room")?;
 ///     handshake.choose_subprotocol(&["chat.v2", "chat.v1"]);
-///     Ok(Chat { name, room: handshake.join(&format!("chat.{room}")).await? })
+///     Ok(Chat { name, room: handshake.join(format!("chat.{room}")).await? })
 /// }
 /// ```
 ///
@@ -172,7 +172,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// # Errors
     /// [`ErrorKind::Name`] if `group` is not a valid group name (through `?` a 400),
     /// [`ErrorKind::Layer`] if the channel layer did not accept it (a 503).
-    pub async fn join(&self, group: &str) -> Result<Group<E>> {
+    pub async fn join(&self, group: impl IntoGroupName) -> Result<Group<E>> {
         self.address.join(group).await
     }
 
@@ -198,7 +198,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     ///
     /// # Errors
     /// As [`join`](Handshake::join).
-    pub async fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>
+    pub async fn join_as<G: Event>(&self, group: impl IntoGroupName) -> Result<Group<G>>
     where
         E: Includes<G>,
     {
@@ -235,15 +235,15 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     /// Safe: the consumer will be present or not.
     pub async fn present<M: Meta>(
         &self,
-        group: impl AsRef<str>,
+        group: impl IntoGroupName,
         key: impl ToString,
         meta: M,
     ) -> Result<Presence<M>>
     where
         E: Includes<PresenceEvent<M>>,
     {
-        let (group, key) = (group.as_ref().to_owned(), key.to_string());
-        let present = self.address.present_once_accepted(&group, key, &meta);
+        let key = key.to_string();
+        let present = self.address.present_once_accepted(group, key, &meta);
         present.await
     }
 
@@ -268,7 +268,7 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     ///
     /// async fn connect(handshake: &mut Handshake<TopicEvent<LotEvent>>) -> Result<Bidder, Rejection> {
     ///     let number: u32 = handshake.param("lot")?;
-    ///     let lot = handshake.channels().topic(&format!("lot.{number}"))?;
+    ///     let lot = handshake.channels().topic(format!("lot.{number}"))?;
     ///     let since = handshake.since(&lot)?;
     ///     handshake.resume(&lot, since).await?;
     ///     Ok(Bidder { lot })

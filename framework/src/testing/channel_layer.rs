@@ -387,12 +387,13 @@ async fn members_of_one_group_receive_nothing_of_another(here: &Channels, there:
 
 async fn members_are_counted_per_process(here: &Channels) {
     let group = here.group::<LayerNote>("exam.count").expect("a valid name");
-    assert_eq!(here.local_members(group.name()), 0);
+    let members = || here.local_members(&group).expect("a valid name");
+    assert_eq!(members(), 0);
     let one = open(here).await;
     join(here, "exam.count", &one).await;
-    assert_eq!(here.local_members(group.name()), 1, "joined");
+    assert_eq!(members(), 1, "joined");
     drop(one);
-    assert_eq!(here.local_members(group.name()), 0, "left");
+    assert_eq!(members(), 0, "left");
 }
 
 async fn only_own_channels_can_be_added_to_a_group(here: &Channels, there: &Channels) {

@@ -3,7 +3,7 @@
 use crate::support::eventually;
 use futures_util::StreamExt;
 use seaway::{
-    Channels, Close, Event, GroupName, Missed,
+    Channels, Close, ErrorKind, Event, GroupName, Missed,
     channels::{Envelope, GroupEvents, InMemoryChannelLayer},
 };
 
@@ -99,11 +99,11 @@ async fn a_dropped_listener_leaves_its_group() {
     let listener = channels.listen::<Price>("prices").await.unwrap();
     let task = tokio::spawn(listener.for_each(|_| async {}));
     let group = GroupName::new("prices").unwrap();
-    assert_eq!(channels.local_members(&group), 1);
+    assert_eq!(channels.local_members(&group).unwrap(), 1);
 
     task.abort();
 
-    eventually(|| (channels.local_members(&group) == 0).then_some(())).await;
+    eventually(|| (channels.local_members(&group).unwrap() == 0).then_some(())).await;
 }
 
 #[tokio::test]
@@ -117,4 +117,27 @@ async fn a_request_to_disconnect_the_group_does_not_concern_a_listener() {
 
     assert_eq!(cents(&mut listener).await, 995);
     assert_eq!(listener.skipped(), 0);
+}
+
+#[tokio::test]
+async fn a_text_a_name_and_every_handle_name_a_group() {
+    let channels = Channels::in_memory();
+    let name = GroupName::new("prices").unwrap();
+    let group = channels.group::<Price>(&name).unwrap();
+    let topic = channels.topic::<Price>(&group).unwrap();
+    let presence = channels.presence::<()>(&topic).unwrap();
+    let text = String::from("prices");
+
+    for named in [
+        channels.group::<Price>(&presence),
+        channels.group(&text),
+        channels.group(text.as_str()),
+        channels.group(text),
+        channels.group(group.name()),
+        channels.group(name.clone()),
+    ] {
+        assert_eq!(*named.unwrap().name(), name);
+    }
+    let invalid = channels.members(String::from("no group")).await;
+    assert_eq!(invalid.unwrap_err().kind(), ErrorKind::Name);
 }

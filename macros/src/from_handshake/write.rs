@@ -311,5 +311,5 @@ fn group_name(template: &Template, consumer: &HandshakeStruct, span: Span) -> To
             )?
         }
     });
-    quote_spanned!(span=> &::std::format!(#format, #(#values),*))
+    quote_spanned!(span=> ::std::format!(#format, #(#values),*))
 }

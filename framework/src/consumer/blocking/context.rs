@@ -9,6 +9,7 @@ use crate::{
     consumer::{Context, NoEvent},
     error::Result,
     message::Close,
+    name::IntoGroupName,
     protocol::Sent,
 };
 use std::{
@@ -93,7 +94,7 @@ impl<E: Event> BlockingContext<E> {
     ///
     /// # Errors
     /// As [`Context::join`].
-    pub fn join(&self, group: &str) -> Result<Group<E>> {
+    pub fn join(&self, group: impl IntoGroupName) -> Result<Group<E>> {
         block_on(self.0.join(group))
     }
 
@@ -118,7 +119,7 @@ impl<E: Event> BlockingContext<E> {
     ///
     /// # Errors
     /// As [`Context::join_as`].
-    pub fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>
+    pub fn join_as<G: Event>(&self, group: impl IntoGroupName) -> Result<Group<G>>
     where
         E: Includes<G>,
     {
@@ -131,7 +132,7 @@ impl<E: Event> BlockingContext<E> {
     /// As [`Context::present`].
     pub fn present<M: Meta>(
         &self,
-        group: impl AsRef<str>,
+        group: impl IntoGroupName,
         key: impl ToString,
         meta: M,
     ) -> Result<Presence<M>>

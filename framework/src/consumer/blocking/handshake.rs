@@ -8,11 +8,14 @@ use crate::{
     consumer::{Handshake, NoEvent},
     error::Result,
     extract::FromScope,
+    name::IntoGroupName,
     protocol::WebSocket,
     rejection::Rejection,
 };
-use std::fmt;
-use std::ops::{Deref, DerefMut};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
 
 /// A connection before it is accepted, for code that may block: join groups, extract values.
 ///
@@ -24,7 +27,7 @@ use std::ops::{Deref, DerefMut};
 /// fn connect(handshake: &mut BlockingHandshake) -> Result<(), Rejection> {
 ///     let room: String = handshake.param("room")?;
 ///     let cookies: Cookies = handshake.extract()?;
-///     handshake.join(&format!("chat.{room}"))?;
+///     handshake.join(format!("chat.{room}"))?;
 ///     Ok(())
 /// }
 /// ```
@@ -37,7 +40,7 @@ impl<E: Event> BlockingHandshake<E> {
     ///
     /// # Errors
     /// As [`Handshake::join`].
-    pub fn join(&self, group: &str) -> Result<Group<E>> {
+    pub fn join(&self, group: impl IntoGroupName) -> Result<Group<E>> {
         block_on(self.0.join(group))
     }
 
@@ -62,7 +65,7 @@ impl<E: Event> BlockingHandshake<E> {
     ///
     /// # Errors
     /// As [`Handshake::join_as`].
-    pub fn join_as<G: Event>(&self, group: &str) -> Result<Group<G>>
+    pub fn join_as<G: Event>(&self, group: impl IntoGroupName) -> Result<Group<G>>
     where
         E: Includes<G>,
     {
@@ -85,7 +88,7 @@ impl<E: Event> BlockingHandshake<E> {
     /// As [`Handshake::present`].
     pub fn present<M: Meta>(
         &self,
-        group: impl AsRef<str>,
+        group: impl IntoGroupName,
         key: impl ToString,
         meta: M,
     ) -> Result<Presence<M>>

@@ -13,7 +13,7 @@ use crate::{
         PresenceEvent, Shared, Topic, TopicEvent,
     },
     error::{BodyError, Error, ErrorKind, Result},
-    name::ChannelName,
+    name::{ChannelName, IntoGroupName},
     protocol::{Body, Exchange, Http, PipeBody, PipeEnd, PipeSender, detached},
     scope::Scope,
 };
@@ -237,7 +237,7 @@ impl<E: Event> HttpContext<E> {
     ///
     /// # Cancel safety
     /// Safe: the consumer is a member or not, and a membership ends with the request in any case.
-    pub async fn join(&mut self, group: &str) -> Result<Group<E>> {
+    pub async fn join(&mut self, group: impl IntoGroupName) -> Result<Group<E>> {
         self.common.address.join(group).await
     }
 
@@ -266,7 +266,7 @@ impl<E: Event> HttpContext<E> {
     ///
     /// # Cancel safety
     /// As [`join`](HttpContext::join).
-    pub async fn join_as<G: Event>(&mut self, group: &str) -> Result<Group<G>>
+    pub async fn join_as<G: Event>(&mut self, group: impl IntoGroupName) -> Result<Group<G>>
     where
         E: Includes<G>,
     {
@@ -301,15 +301,15 @@ impl<E: Event> HttpContext<E> {
     /// Safe: the consumer is present or not.
     pub async fn present<M: Meta>(
         &mut self,
-        group: impl AsRef<str>,
+        group: impl IntoGroupName,
         key: impl ToString,
         meta: M,
     ) -> Result<Presence<M>>
     where
         E: Includes<PresenceEvent<M>>,
     {
-        let (group, key) = (group.as_ref().to_owned(), key.to_string());
-        self.common.address.present(&group, key, &meta).await
+        let key = key.to_string();
+        self.common.address.present(group, key, &meta).await
     }
 
     /// Changes the meta of this connection's person, for all of their connections.

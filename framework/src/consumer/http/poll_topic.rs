@@ -36,7 +36,7 @@ impl<E: Event> HttpContext<TopicEvent<E>> {
     ///
     ///     async fn connect(handshake: &mut HttpHandshake<Self::Event>) -> Result<Self, Rejection> {
     ///         let number: u32 = handshake.param("lot")?;
-    ///         let lot = handshake.channels().topic(&format!("lot.{number}"))?;
+    ///         let lot = handshake.channels().topic(format!("lot.{number}"))?;
     ///         let since = handshake.since(&lot)?;
     ///         Ok(Poll { lot, since })
     ///     }

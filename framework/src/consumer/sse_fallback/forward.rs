@@ -37,7 +37,7 @@ impl ConnectionId {
     /// because the id is secret and a group name is not.
     pub(super) fn group(self, channels: &Channels) -> Result<Group<Forwarded>> {
         let digest = digest(&self.0.to_be_bytes());
-        channels.group(&format!("seaway.sse.{digest}"))
+        channels.group(format!("seaway.sse.{digest}"))
     }
 }
 

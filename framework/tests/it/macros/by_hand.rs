@@ -102,7 +102,7 @@ mod hand {
             let name = handshake.query("name")?;
             let since = handshake.query_opt("since")?;
             let room: String = handshake.param("room")?;
-            let members = handshake.join(&format!("chat.{room}")).await?;
+            let members = handshake.join(format!("chat.{room}")).await?;
             Ok(Chat {
                 name,
                 since,

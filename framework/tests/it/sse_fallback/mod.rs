@@ -45,7 +45,7 @@ impl WebSocketConsumer for Member {
         let cookie = "seen=1".parse().unwrap();
         handshake.reply_headers_mut().append("set-cookie", cookie);
         Ok(Self {
-            room: handshake.join(&format!("room.{room}")).await?,
+            room: handshake.join(format!("room.{room}")).await?,
             recorder: handshake.state::<Recorder>()?.clone(),
         })
     }

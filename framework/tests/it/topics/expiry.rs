@@ -61,7 +61,7 @@ async fn expired_events_of_many_topics_are_dropped_by_several_calls() {
     let channels = Channels::in_memory();
     let mut stored = Vec::new();
     for number in 100..200 {
-        let idle = channels.topic(&format!("lot.{number}")).unwrap();
+        let idle = channels.topic(format!("lot.{number}")).unwrap();
         stored.push(Stored::by(&idle, &channels).await);
     }
     advance(61 * MINUTE).await;
