@@ -17,7 +17,7 @@ use std::{
 use http::Request;
 use seaway::{
     ApplicationExt, Channels, Close, Context, Handshake, HttpConsumer, HttpContext, HttpHandshake,
-    Json, Missed, PresenceEvent, Rejection, Reply, Result, Shared, WebSocketConsumer,
+    HttpResponse, Json, Missed, PresenceEvent, Rejection, Result, Shared, WebSocketConsumer,
     channels::redis::RedisConfig,
     consumer::Disconnect,
     middleware::Provide,
@@ -337,7 +337,7 @@ impl HttpConsumer for Guest {
         Ok(Self(handshake.state::<Arc<AtomicUsize>>()?.clone()))
     }
 
-    async fn handle(&mut self, _: &mut HttpContext<Self::Event>) -> Result<Reply> {
+    async fn handle(&mut self, _: &mut HttpContext<Self::Event>) -> Result<HttpResponse> {
         panic!("its client is not present")
     }
 

@@ -122,10 +122,10 @@ async fn a_session_created_in_the_handshake_sets_its_cookie_on_the_101(store: im
     let site = Site::new(store);
     let mut socket = site.visit("/?begin=here", None);
 
-    let reply = socket.0.reply().await;
+    let response = socket.0.response().await;
 
-    assert_eq!(reply.status(), 101);
-    let cookie = cookie(reply.headers()).expect("a cookie on the 101");
+    assert_eq!(response.status(), 101);
+    let cookie = cookie(response.headers()).expect("a cookie on the 101");
     assert_eq!(site.reads(&cookie, "begun").await, "here");
     assert_eq!(socket.asks("set begun there").await, "ok");
     assert_eq!(socket.asks("save").await, "ok");

@@ -27,7 +27,7 @@ use std::{collections::BTreeSet, fmt};
 ///
 /// `Cookies` is an extractor: `handshake.extract::<Cookies>().await?`. To set a cookie in a
 /// WebSocket handshake, add a `Set-Cookie` header to the [response
-/// headers](crate::Handshake::reply_headers_mut).
+/// headers](crate::Handshake::response_headers_mut).
 #[derive(Clone, Default)]
 pub struct Cookies(CookieJar);
 

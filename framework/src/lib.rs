@@ -83,8 +83,9 @@ pub use self::{
     codec::{FromMessage, IntoMessage, Json},
     consumer::{
         BlockingConsumer, BlockingContext, BlockingHandshake, BodySender, Context, Disconnect,
-        FromHandshake, Handshake, HttpConsumer, HttpContext, HttpHandshake, IntoReply,
-        IntoSseEvent, NoEvent, Reply, Sse, SseEvent, WebSocketConsumer, WorkerContext, worker_fn,
+        FromHandshake, Handshake, HttpConsumer, HttpContext, HttpHandshake, HttpResponse,
+        IntoHttpResponse, IntoSseEvent, NoEvent, Sse, SseEvent, WebSocketConsumer, WorkerContext,
+        worker_fn,
     },
     cookies::Cookies,
     error::{AnyError, AnyResult as Result, BoxError, Error, ErrorKind},

@@ -63,7 +63,7 @@ pub use seaway_macros::Event;
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// use seaway::{
-///     ApplicationExt, Channels, Event, Group, HttpConsumer, HttpContext, Json, Reply, Result,
+///     ApplicationExt, Channels, Event, Group, HttpConsumer, HttpContext, Json, HttpResponse, Result,
 ///     consumer, http::Method, routing::PathRouter, testing::HttpCommunicator,
 /// };
 ///
@@ -83,11 +83,11 @@ pub use seaway_macros::Event;
 /// impl Post {
 ///     const METHODS: &'static [Method] = &[Method::POST];
 ///
-///     async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
+///     async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<HttpResponse> {
 ///         let body = ctx.body().await?;
 ///         let text = String::from_utf8_lossy(&body).into_owned();
 ///         self.room.send(&ChatEvent::Message { text }).await?;
-///         ctx.reply(Json("sent"))
+///         ctx.respond(Json("sent"))
 ///     }
 /// }
 ///

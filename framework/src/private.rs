@@ -13,7 +13,8 @@ use crate::{
     channels::{Event, Position, Shared},
     codec::{FromMessage, Json},
     consumer::{
-        Context, FromHandshake, HttpConsumer, Reply, Sse, SseEvent, WebSocketConsumer, ignore_event,
+        Context, FromHandshake, HttpConsumer, HttpResponse, Sse, SseEvent, WebSocketConsumer,
+        ignore_event,
     },
     error::{AnyError, Error, ErrorKind, Result},
     extract::FromScope,
@@ -89,17 +90,17 @@ impl<C, E: Into<Rejection>> ConnectOutput<C> for Result<C, E> {
 
 /// What `handle` returns.
 #[diagnostic::on_unimplemented(
-    message = "`handle` returns a `Result` with a `Reply`, and not `{Self}`",
-    label = "write `-> seaway::Result<seaway::Reply>`",
+    message = "`handle` returns a `Result` with an `HttpResponse`, and not `{Self}`",
+    label = "write `-> seaway::Result<seaway::HttpResponse>`",
     note = "the error of the result may be a `seaway::Rejection`, or of any type that `?` converts to `seaway::AnyError`: one that implements `std::error::Error`, as with thiserror"
 )]
 pub trait HandleOutput {
-    fn into_result(self) -> crate::Result<Reply>;
+    fn into_result(self) -> crate::Result<HttpResponse>;
 }
 
 #[diagnostic::do_not_recommend]
-impl<E: Into<AnyError>> HandleOutput for Result<Reply, E> {
-    fn into_result(self) -> crate::Result<Reply> {
+impl<E: Into<AnyError>> HandleOutput for Result<HttpResponse, E> {
+    fn into_result(self) -> crate::Result<HttpResponse> {
         self.map_err(Into::into)
     }
 }

@@ -6,8 +6,8 @@ use futures_util::{SinkExt, StreamExt};
 use http::{Method, Request, Response, StatusCode, header};
 use seaway::{
     Application, ApplicationExt, Channels, Context, Error, ErrorKind, Handshake, HttpConsumer,
-    HttpContext, HttpHandshake, NoEvent, OpensOverHttp, Rejection, Reply, Result, Scope, Session,
-    WebSocketConsumer, application_fn,
+    HttpContext, HttpHandshake, HttpResponse, NoEvent, OpensOverHttp, Rejection, Result, Scope,
+    Session, WebSocketConsumer, application_fn,
     middleware::Sessions,
     protocol::{AllowedOrigins, Body, Exchange, Http, WebSocket, WebSocketConfig},
     routing::{PathRouter, ProtocolTypeRouter},
@@ -149,9 +149,9 @@ impl HttpConsumer for Small {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let body = ctx.body().await?;
-        ctx.reply(format!("{} bytes", body.len()))
+        ctx.respond(format!("{} bytes", body.len()))
     }
 }
 
@@ -549,8 +549,8 @@ impl HttpConsumer for Greeting {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        ctx.reply("welcome")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
+        ctx.respond("welcome")
     }
 }
 

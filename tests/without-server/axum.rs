@@ -3,8 +3,8 @@
 use axum::{Router, routing::get};
 use futures_util::{SinkExt, StreamExt};
 use seaway::{
-    Channels, Close, Context, Event, Group, HttpConsumer, HttpContext, Json, Reply, Result, Shared,
-    WebSocketConsumer, consumer, http::StatusCode,
+    Channels, Close, Context, Event, Group, HttpConsumer, HttpContext, HttpResponse, Json, Result,
+    Shared, WebSocketConsumer, consumer, http::StatusCode,
 };
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
@@ -59,10 +59,10 @@ struct Next {
 
 #[consumer]
 impl Next {
-    async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<HttpResponse> {
         match ctx.next_event().await? {
-            Some(event) => ctx.reply(Json(event)),
-            None => ctx.reply(StatusCode::NO_CONTENT),
+            Some(event) => ctx.respond(Json(event)),
+            None => ctx.respond(StatusCode::NO_CONTENT),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The arena's event stream.
 
 use crate::sockets::RoomEvent;
-use seaway::{HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result, SseEvent};
+use seaway::{HttpConsumer, HttpContext, HttpHandshake, HttpResponse, Rejection, Result, SseEvent};
 
 /// A consumer that streams the messages of a room as server-sent events.
 pub struct Listener;
@@ -15,7 +15,7 @@ impl HttpConsumer for Listener {
         Ok(Listener)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<HttpResponse> {
         let events = ctx.sse().await?;
         while let Some(event) = ctx.next_event().await? {
             events.send(SseEvent::shared(&event, written)?).await?;

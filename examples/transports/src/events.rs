@@ -5,7 +5,9 @@ use crate::{
     count::{Counts, Tally},
     room::{GROUP, Listener, Message, Room, RoomEvent},
 };
-use seaway::{HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result, Sse, SseEvent};
+use seaway::{
+    HttpConsumer, HttpContext, HttpHandshake, HttpResponse, Rejection, Result, Sse, SseEvent,
+};
 use std::sync::Arc;
 
 /// One event stream.
@@ -32,7 +34,7 @@ impl HttpConsumer for Stream {
         })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<HttpResponse> {
         let events = ctx.sse().await?;
         let (start, since) = (self.listener.start(), self.listener.since());
         let hello = format!("{{\"start\":{start},\"heads\":{}}}", self.tally.head);

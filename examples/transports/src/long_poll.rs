@@ -6,7 +6,7 @@ use crate::{
     room::{GROUP, Missed, Room, RoomEvent},
 };
 use http::Response;
-use seaway::{HttpConsumer, HttpContext, HttpHandshake, Rejection, Reply, Result};
+use seaway::{HttpConsumer, HttpContext, HttpHandshake, HttpResponse, Rejection, Result};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -34,7 +34,7 @@ impl HttpConsumer for Wait {
         })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext<RoomEvent>) -> Result<HttpResponse> {
         let mut missed = self.room.since(self.since);
         // A new client gets a response at once, with the id from which it has all messages.
         if missed.is_nothing() && self.since != 0 {
@@ -42,7 +42,7 @@ impl HttpConsumer for Wait {
             _ = timeout(PATIENCE, ctx.next_event()).await;
             missed = self.room.since(self.since);
         }
-        ctx.reply(self.response(&missed))
+        ctx.respond(self.response(&missed))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     hooks::{Connect, Connected},
     joined::{GroupMember, Joined},
     open_scope::OpenScope,
-    reply_headers::complete,
+    response_headers::complete,
     watch::ConditionWatch,
 };
 use crate::{

@@ -155,13 +155,13 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
     }
 
     /// Returns the headers to add to the response if the client is accepted: to the 101, or to the
-    /// reply of an HTTP consumer.
+    /// response of an HTTP consumer.
     ///
     /// They are not added to a rejection, which has its own headers.
     ///
-    /// A header that the reply itself sets, such as the `content-type` of a text, takes precedence;
-    /// a `set-cookie` is sent in addition to the reply's own.
-    pub fn reply_headers_mut(&mut self) -> &mut HeaderMap {
+    /// A header that the response itself sets, such as the `content-type` of a text, takes
+    /// precedence; a `set-cookie` is sent in addition to the response's own.
+    pub fn response_headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
     }
 

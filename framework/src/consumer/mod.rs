@@ -14,8 +14,8 @@ mod hooks;
 mod http;
 mod joined;
 mod open_scope;
-mod reply_headers;
 pub(crate) mod request;
+mod response_headers;
 mod sse_fallback;
 mod ticks;
 mod trigger;
@@ -30,8 +30,8 @@ pub use self::{
     from_handshake::{FromHandshake, GroupField},
     handshake::{Handshake, HttpHandshake},
     http::{
-        BodySender, Disconnect, HttpConsumer, HttpConsumerApplication, HttpContext, IntoReply,
-        IntoSseEvent, Reply, Sse, SseEvent,
+        BodySender, Disconnect, HttpConsumer, HttpConsumerApplication, HttpContext, HttpResponse,
+        IntoHttpResponse, IntoSseEvent, Sse, SseEvent,
     },
     sse_fallback::{SseFallback, WithSseFallback},
     trigger::Trigger,
@@ -39,7 +39,7 @@ pub use self::{
     worker::{WorkerContext, WorkerFn, worker_fn},
 };
 #[cfg(feature = "proxy")]
-pub(crate) use self::{http::EVENT_STREAM_GRACE, reply_headers::complete, watch::revoked};
+pub(crate) use self::{http::EVENT_STREAM_GRACE, response_headers::complete, watch::revoked};
 
 use crate::channels::Event;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};

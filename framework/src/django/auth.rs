@@ -267,11 +267,11 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
         scope.insert(UserLookup::<DjangoUser>(log_in.clone()));
         P::on_response(
             &mut connection,
-            Box::new(move |reply| {
-                if log_in.is_read() && !reply.status.is_informational() {
+            Box::new(move |response| {
+                if log_in.is_read() && !response.status.is_informational() {
                     // Caches must not send this response to another client.
                     let vary = HeaderValue::from_static("cookie");
-                    reply.headers.append(header::VARY, vary);
+                    response.headers.append(header::VARY, vary);
                 }
                 Box::pin(async { Ok(()) })
             }),

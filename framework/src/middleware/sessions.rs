@@ -244,7 +244,7 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithSession<A> {
         };
         P::on_response(
             &mut connection,
-            Box::new(|reply| Box::pin(visit.conclude(reply))),
+            Box::new(|response| Box::pin(visit.conclude(response))),
         );
         self.inner.call(scope, connection)
     }
@@ -263,20 +263,20 @@ struct SessionVisit {
 
 impl SessionVisit {
     /// Saves what has changed, sets or removes the cookie, and ends the session of the old one.
-    async fn conclude(self, reply: &mut response::Parts) -> Result<(), Rejection> {
-        let is_failure = reply.status.is_server_error();
+    async fn conclude(self, response: &mut response::Parts) -> Result<(), Rejection> {
+        let is_failure = response.status.is_server_error();
         let change = self.session.conclude(is_failure).await;
-        if !reply.status.is_informational() {
+        if !response.status.is_informational() {
             // The response depends on the cookie, also on its absence, so caches must not share it.
             let vary = HeaderValue::from_static("cookie");
-            reply.headers.append(header::VARY, vary);
+            response.headers.append(header::VARY, vary);
         }
         let cookie = match change? {
             CookieChange::Set { id, max_age } => self.config.cookie.set(id, max_age),
             CookieChange::Remove if self.had_cookie => self.config.cookie.remove(),
             CookieChange::Remove | CookieChange::Keep => return Ok(()),
         };
-        reply.headers.append(header::SET_COOKIE, cookie);
+        response.headers.append(header::SET_COOKIE, cookie);
         // From now on the client gets this cookie, even if a time limit replaces the response.
         Ok(self.session.end_replaced().await?)
     }

@@ -39,12 +39,12 @@ use tokio::task::JoinHandle;
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// # use seaway::{Reply, ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Result};
+/// # use seaway::{ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, HttpResponse, NoEvent, Rejection, Result};
 /// # struct Greeter;
 /// # impl HttpConsumer for Greeter {
 /// #     type Event = NoEvent;
 /// #     async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> { Ok(Greeter) }
-/// #     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+/// #     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
 /// #         let events = ctx.sse().await?;
 /// #         events.send("ahoy").await?;
 /// #         ctx.next_event().await?;
@@ -103,14 +103,14 @@ impl HttpCommunicator {
         cookies: Option<&CookieJar>,
     ) -> Self {
         let (mut head, body) = request.into_parts();
-        let (mut exchange, reply) = Exchange::new(body, Peer::new(&head.uri, None), None);
+        let (mut exchange, response) = Exchange::new(body, Peer::new(&head.uri, None), None);
         if let Some(cookies) = cookies {
             cookies.attach::<Http>(&mut head, &mut exchange);
         }
         let task = start(application, scope(head), exchange);
         Self {
             task: Some(task),
-            response: ResponseState::Pending(reply),
+            response: ResponseState::Pending(response),
             events: EventParser::default(),
         }
     }
@@ -120,8 +120,8 @@ impl HttpCommunicator {
     /// # Panics
     /// If there is none within 5 s.
     #[track_caller]
-    pub fn reply(&mut self) -> impl Future<Output = &Response<()>> {
-        self.reply_at(Location::caller())
+    pub fn response(&mut self) -> impl Future<Output = &Response<()>> {
+        self.response_at(Location::caller())
     }
 
     /// Returns the status of the response.
@@ -129,11 +129,11 @@ impl HttpCommunicator {
     /// The reason of a 500 or 503 is in the output of a test that fails.
     ///
     /// # Panics
-    /// As [`reply`](Self::reply).
+    /// As [`response`](Self::response).
     #[track_caller]
     pub fn status(&mut self) -> impl Future<Output = StatusCode> {
         let caller = Location::caller();
-        async move { self.reply_at(caller).await.status() }
+        async move { self.response_at(caller).await.status() }
     }
 
     /// Returns the next part of the response body; `None` at its end.
@@ -175,7 +175,7 @@ impl HttpCommunicator {
     pub fn receive_event(&mut self) -> impl Future<Output = ReceivedEvent> {
         let caller = Location::caller();
         async move {
-            if !is_event_stream(self.reply_at(caller).await) {
+            if !is_event_stream(self.response_at(caller).await) {
                 let response = self.described(caller).await;
                 fail(
                     caller,
@@ -237,12 +237,12 @@ impl HttpCommunicator {
     /// Returns whether there is a response, read or not.
     fn has_response(&mut self) -> bool {
         match &mut self.response {
-            ResponseState::Pending(reply) => reply.try_recv().is_ok(),
+            ResponseState::Pending(response) => response.try_recv().is_ok(),
             ResponseState::Received(..) => true,
         }
     }
 
-    async fn reply_at(&mut self, caller: Caller) -> &Response<()> {
+    async fn response_at(&mut self, caller: Caller) -> &Response<()> {
         if let Err(error) = self.wait_for_response(caller).await {
             fail(
                 caller,
@@ -271,15 +271,15 @@ impl HttpCommunicator {
         while let Some(piece) = self.receive_at(caller).await {
             text.push_str(&String::from_utf8_lossy(&piece));
         }
-        let head = self.reply_at(caller).await;
+        let head = self.response_at(caller).await;
         described(head.status(), &text, head.extensions())
     }
 
     async fn wait_for_response(&mut self, caller: Caller) -> Result<()> {
-        let ResponseState::Pending(reply) = &mut self.response else {
+        let ResponseState::Pending(receiver) = &mut self.response else {
             return Ok(());
         };
-        let Ok(response) = soon_at(caller, "a response", reply).await else {
+        let Ok(response) = soon_at(caller, "a response", receiver).await else {
             let task = self.task.take();
             let task = task.expect("only the end takes it");
             let ended = soon_at(caller, "the end of the application", task).await;

@@ -115,6 +115,10 @@ impl TestClient {
         };
         let (head, ()) = request.into_parts();
         let mut client = WebSocketCommunicator::open_with(sockets, head, Some(self.cookies()));
-        client.reply_at(caller).await.clone().map(Cow::into_owned)
+        client
+            .response_at(caller)
+            .await
+            .clone()
+            .map(Cow::into_owned)
     }
 }

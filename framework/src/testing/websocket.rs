@@ -120,8 +120,8 @@ impl WebSocketCommunicator {
     /// # Panics
     /// If there is none within 5 s.
     #[track_caller]
-    pub fn reply(&mut self) -> impl Future<Output = &Response<Cow<'static, str>>> {
-        self.reply_at(Location::caller())
+    pub fn response(&mut self) -> impl Future<Output = &Response<Cow<'static, str>>> {
+        self.response_at(Location::caller())
     }
 
     /// Returns the status of the response: 101 if the handshake was accepted.
@@ -129,11 +129,11 @@ impl WebSocketCommunicator {
     /// The reason of a 500 or 503 is in the output of a test that fails.
     ///
     /// # Panics
-    /// As [`reply`](Self::reply).
+    /// As [`response`](Self::response).
     #[track_caller]
     pub fn status(&mut self) -> impl Future<Output = StatusCode> {
         let caller = Location::caller();
-        async move { self.reply_at(caller).await.status() }
+        async move { self.response_at(caller).await.status() }
     }
 
     /// Sends a message.
@@ -274,7 +274,7 @@ impl WebSocketCommunicator {
         }
     }
 
-    pub(super) async fn reply_at(&mut self, caller: Caller) -> &Response<Cow<'static, str>> {
+    pub(super) async fn response_at(&mut self, caller: Caller) -> &Response<Cow<'static, str>> {
         if let HandshakeState::Pending(response) = &mut self.response {
             match soon_at(caller, "a response to the handshake", response).await {
                 Ok(response) => self.response_received(caller, response).await,
@@ -388,7 +388,7 @@ impl WebSocketCommunicator {
 
     /// Fails because there is no connection, and says why.
     async fn no_connection(&mut self, caller: Caller, what: &str) -> ! {
-        self.reply_at(caller).await;
+        self.response_at(caller).await;
         self.check_accepted(caller, what);
         let why = self.described_failure(caller).await;
         fail(

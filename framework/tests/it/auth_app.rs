@@ -8,8 +8,8 @@ use axum::{
 };
 use seaway::{
     ApplicationExt, AuthSession, Authenticator, BoxApplication, Channels, Context, Handshake,
-    HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result, Session, User,
-    WebSocketConsumer,
+    HttpConsumer, HttpContext, HttpHandshake, HttpResponse, NoEvent, Rejection, Result, Session,
+    User, WebSocketConsumer,
     channels::{ChannelLayer, InMemoryChannelLayer, LocalChannels},
     from_service,
     http::{Response, StatusCode, request},
@@ -279,8 +279,8 @@ pub(crate) fn asking(path: &str, headers: &[(&str, &str)]) -> request::Builder {
 }
 
 /// Returns the name and value of the cookie that a response sets.
-pub(crate) fn cookie<B>(reply: &Response<B>) -> Option<String> {
-    let line = reply.headers().get("set-cookie")?.to_str().unwrap();
+pub(crate) fn cookie<B>(response: &Response<B>) -> Option<String> {
+    let line = response.headers().get("set-cookie")?.to_str().unwrap();
     let (pair, _) = line.split_once(';').unwrap();
     Some(pair.to_owned())
 }
@@ -377,10 +377,10 @@ impl HttpConsumer for Waiting {
         Ok(Self { name, how })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         if self.how == "poll" {
             ctx.next_event().await?;
-            return ctx.reply("the server stops");
+            return ctx.respond("the server stops");
         }
         let events = ctx.sse().await?;
         events.send(self.name.as_str()).await?;
@@ -403,7 +403,7 @@ impl HttpConsumer for LateStream {
         Ok(Self { auth })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let events = ctx.sse().await?;
         tokio::task::yield_now().await;
         let user = self.auth.user().await?;
@@ -428,7 +428,7 @@ impl HttpConsumer for LatePoll {
         Ok(Self { auth })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         tokio::select! {
             biased;
             event = ctx.next_event() => drop(event?),
@@ -436,7 +436,7 @@ impl HttpConsumer for LatePoll {
         }
         self.auth.user().await?;
         ctx.next_event().await?;
-        ctx.reply("never")
+        ctx.respond("never")
     }
 }
 
@@ -454,7 +454,7 @@ impl HttpConsumer for ClearingPoll {
         Ok(Self { session })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         for is_cleared in [false, true] {
             if is_cleared {
                 self.session.clear();
@@ -466,7 +466,7 @@ impl HttpConsumer for ClearingPoll {
                 () = tokio::task::yield_now() => {}
             }
         }
-        ctx.reply("cleared")
+        ctx.respond("cleared")
     }
 }
 

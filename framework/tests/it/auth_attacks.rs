@@ -166,8 +166,8 @@ async fn a_token_is_not_echoed_in_the_response() {
 
     let mut socket = site.open("/who", &offer).await;
 
-    let reply = socket.reply().await;
-    assert_eq!(reply.headers()["sec-websocket-protocol"], "bearer");
+    let response = socket.response().await;
+    assert_eq!(response.headers()["sec-websocket-protocol"], "bearer");
 }
 
 /// Staff of the same site, whose ids are numbers like those of customers.

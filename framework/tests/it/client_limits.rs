@@ -4,8 +4,8 @@ use crate::support::{
     Client, PATIENCE, Server, connect, echo, ended, next_close, next_text, read_until, send_text,
 };
 use seaway::{
-    Channels, Close, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result,
-    Scope, application_fn,
+    Channels, Close, HttpConsumer, HttpContext, HttpHandshake, HttpResponse, NoEvent, Rejection,
+    Result, Scope, application_fn,
     protocol::{Upgrade, WebSocket},
     routing::ProtocolTypeRouter,
     serve,
@@ -110,7 +110,7 @@ impl HttpConsumer for Feed {
         Ok(Feed)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let events = ctx.sse().await?;
         events.send("hello").await?;
         while ctx.next_event().await?.is_some() {}

@@ -39,7 +39,10 @@ async fn a_timeout_reports_the_line_and_how_time_passed() {
 async fn waiting_for_an_event_reports_what_arrived_instead() {
     for (action, expected) in [
         ("one event", "waited for an event, but the stream has ended"),
-        ("reply", "waited for an event and got 200 OK: here you are"),
+        (
+            "respond",
+            "waited for an event and got 200 OK: here you are",
+        ),
         (
             "fail",
             "waited for an event and got 500 Internal Server Error: \

@@ -359,7 +359,7 @@ impl WebSocketConsumer for Greeter {
         let Language(language) = handshake.extract().await?;
         let value = language.parse().expect("letters");
         handshake
-            .reply_headers_mut()
+            .response_headers_mut()
             .insert("content-language", value);
         Ok(Self)
     }
@@ -375,10 +375,10 @@ async fn an_extractor_returns_a_value_or_a_rejection() {
 
     let request = Request::get("/").header("cookie", "theme=dark; lang=da");
     let mut ana = WebSocketCommunicator::open(&app, request);
-    assert_eq!(ana.reply().await.headers()["content-language"], "da");
+    assert_eq!(ana.response().await.headers()["content-language"], "da");
 
     let mut bo = WebSocketCommunicator::open(&app, Request::get("/"));
-    let rejected = bo.reply().await;
+    let rejected = bo.response().await;
     assert_eq!(
         (rejected.status().as_u16(), &**rejected.body()),
         (400, "say which language you read")

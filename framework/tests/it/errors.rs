@@ -9,7 +9,7 @@ use http::Request;
 use seaway::{
     AnyError, ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BoxError,
     Channels, Context, Error, ErrorKind, Handshake, HttpConsumer, HttpContext, HttpHandshake,
-    NoEvent, Rejection, Reply, Result, WebSocketConsumer,
+    HttpResponse, NoEvent, Rejection, Result, WebSocketConsumer,
     routing::{PathRouter, ProtocolTypeRouter},
     testing::HttpCommunicator,
 };
@@ -299,9 +299,9 @@ async fn every_function_that_an_application_writes_takes_any_error() {
             Ok(Self)
         }
 
-        async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
             let number: u32 = ctx.scope().head.uri.path()[1..].parse()?;
-            ctx.reply(number.to_string())
+            ctx.respond(number.to_string())
         }
     }
     let app = Page::application(&Channels::in_memory()).boxed();

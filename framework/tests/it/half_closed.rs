@@ -10,7 +10,7 @@ use http::{HeaderValue, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use seaway::{
     Application, ApplicationExt, Channels, Context, Disconnect, Handshake, HttpConsumer,
-    HttpContext, HttpHandshake, NoEvent, OpensOverHttp, Rejection, Reply, Result, Scope,
+    HttpContext, HttpHandshake, HttpResponse, NoEvent, OpensOverHttp, Rejection, Result, Scope,
     WebSocketConsumer,
     consumer::SseFallback,
     from_service,
@@ -300,7 +300,7 @@ async fn a_consumer_is_disconnected_by_a_client_that_left_behind_what_is_not_rea
         assert_eq!(entries, ["connect", "disconnect ClientLeft"], "{request:?}");
         assert_eq!(state.members(), 0, "{request:?}");
         let is_served = async || {
-            let mut next = send(server.address, &get("/?action=reply")).await;
+            let mut next = send(server.address, &get("/?action=respond")).await;
             read(&mut next).await.starts_with("HTTP/1.1 200")
         };
         let served = async { while !is_served().await {} };
@@ -312,12 +312,12 @@ async fn a_consumer_is_disconnected_by_a_client_that_left_behind_what_is_not_rea
 }
 
 #[tokio::test]
-async fn a_consumer_that_does_not_wait_replies() {
+async fn a_consumer_that_does_not_wait_responds() {
     let state = TestState::new();
     let server = Server::start(ProtocolTypeRouter::new().http(state.pages())).await;
     let post = "POST /?action=read+body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nahoy";
 
-    for request in [&get("/?action=reply"), &get("/?action=one+event"), post] {
+    for request in [&get("/?action=respond"), &get("/?action=one+event"), post] {
         let mut client = send(server.address, request).await;
         let response = read(&mut client).await;
         assert!(
@@ -331,7 +331,7 @@ async fn a_consumer_that_does_not_wait_replies() {
         (entries.len() == 6).then_some(entries)
     });
     let ends = entries.await.into_iter().filter(|entry| entry != "connect");
-    assert_eq!(ends.collect::<Vec<_>>(), ["disconnect Replied"; 3]);
+    assert_eq!(ends.collect::<Vec<_>>(), ["disconnect Responded"; 3]);
 }
 
 /// A consumer that waits for an event, also after its client has closed its sending side.
@@ -349,10 +349,10 @@ impl HttpConsumer for Patient {
         Ok(Self(recorder))
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<HttpResponse> {
         match ctx.next_event().await?.as_deref() {
-            Some(ChatEvent::Said { text, .. }) => ctx.reply(text.clone()),
-            None => ctx.reply("closing time"),
+            Some(ChatEvent::Said { text, .. }) => ctx.respond(text.clone()),
+            None => ctx.respond("closing time"),
         }
     }
 
@@ -362,7 +362,7 @@ impl HttpConsumer for Patient {
 }
 
 #[tokio::test]
-async fn a_consumer_that_does_not_disconnect_on_half_close_replies_later() {
+async fn a_consumer_that_does_not_disconnect_on_half_close_responds_later() {
     let state = TestState::new();
     let app = Patient::application(&state.channels).with(Provide(state.recorder.clone()));
     let server = Server::start(ProtocolTypeRouter::new().http(app)).await;
@@ -375,12 +375,12 @@ async fn a_consumer_that_does_not_disconnect_on_half_close_replies_later() {
     assert!(response.ends_with("ahoy"), "{response}");
     assert_eq!(
         state.recorder.wait_for(2).await,
-        ["connect", "disconnect Replied"]
+        ["connect", "disconnect Responded"]
     );
 }
 
 #[tokio::test]
-async fn a_consumer_that_does_not_disconnect_on_half_close_replies_behind_an_unread_byte() {
+async fn a_consumer_that_does_not_disconnect_on_half_close_responds_behind_an_unread_byte() {
     let state = TestState::new();
     let patient = Patient::application(&state.channels).with(Provide(Recorder::default()));
     let app = PathRouter::new()

@@ -27,7 +27,7 @@ impl WebSocketConsumer for Doorkeeper {
         let theme = handshake.cookie("theme").unwrap_or_default();
         let seen = format!("{name} {age} {chosen:?} {theme}");
         handshake
-            .reply_headers_mut()
+            .response_headers_mut()
             .insert("x-seen", HeaderValue::from_static("yes"));
         Ok(Self(seen))
     }
@@ -54,10 +54,10 @@ async fn connect_reads_query_cookies_and_subprotocols_and_sets_headers() {
             .header(header::SEC_WEBSOCKET_PROTOCOL, "v1, v2"),
     );
 
-    let reply = client.reply().await;
-    assert_eq!(reply.status(), 101);
-    assert_eq!(reply.headers()["x-seen"], "yes");
-    assert_eq!(reply.headers()["sec-websocket-protocol"], "v2");
+    let response = client.response().await;
+    assert_eq!(response.status(), 101);
+    assert_eq!(response.headers()["x-seen"], "yes");
+    assert_eq!(response.headers()["sec-websocket-protocol"], "v2");
     assert_eq!(
         client.receive_text().await,
         "Ana Bo \u{e5} 30 Some(\"v2\") dark blue"
@@ -83,9 +83,9 @@ async fn invalid_utf_8_in_a_header_does_not_hide_other_values() {
 async fn a_rejection_has_the_consumers_status_and_text() {
     let mut client = knock(Request::get("/?name=a&age=1").header(header::COOKIE, "banned=1"));
 
-    let reply = client.reply().await;
-    assert_eq!(reply.status(), 403);
-    assert_eq!(reply.body(), "you again");
+    let response = client.response().await;
+    assert_eq!(response.status(), 403);
+    assert_eq!(response.body(), "you again");
     client.drop_connection().await.unwrap();
 }
 
@@ -94,9 +94,9 @@ async fn a_missing_or_malformed_parameter_is_a_400_that_names_it() {
     for (path, culprit) in [("/?age=1", "name"), ("/?name=a&age=x", "age")] {
         let mut client = knock(Request::get(path));
 
-        let reply = client.reply().await;
-        assert_eq!(reply.status(), 400);
-        assert!(reply.body().contains(culprit), "{}", reply.body());
+        let response = client.response().await;
+        assert_eq!(response.status(), 400);
+        assert!(response.body().contains(culprit), "{}", response.body());
     }
 }
 

@@ -7,8 +7,8 @@ use crate::{
 use http::Request;
 use seaway::{
     ApplicationExt, BoxApplication, Channels, Context, Disconnect, Error, Event, Group, Handshake,
-    HttpConsumer, HttpContext, Message, Rejection, Reply, Result, SseEvent, WebSocketConsumer,
-    consumer,
+    HttpConsumer, HttpContext, HttpResponse, Message, Rejection, Result, SseEvent,
+    WebSocketConsumer, consumer,
     consumer::Trigger,
     middleware::Provide,
     protocol::{Sender, WebSocket},
@@ -265,7 +265,7 @@ struct Farewell {
 
 #[consumer]
 impl Farewell {
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let sse = ctx.sse().await?;
         sse.send(SseEvent::text("bye")).await?;
         let friend = self.friend.0.lock().unwrap().clone();

@@ -6,7 +6,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use seaway::{
     ApplicationExt, Channels, Disconnect, Error, ErrorKind, HttpConsumer, HttpContext,
-    HttpHandshake, NoEvent, Rejection, Reply, Result, from_service,
+    HttpHandshake, HttpResponse, NoEvent, Rejection, Result, from_service,
     middleware::Provide,
     protocol::{Body, Http},
     routing::{PathRouter, ProtocolTypeRouter},
@@ -57,9 +57,9 @@ impl HttpConsumer for TestConsumer {
         })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         if self.action == "response" {
-            return ctx.reply("the response");
+            return ctx.respond("the response");
         }
         if self.action == "wait" {
             self.state.recorder.record("wait");

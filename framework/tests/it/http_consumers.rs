@@ -7,7 +7,7 @@ use crate::{
 use seaway::{Close, Disconnect, bytes::Bytes, testing::HttpCommunicator};
 
 #[tokio::test]
-async fn a_long_poll_replies_with_the_next_event() {
+async fn a_long_poll_responds_with_the_next_event() {
     let state = TestState::new();
     let mut client = state.open("next event");
     eventually(|| (state.members() == 1).then_some(())).await;
@@ -17,7 +17,7 @@ async fn a_long_poll_replies_with_the_next_event() {
     assert_eq!(client.receive().await.unwrap(), "ahoy");
     assert_eq!(
         state.recorder.wait_for(2).await,
-        ["connect", "disconnect Replied"]
+        ["connect", "disconnect Responded"]
     );
     assert_eq!(state.members(), 0);
 }
@@ -63,10 +63,10 @@ async fn a_request_rejected_in_connect_joins_no_group() {
 }
 
 #[tokio::test]
-async fn a_replys_headers_win_over_those_of_connect_and_cookies_are_merged() {
+async fn a_responses_headers_win_over_those_of_connect_and_cookies_are_merged() {
     let mut client = TestState::new().open("cookies");
 
-    let headers = client.reply().await.headers();
+    let headers = client.response().await.headers();
 
     let all = |name| -> Vec<_> { headers.get_all(name).iter().collect() };
     assert_eq!(all("set-cookie"), ["hand=1", "greeting=1"]);
@@ -77,8 +77,8 @@ async fn a_replys_headers_win_over_those_of_connect_and_cookies_are_merged() {
 #[tokio::test]
 async fn every_connected_consumer_disconnects_once_for_any_reason() {
     for (action, status, end) in [
-        ("reply", 200, "Replied"),
-        ("numbers", 200, "Replied"),
+        ("respond", 200, "Responded"),
+        ("numbers", 200, "Responded"),
         ("fail", 500, "Failed(User)"),
         ("panic", 500, "Failed(User)"),
     ] {

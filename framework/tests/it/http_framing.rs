@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Limited;
 use seaway::{
-    Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, Result, Scope,
-    application_fn, from_service,
+    Channels, HttpConsumer, HttpContext, HttpHandshake, HttpResponse, NoEvent, Rejection, Result,
+    Scope, application_fn, from_service,
     protocol::{Body, Exchange, Http},
     routing::ProtocolTypeRouter,
 };
@@ -224,9 +224,9 @@ impl HttpConsumer for Reader {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let body = ctx.body().await?;
-        ctx.reply(body)
+        ctx.respond(body)
     }
 }
 
@@ -240,9 +240,9 @@ impl HttpConsumer for PieceReader {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         while ctx.next_chunk().await?.is_some() {}
-        ctx.reply("read")
+        ctx.respond("read")
     }
 }
 
@@ -397,8 +397,8 @@ impl HttpConsumer for Brewer {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        ctx.reply("brewed")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
+        ctx.respond("brewed")
     }
 }
 
@@ -414,8 +414,8 @@ impl HttpConsumer for CoffeePot {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        ctx.reply("brewed")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
+        ctx.respond("brewed")
     }
 }
 

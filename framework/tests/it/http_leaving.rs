@@ -341,7 +341,7 @@ async fn a_head_request_over_http_2_gets_a_response_without_a_body() {
     let (mut client, connection) = connect_over_http_2(server.address).await;
 
     for (action, status, length) in [
-        ("reply", 200, Some("12")),
+        ("respond", 200, Some("12")),
         ("no content", 204, None),
         ("events", 200, None),
     ] {
@@ -357,7 +357,7 @@ async fn a_head_request_over_http_2_gets_a_response_without_a_body() {
     }
     let entries = state.recorder.wait_for(6).await;
     let nobody_reads = "disconnect ClientLeft";
-    assert_eq!(entries[1], "disconnect Replied");
+    assert_eq!(entries[1], "disconnect Responded");
     assert_eq!(entries[5], nobody_reads);
     connection.abort();
 }

@@ -7,8 +7,8 @@ use crate::{
 };
 use http::Method;
 use seaway::{
-    ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply,
-    Result, testing::HttpCommunicator,
+    ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, HttpResponse, NoEvent,
+    Rejection, Result, testing::HttpCommunicator,
 };
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use std::time::Duration;
 async fn events_reach_a_stream_with_name_id_and_lines() {
     let state = TestState::new();
     let mut client = state.open("events");
-    let reply = client.reply().await;
+    let response = client.response().await;
     for (name, value) in [
         ("content-type", "text/event-stream"),
         ("cache-control", "no-cache"),
         ("x-accel-buffering", "no"),
     ] {
-        assert_eq!(reply.headers()[name], value);
+        assert_eq!(response.headers()[name], value);
     }
 
     state.publish(7, "ahoy\nthere").await;
@@ -94,7 +94,7 @@ impl<const SECONDS: u64> HttpConsumer for Mute<SECONDS> {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let events = ctx.sse().await?;
         tokio::time::sleep(Duration::from_secs(3600)).await;
         events.send("ahoy").await?;
@@ -121,11 +121,11 @@ async fn a_consumer_accepts_the_methods_that_it_declares() {
         let request = http::Request::builder().method(method).uri("/");
         let mut client = HttpCommunicator::open(&app, request.body("").unwrap());
 
-        let reply = client.reply().await;
+        let response = client.response().await;
 
-        assert_eq!(reply.status(), status);
+        assert_eq!(response.status(), status);
         if status == 405 {
-            assert_eq!(reply.headers()["allow"], "GET, HEAD");
+            assert_eq!(response.headers()["allow"], "GET, HEAD");
         }
     }
 }

@@ -109,7 +109,7 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
                 "defaults",
                 "disconnect_guard",
                 "open_scope",
-                "reply_headers",
+                "response_headers",
                 "ticks",
                 "trigger",
                 "worker",

@@ -107,8 +107,8 @@ async fn a_session_without_the_value_gets_401_and_the_name_of_the_field() {
     let mut shopper = WebSocketCommunicator::open(&app, Request::get("/"));
 
     assert_eq!(shopper.status().await, 401);
-    let reply = shopper.reply().await;
-    assert_eq!(&**reply.body(), "the session has no value \"cart\"");
+    let response = shopper.response().await;
+    assert_eq!(&**response.body(), "the session has no value \"cart\"");
 }
 
 #[tokio::test]

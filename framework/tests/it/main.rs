@@ -19,6 +19,7 @@ mod django;
 #[cfg(all(feature = "axum", feature = "django", feature = "macros", unix))]
 mod django_view;
 mod errors;
+mod failed_responses;
 mod failing_consumers;
 mod floods;
 #[cfg(feature = "sessions")]
@@ -67,7 +68,6 @@ mod proxy_tunnels;
 mod public_api;
 #[cfg(feature = "sessions")]
 mod rate_limits;
-mod replies;
 #[cfg(all(feature = "macros", feature = "sessions"))]
 mod required_state;
 mod routing;

@@ -7,7 +7,7 @@ use crate::{
 use http::Request;
 use seaway::{
     ApplicationExt, Channels, Context, Event, Group, Handshake, HttpConsumer, HttpContext,
-    HttpHandshake, Missed, Rejection, Reply, Result, Shared, WebSocketConsumer,
+    HttpHandshake, HttpResponse, Missed, Rejection, Result, Shared, WebSocketConsumer,
     channels::{ChannelLayer, InMemoryChannelLayer},
     consumer, http,
     middleware::Provide,
@@ -238,10 +238,10 @@ impl HttpConsumer for Poll {
         Ok(Poll)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<HttpResponse> {
         match ctx.next_event().await? {
-            Some(_) => ctx.reply("news"),
-            None => ctx.reply("the server stops"),
+            Some(_) => ctx.respond("news"),
+            None => ctx.respond("the server stops"),
         }
     }
 }

@@ -4,8 +4,8 @@ use crate::auth_app::{Account, Accounts};
 use axum::Router;
 use seaway::{
     Application, ApplicationExt, AuthSession, BlockingConsumer, BlockingContext, BlockingHandshake,
-    Channels, ErrorKind, Group, Handshake, HttpConsumer, HttpContext, HttpHandshake, Lifespan,
-    NoEvent, Rejection, Reply, RequiredState, Result, Scope, Session, User, WebSocketConsumer,
+    Channels, ErrorKind, Group, Handshake, HttpConsumer, HttpContext, HttpHandshake, HttpResponse,
+    Lifespan, NoEvent, Rejection, RequiredState, Result, Scope, Session, User, WebSocketConsumer,
     consumer, from_service,
     middleware::{Auth, Provide, RequireUser, Sessions},
     protocol::{AllowedOrigins, Http, Job, WebSocket, WebSocketConfig, Worker},
@@ -90,8 +90,8 @@ impl HttpConsumer for Page {
         handshake.state::<Database>()?;
         Ok(Self)
     }
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        ctx.reply("here you are")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
+        ctx.respond("here you are")
     }
     fn required_state() -> RequiredState {
         RequiredState::of::<Database>()

@@ -8,8 +8,8 @@ use axum::{Extension, Router, extract::Path, routing::get};
 use http::Request;
 use http_body_util::BodyExt;
 use seaway::{
-    ApplicationExt, Channels, ClientAddr, HttpConsumer, HttpContext, HttpHandshake, Rejection,
-    Reply, Result, Scope, Session, WebSocketConsumer, application_fn, from_service,
+    ApplicationExt, Channels, ClientAddr, HttpConsumer, HttpContext, HttpHandshake, HttpResponse,
+    Rejection, Result, Scope, Session, WebSocketConsumer, application_fn, from_service,
     middleware::Provide,
     protocol::{Body, Exchange, Http, WebSocket},
     routing::{PathRouter, ProtocolTypeRouter},
@@ -260,17 +260,17 @@ impl HttpConsumer for Greeter {
         Ok(Self(handshake.param("name")?))
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         match self.0.as_str() {
             "nobody" => Err(seaway::Error::user("nobody is here").into()),
             "panic" => panic!("in an HTTP consumer"),
-            name => ctx.reply(format!("hello {name}")),
+            name => ctx.respond(format!("hello {name}")),
         }
     }
 }
 
 #[tokio::test]
-async fn an_http_consumer_replies_or_fails_with_500() {
+async fn an_http_consumer_responds_or_fails_with_500() {
     let greeter = Greeter::application(&Channels::in_memory());
     let mut app = ProtocolTypeRouter::new().http(PathRouter::new().route("/hello/{name}", greeter));
 
@@ -322,7 +322,7 @@ async fn a_request_may_wait_for_an_event() {
             handshake.join("news").await?;
             Ok(Next)
         }
-        async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<Reply> {
+        async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<HttpResponse> {
             // An event of another type is skipped.
             let anonymous = ctx.channels().group::<Other>("news")?;
             anonymous.send(&Other::Stray { number: 1 }).await?;
@@ -331,8 +331,8 @@ async fn a_request_may_wait_for_an_event() {
             let news = ctx.channels().group("news")?;
             news.send(&News { text }).await?;
             match ctx.next_event().await? {
-                Some(event) => ctx.reply(event.text.clone()),
-                None => ctx.reply("the server stops"),
+                Some(event) => ctx.respond(event.text.clone()),
+                None => ctx.respond("the server stops"),
             }
         }
     }

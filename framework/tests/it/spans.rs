@@ -8,8 +8,9 @@ use futures_util::StreamExt;
 use http::{Request, Response, StatusCode};
 use seaway::{
     Application, ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, ChannelName,
-    Channels, Context, Error, Event, Handshake, HttpConsumer, HttpContext, HttpHandshake, NoEvent,
-    OpensOverHttp, Rejection, Reply, Result, Scope, WebSocketConsumer, WorkerContext, from_service,
+    Channels, Context, Error, Event, Handshake, HttpConsumer, HttpContext, HttpHandshake,
+    HttpResponse, NoEvent, OpensOverHttp, Rejection, Result, Scope, WebSocketConsumer,
+    WorkerContext, from_service,
     protocol::{Body, Http, WebSocket},
     routing::{ChannelNameRouter, PathRouter, ProtocolTypeRouter},
     serve_workers,
@@ -85,7 +86,7 @@ impl HttpConsumer for Speaker {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         tracing::info!("before");
         let body = ctx.stream(Response::new(())).await?;
         tokio::task::yield_now().await;
@@ -200,7 +201,7 @@ impl HttpConsumer for FailingPage {
         Ok(Self)
     }
 
-    async fn handle(&mut self, _: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, _: &mut HttpContext) -> Result<HttpResponse> {
         Err("the attic is on fire")?
     }
 }
@@ -388,8 +389,8 @@ impl HttpConsumer for Page {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        ctx.reply("hello")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
+        ctx.respond("hello")
     }
 }
 
@@ -421,7 +422,7 @@ async fn the_log_lines_of_a_connection_show_its_user() {
             handshake.extract::<User<u32>>().await?;
             Ok(Self)
         }
-        async fn handle(&mut self, _: &mut HttpContext) -> Result<Reply> {
+        async fn handle(&mut self, _: &mut HttpContext) -> Result<HttpResponse> {
             Err("the library is on fire")?
         }
     }

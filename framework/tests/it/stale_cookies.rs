@@ -24,9 +24,9 @@ async fn a_cookie_without_a_session_is_removed_and_nothing_is_logged() {
     }
     for (path, status) in [("/who", 101), ("/members", 401)] {
         let mut socket = site.open(path, &[("cookie", MADE_UP)]).await;
-        let reply = socket.reply().await;
-        assert_eq!(reply.status(), status, "{path}");
-        is_removed(reply.headers(), path);
+        let response = socket.response().await;
+        assert_eq!(response.status(), status, "{path}");
+        is_removed(response.headers(), path);
     }
 
     assert_eq!(log.complaints(), Vec::<String>::new());
@@ -118,6 +118,6 @@ async fn a_slow_request_does_not_change_the_cookie() {
         tokio::time::advance(Duration::from_millis(milliseconds)).await;
         site.go_on();
 
-        assert_eq!(cookie(page.reply().await), after, "{milliseconds} ms");
+        assert_eq!(cookie(page.response().await), after, "{milliseconds} ms");
     }
 }

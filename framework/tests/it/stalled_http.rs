@@ -9,8 +9,8 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use http::Request;
 use seaway::{
-    Channels, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Reply, from_service,
-    routing::ProtocolTypeRouter,
+    Channels, HttpConsumer, HttpContext, HttpHandshake, HttpResponse, NoEvent, Rejection,
+    from_service, routing::ProtocolTypeRouter,
 };
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 use tokio::{
@@ -69,7 +69,7 @@ impl HttpConsumer for Numbers {
         Ok(Self)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> seaway::Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> seaway::Result<HttpResponse> {
         let body = ctx.stream(seaway::http::Response::new(())).await?;
         for number in 0_u64.. {
             body.send(format!("{number}\n")).await?;

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use seaway::{
     Application, ApplicationExt, BoxApplication, Channels, Disconnect, HttpConsumer, HttpContext,
-    HttpHandshake, NoEvent, Rejection, Reply, Result, Scope, Serve, application_fn, from_service,
+    HttpHandshake, HttpResponse, NoEvent, Rejection, Result, Scope, Serve, application_fn,
+    from_service,
     middleware::Provide,
     protocol::{Body, Exchange, Http},
     routing::ProtocolTypeRouter,
@@ -53,7 +54,7 @@ impl HttpConsumer for FloodingConsumer {
         Ok(Self(handshake.state::<TestState>()?.clone()))
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let body = ctx.stream(Response::new(())).await?;
         while body.send(vec![b'x'; 10_000]).await.is_ok() {}
         Ok(body.end())

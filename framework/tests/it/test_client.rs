@@ -4,7 +4,7 @@ use crate::auth_app::{Account, Accounts, Site};
 use axum::{Json, Router, routing::post};
 use seaway::{
     ApplicationExt, Channels, Close, Context, Handshake, HttpConsumer, HttpContext, HttpHandshake,
-    NoEvent, Rejection, Reply, Result, Session, User, WebSocketConsumer, from_service,
+    HttpResponse, NoEvent, Rejection, Result, Session, User, WebSocketConsumer, from_service,
     http::{HeaderValue, Method, Request, header},
     middleware::{Auth, Sessions},
     protocol::{Http, WebSocket},
@@ -256,11 +256,11 @@ impl HttpConsumer for Feed {
     async fn connect(handshake: &mut HttpHandshake) -> Result<Self, Rejection> {
         let cookie = HeaderValue::from_static("feed=1");
         handshake
-            .reply_headers_mut()
+            .response_headers_mut()
             .append(header::SET_COOKIE, cookie);
         Ok(Self)
     }
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let events = ctx.sse().await?;
         events.send(r#"{"sum":7}"#).await?;
         ctx.next_event().await?;

@@ -4,7 +4,7 @@ use crate::support::{Recorder, trouble};
 use http::{Request, Response, StatusCode};
 use seaway::{
     Application, ApplicationExt, BoxApplication, Channels, Disconnect, GroupName, HttpConsumer,
-    HttpContext, HttpHandshake, Rejection, Reply, Result, SseEvent,
+    HttpContext, HttpHandshake, HttpResponse, Rejection, Result, SseEvent,
     channels::{ChannelLayer, InMemoryChannelLayer},
     middleware::Provide,
     protocol::{Body, Http},
@@ -48,7 +48,7 @@ impl HttpConsumer for TestConsumer {
             ("vary", "greeting"),
             ("x-greeting", "1"),
         ] {
-            let headers = handshake.reply_headers_mut();
+            let headers = handshake.response_headers_mut();
             headers.insert(name, http::HeaderValue::from_static(value));
         }
         handshake.join("room").await?;
@@ -60,28 +60,28 @@ impl HttpConsumer for TestConsumer {
         Ok(test_consumer)
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<HttpResponse> {
         match self.action.as_str() {
-            "reply" => ctx.reply("here you are"),
-            "no content" => ctx.reply(StatusCode::NO_CONTENT),
+            "respond" => ctx.respond("here you are"),
+            "no content" => ctx.respond(StatusCode::NO_CONTENT),
             "count dropped" => {
                 self.go_on.notified().await;
-                ctx.reply((StatusCode::ACCEPTED, format!("{} were lost", ctx.dropped())))
+                ctx.respond((StatusCode::ACCEPTED, format!("{} were lost", ctx.dropped())))
             }
             "cookies" => {
                 let response = Response::builder()
                     .header("set-cookie", "hand=1")
                     .header("vary", "hand");
-                ctx.reply(response.body("").unwrap())
+                ctx.respond(response.body("").unwrap())
             }
             "next event" => match ctx.next_event().await?.as_deref() {
-                Some(ChatEvent::Said { text, .. }) => ctx.reply(text.clone()),
-                None => ctx.reply("closing time"),
+                Some(ChatEvent::Said { text, .. }) => ctx.respond(text.clone()),
+                None => ctx.respond("closing time"),
             },
             "time out" => {
                 let soon = tokio::time::timeout(Duration::from_secs(30), ctx.next_event());
                 assert!(soon.await.is_err(), "nobody says anything");
-                ctx.reply(StatusCode::NO_CONTENT)
+                ctx.respond(StatusCode::NO_CONTENT)
             }
             "hang" => std::future::pending().await,
             "events" => {
@@ -139,7 +139,7 @@ impl HttpConsumer for TestConsumer {
             }
             "read body" => {
                 let body = ctx.body().await?;
-                ctx.reply(body.len().to_string())
+                ctx.respond(body.len().to_string())
             }
             "read body and hang" => {
                 let body = ctx.body().await?;
@@ -151,7 +151,7 @@ impl HttpConsumer for TestConsumer {
                 while let Some(piece) = ctx.next_chunk().await? {
                     length += piece.len();
                 }
-                ctx.reply(length.to_string())
+                ctx.respond(length.to_string())
             }
             "fail" => Err(trouble().into()),
             "panic" => panic!("in a handler"),

@@ -179,13 +179,13 @@ fn note_misspelt(method: &Method, style: Style, block: &TokenStream, errors: &mu
         errors.add(name, message);
         return;
     }
-    let replies = method.returns.as_ref().and_then(types::argument);
+    let returned = method.returns.as_ref().and_then(types::argument);
     if style == Style::WebSocket
         && name == "handle"
-        && replies.is_some_and(|ty| types::is_named(ty, "Reply"))
+        && returned.is_some_and(|ty| types::is_named(ty, "HttpResponse"))
     {
         let message =
-            "`handle` of an HTTP consumer takes `ctx: &mut HttpContext`, by which it replies";
+            "`handle` of an HTTP consumer takes `ctx: &mut HttpContext`, by which it responds";
         errors.add(name, message);
         return;
     }

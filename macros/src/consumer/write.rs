@@ -98,7 +98,7 @@ fn http(consumer: &Consumer) -> TokenStream {
                 async fn handle(
                     &mut self,
                     ctx: &mut ::seaway::HttpContext<Self::Event>,
-                ) -> ::seaway::Result<::seaway::Reply> {
+                ) -> ::seaway::Result<::seaway::HttpResponse> {
                     #call
                 }
             }
@@ -156,7 +156,7 @@ fn stream(consumer: &Consumer) -> TokenStream {
         async fn handle(
             &mut self,
             ctx: &mut ::seaway::HttpContext<Self::Event>,
-        ) -> ::seaway::Result<::seaway::Reply> {
+        ) -> ::seaway::Result<::seaway::HttpResponse> {
             let stream = ctx.sse().await?;
             #opened
             loop {
@@ -194,7 +194,7 @@ pub(super) fn stub(consumer: &Consumer) -> TokenStream {
                 async fn handle(
                     &mut self,
                     _: &mut ::seaway::HttpContext<Self::Event>,
-                ) -> ::seaway::Result<::seaway::Reply> {
+                ) -> ::seaway::Result<::seaway::HttpResponse> {
                     ::core::unreachable!()
                 }
             }

@@ -1,15 +1,15 @@
 //! An HTTP consumer has a `handle`, or `sse` writes it.
 #![allow(unused_variables)]
 
-use seaway::{Close, HttpConsumer, HttpContext, Reply, Result, consumer};
+use seaway::{Close, HttpConsumer, HttpContext, HttpResponse, Result, consumer};
 
 #[derive(HttpConsumer)]
 struct Attributes {}
 
 #[consumer]
 impl Attributes {
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        ctx.reply("")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
+        ctx.respond("")
     }
 
     #[on("chat.message")]
@@ -29,8 +29,8 @@ struct Twice {}
 
 #[consumer(sse)]
 impl Twice {
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        ctx.reply("")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
+        ctx.respond("")
     }
 }
 
@@ -39,8 +39,8 @@ struct Closed {}
 
 #[consumer]
 impl Closed {
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        ctx.reply("")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
+        ctx.respond("")
     }
 
     fn disconnect(self, close: Close) {}
@@ -54,7 +54,7 @@ struct NoContext {}
 
 #[consumer]
 impl NoContext {
-    async fn handle(&mut self) -> Result<Reply> {
+    async fn handle(&mut self) -> Result<HttpResponse> {
         Err("no context")?
     }
 }

@@ -1,6 +1,6 @@
 //! A value is sent as `Json(value)`.
 
-use seaway::{Context, HttpContext, Reply, Result, Sse};
+use seaway::{Context, HttpContext, HttpResponse, Result, Sse};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -12,8 +12,8 @@ fn tell(ctx: &Context, said: ChatEvent) {
     _ = ctx.send(said);
 }
 
-fn respond(ctx: &HttpContext, said: ChatEvent) -> Result<Reply> {
-    ctx.reply(said)
+fn respond(ctx: &HttpContext, said: ChatEvent) -> Result<HttpResponse> {
+    ctx.respond(said)
 }
 
 fn stream(events: &Sse, said: ChatEvent) {

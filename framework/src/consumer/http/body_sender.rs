@@ -1,6 +1,6 @@
 //! The sender of a streamed response body.
 
-use super::reply::{Reply, ReplyKind};
+use super::response::{HttpResponse, ResponseKind};
 use crate::{
     error::Result,
     protocol::{PipeEnd, PipeSender},
@@ -12,9 +12,9 @@ use std::{fmt, sync::Arc};
 /// [`HttpContext::stream`](super::HttpContext::stream).
 ///
 /// ```
-/// use seaway::{Reply, HttpContext, NoEvent, Result, http::Response};
+/// use seaway::{HttpContext, HttpResponse, NoEvent, Result, http::Response};
 ///
-/// async fn numbers(ctx: &mut HttpContext) -> Result<Reply> {
+/// async fn numbers(ctx: &mut HttpContext) -> Result<HttpResponse> {
 ///     let body = ctx.stream(Response::new(())).await?;
 ///     for number in 0..1_000_000 {
 ///         body.send(format!("{number}\n")).await?;
@@ -50,10 +50,10 @@ impl BodySender {
         self.pipe.send(chunk.into()).await
     }
 
-    /// Ends the body; return the reply from `handle`.
-    pub fn end(self) -> Reply {
+    /// Ends the body; return the response from `handle`.
+    pub fn end(self) -> HttpResponse {
         self.pipe.end(PipeEnd::Complete);
-        Reply(ReplyKind::Streamed)
+        HttpResponse(ResponseKind::Streamed)
     }
 }
 

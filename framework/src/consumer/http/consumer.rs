@@ -1,6 +1,6 @@
 //! The trait of HTTP consumers.
 
-use super::{super::HttpHandshake, Disconnect, HttpContext, Reply};
+use super::{super::HttpHandshake, Disconnect, HttpContext, HttpResponse};
 use crate::{
     channels::{Channels, Event},
     error::Result,
@@ -10,11 +10,11 @@ use crate::{
 use http::Method;
 use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 
-/// A consumer of one HTTP request, which may wait for events before it replies, or stream its
+/// A consumer of one HTTP request, which may wait for events before it responds, or stream its
 /// response: one value per request, created by [`connect`](HttpConsumer::connect).
 ///
 /// ```
-/// use seaway::{Reply, HttpConsumer, HttpContext, HttpHandshake, Json, Rejection, Result, http::StatusCode};
+/// use seaway::{HttpConsumer, HttpContext, HttpHandshake, HttpResponse, Json, Rejection, Result, http::StatusCode};
 /// use std::time::Duration;
 /// # #[derive(seaway::Event)] enum ChatEvent { Message { text: String } }
 ///
@@ -29,10 +29,10 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 ///         Ok(Next)
 ///     }
 ///
-///     async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
+///     async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<HttpResponse> {
 ///         match tokio::time::timeout(Duration::from_secs(30), ctx.next_event()).await {
-///             Ok(Ok(Some(event))) => ctx.reply(Json(event)),
-///             _ => ctx.reply(StatusCode::NO_CONTENT),
+///             Ok(Ok(Some(event))) => ctx.respond(Json(event)),
+///             _ => ctx.respond(StatusCode::NO_CONTENT),
 ///         }
 ///     }
 /// }
@@ -61,7 +61,7 @@ pub trait HttpConsumer: Sized + Send + 'static {
     /// 9.1).
     ///
     /// ```
-    /// # use seaway::{Reply, HttpConsumer, HttpContext, HttpHandshake, NoEvent, Rejection, Result};
+    /// # use seaway::{HttpConsumer, HttpContext, HttpHandshake, HttpResponse, NoEvent, Rejection, Result};
     /// use seaway::http::Method;
     ///
     /// # struct Events;
@@ -70,7 +70,7 @@ pub trait HttpConsumer: Sized + Send + 'static {
     ///     // …
     /// #   type Event = NoEvent;
     /// #   async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> { Ok(Events) }
-    /// #   async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> { ctx.reply("") }
+    /// #   async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> { ctx.respond("") }
     /// }
     /// ```
     const METHODS: &'static [Method] = &[];
@@ -123,12 +123,12 @@ pub trait HttpConsumer: Sized + Send + 'static {
         handshake: &mut HttpHandshake<Self::Event>,
     ) -> impl Future<Output = Result<Self, Rejection>> + Send;
 
-    /// Handles the request and returns the reply: a whole response, or the end of a
+    /// Handles the request and returns the response: a whole one, or the end of a
     /// [stream](HttpContext::stream) that it has started.
     fn handle(
         &mut self,
         ctx: &mut HttpContext<Self::Event>,
-    ) -> impl Future<Output = crate::Result<Reply>> + Send;
+    ) -> impl Future<Output = crate::Result<HttpResponse>> + Send;
 
     /// Runs exactly once when the request ends, for any reason.
     ///

@@ -1,10 +1,10 @@
 //! The context of an HTTP consumer: events, the request body, and the response.
 
 use super::{
-    super::{NoEvent, reply_headers::complete},
+    super::{NoEvent, response_headers::complete},
     body_sender::BodySender,
     handler_state::HandlerState,
-    reply::{IntoReply, Reply, ReplyKind},
+    response::{HttpResponse, IntoHttpResponse, ResponseKind},
     sse::{self, Sse},
 };
 use crate::{
@@ -23,15 +23,15 @@ use http_body_util::BodyExt;
 use std::{fmt, future::poll_fn, marker::PhantomData, sync::Arc, task::Poll, time::Duration};
 
 /// The context of an [`HttpConsumer`](super::HttpConsumer)'s handler: wait for events, read the
-/// body, reply or stream.
+/// body, respond or stream.
 ///
 /// ```
-/// use seaway::{HttpContext, Json, Reply, Result};
+/// use seaway::{HttpContext, HttpResponse, Json, Result};
 ///
-/// /// Replies with the length of the request body.
-/// async fn count(ctx: &mut HttpContext) -> Result<Reply> {
+/// /// Responds with the length of the request body.
+/// async fn count(ctx: &mut HttpContext) -> Result<HttpResponse> {
 ///     let body = ctx.body().await?;
-///     ctx.reply(Json(body.len()))
+///     ctx.respond(Json(body.len()))
 /// }
 /// ```
 pub struct HttpContext<E = NoEvent> {
@@ -68,7 +68,7 @@ impl<E: Event> HttpContext<E> {
     ///
     /// An event that cannot be decoded as `E` is counted and skipped.
     ///
-    /// `None` means that the server stops: reply, or end the stream. The server waits for that, for
+    /// `None` means that the server stops: respond, or end the stream. The server waits for that, for
     /// [`drain_timeout`](crate::Serve::drain_timeout) at most; an event stream that is still open
     /// is ended after 5 s.
     ///
@@ -162,13 +162,15 @@ impl<E: Event> HttpContext<E> {
         std::mem::take(&mut self.body)
     }
 
-    /// Makes the reply that `handle` returns, from a response, a status, text, bytes, JSON or a
+    /// Makes the response that `handle` returns, from a response, a status, text, bytes, JSON or a
     /// [`Rejection`](crate::Rejection).
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the value cannot be encoded.
-    pub fn reply(&self, reply: impl IntoReply) -> crate::Result<Reply> {
-        Ok(Reply(ReplyKind::Whole(reply.into_reply()?)))
+    pub fn respond(&self, response: impl IntoHttpResponse) -> crate::Result<HttpResponse> {
+        Ok(HttpResponse(ResponseKind::Whole(
+            response.into_http_response()?,
+        )))
     }
 
     /// Sends the response head and returns a sender for the body.
@@ -277,10 +279,10 @@ impl<E: Event> HttpContext<E> {
     /// [`Handshake::present`](crate::Handshake::present).
     ///
     /// ```
-    /// use seaway::{HttpContext, Json, PresenceEvent, Reply, Result};
+    /// use seaway::{HttpContext, HttpResponse, Json, PresenceEvent, Result};
     ///
     /// /// Streams who is connected.
-    /// async fn handle(ctx: &mut HttpContext<PresenceEvent<String>>) -> Result<Reply> {
+    /// async fn handle(ctx: &mut HttpContext<PresenceEvent<String>>) -> Result<HttpResponse> {
     ///     let here = ctx.present("lot.7", "ana", "looking".to_owned()).await?;
     ///     let stream = ctx.sse().await?;
     ///     ctx.update(&here, "streaming".to_owned()).await?;
@@ -325,11 +327,11 @@ impl<E: Event> HttpContext<E> {
     /// missed since a position, then [`TopicEvent::Recovered`], then live events.
     ///
     /// ```
-    /// use seaway::{Event, HttpContext, Reply, Result, SseEvent, Topic, TopicEvent};
+    /// use seaway::{Event, HttpContext, HttpResponse, Result, SseEvent, Topic, TopicEvent};
     /// # #[derive(Event)] enum LotEvent { Placed { cents: u64 } }
     ///
     /// /// Streams a topic; a page that reconnects receives what it has missed.
-    /// async fn stream(ctx: &mut HttpContext<TopicEvent<LotEvent>>, lot: &Topic<LotEvent>) -> Result<Reply> {
+    /// async fn stream(ctx: &mut HttpContext<TopicEvent<LotEvent>>, lot: &Topic<LotEvent>) -> Result<HttpResponse> {
     ///     // In `connect`: let since = handshake.since(&lot)?;
     /// #   let since = None;
     ///     ctx.resume(lot, since).await?;
@@ -375,11 +377,11 @@ impl<E: Event> HttpContext<E> {
     /// Returns the name of this consumer's own channel, its address in every process.
     ///
     /// ```
-    /// use seaway::{HttpContext, Reply, Result};
+    /// use seaway::{HttpContext, HttpResponse, Result};
     ///
-    /// async fn handle(ctx: &mut HttpContext) -> Result<Reply> {
+    /// async fn handle(ctx: &mut HttpContext) -> Result<HttpResponse> {
     ///     let address = ctx.channel().await?.to_string();
-    ///     ctx.reply(address)
+    ///     ctx.respond(address)
     /// }
     /// ```
     ///

@@ -10,7 +10,7 @@ use crate::{error::ErrorKind, message::Close};
 ///
 /// fn describe(end: &Disconnect) -> &'static str {
 ///     match end {
-///         Disconnect::Replied => "the response is complete",
+///         Disconnect::Responded => "the response is complete",
 ///         Disconnect::ClientLeft => "the client left",
 ///         Disconnect::ServerStopping => "the server stops",
 ///         Disconnect::Revoked(_) => "the client was logged out or disconnected",
@@ -24,7 +24,7 @@ use crate::{error::ErrorKind, message::Close};
 #[non_exhaustive]
 pub enum Disconnect {
     /// `handle` has returned, and the response was passed to the connection whole.
-    Replied,
+    Responded,
     /// The client disconnected, or read nothing for
     /// [`SEND_TIMEOUT`](super::HttpConsumer::SEND_TIMEOUT), or middleware dropped the request.
     ClientLeft,

@@ -6,12 +6,12 @@ use super::{
             ConnectionEnd, DisconnectGuard, DisconnectHook, Disconnects, disconnected,
         },
         joined::{GroupMember, Joined},
-        reply_headers::complete,
+        response_headers::complete,
     },
     Disconnect, HttpConsumer,
     context::HttpContext,
     interrupts::{Interrupt, Interrupts},
-    reply::{Reply, ReplyKind},
+    response::{HttpResponse, ResponseKind},
 };
 use crate::{
     catch_panic::catch_panic,
@@ -62,7 +62,7 @@ impl<E> GroupMember for HttpContext<E> {
 
 /// How a handler ended.
 enum HandlerOutcome {
-    Replied(Reply),
+    Responded(HttpResponse),
     Failed(Error),
     Ended(Interrupt),
 }
@@ -116,7 +116,7 @@ impl<C: HttpConsumer> HandlerDriver<C> {
 
 /// Runs the handler until it returns, or something ends the request: then its future is dropped.
 async fn run_handler(
-    mut handler: Pin<Box<impl Future<Output = Result<crate::Result<Reply>>> + Send>>,
+    mut handler: Pin<Box<impl Future<Output = Result<crate::Result<HttpResponse>>> + Send>>,
     mut interrupts: Interrupts,
 ) -> HandlerOutcome {
     let mut is_waiting = false;
@@ -130,7 +130,7 @@ async fn run_handler(
         is_waiting = true;
         if let Poll::Ready(handled) = handler.as_mut().poll(cx) {
             return Poll::Ready(match handled {
-                Ok(Ok(reply)) => HandlerOutcome::Replied(reply),
+                Ok(Ok(response)) => HandlerOutcome::Responded(response),
                 Ok(Err(error)) => HandlerOutcome::Failed(error.into()),
                 Err(panic) => HandlerOutcome::Failed(panic),
             });
@@ -153,28 +153,31 @@ async fn conclude<E: Event>(
 ) -> (Disconnect, crate::Result<()>) {
     ctx.common.end_stream();
     let exchange = ctx.exchange.take();
-    let replied = match ctx.common.is_stopping() {
+    let responded = match ctx.common.is_stopping() {
         true => Disconnect::ServerStopping,
-        false => Disconnect::Replied,
+        false => Disconnect::Responded,
     };
     let end = match (outcome, exchange) {
-        (HandlerOutcome::Replied(Reply(ReplyKind::Whole(mut response))), Some(exchange)) => {
+        (
+            HandlerOutcome::Responded(HttpResponse(ResponseKind::Whole(mut response))),
+            Some(exchange),
+        ) => {
             complete(response.headers_mut(), &mut ctx.headers);
             match exchange.respond(response).await {
-                Ok(()) => replied,
+                Ok(()) => responded,
                 Err(_) => Disconnect::ClientLeft,
             }
         }
-        (HandlerOutcome::Replied(Reply(ReplyKind::Streamed)), None) => {
+        (HandlerOutcome::Responded(HttpResponse(ResponseKind::Streamed)), None) => {
             match ctx.common.has_stalled() {
                 true => Disconnect::ClientLeft,
-                false => replied,
+                false => responded,
             }
         }
-        (HandlerOutcome::Replied(_), exchange) => {
+        (HandlerOutcome::Responded(_), exchange) => {
             let error = Error::new(
                 ErrorKind::User,
-                "`handle` returned a whole reply after it had called `stream` or `sse`, or the end of another request's \
+                "`handle` returned a whole response after it had called `stream` or `sse`, or the end of another request's \
                  stream; return the `end` of its own stream",
             );
             return fail(exchange, error).await;

@@ -121,7 +121,7 @@ impl Interrupts {
     }
 
     /// Polls for the end of the client's sending side, if that counts as a disconnect. It is polled
-    /// after the handler, so that a handler that is ready to reply still does.
+    /// after the handler, so that a handler that is ready to respond still does.
     pub(super) fn poll_half_close(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
         let Some(handle) = self
             .handle

@@ -5,7 +5,7 @@
 //! | `consumer.rs` | the trait that users write |
 //! | `context.rs` | the context of a handler |
 //! | `poll_topic.rs` | long polling, by a method of the context |
-//! | `reply.rs` | what a handler returns |
+//! | `response.rs` | what a handler returns |
 //! | `body_sender.rs` | a streamed response body |
 //! | `sse.rs` | a stream of server-sent events |
 //! | `sse_event.rs` | one server-sent event and its encoding |
@@ -24,7 +24,7 @@ mod driver;
 mod handler_state;
 mod interrupts;
 mod poll_topic;
-mod reply;
+mod response;
 pub(super) mod sse;
 mod sse_event;
 
@@ -37,7 +37,7 @@ pub use self::{
     consumer::{HttpConsumer, HttpConsumerApplication},
     context::HttpContext,
     disconnect::Disconnect,
-    reply::{IntoReply, Reply},
+    response::{HttpResponse, IntoHttpResponse},
     sse::Sse,
     sse_event::{IntoSseEvent, SseEvent},
 };

@@ -21,7 +21,7 @@ impl<E: Event> HttpContext<TopicEvent<E>> {
     /// included if it has arrived by then.
     ///
     /// ```
-    /// use seaway::{Event, HttpConsumer, HttpContext, HttpHandshake, Json, Position, Rejection, Reply, Result, Topic, TopicEvent};
+    /// use seaway::{Event, HttpConsumer, HttpContext, HttpHandshake, HttpResponse, Json, Position, Rejection, Result, Topic, TopicEvent};
     /// use std::time::Duration;
     /// # #[derive(Event)] enum LotEvent { Placed { cents: u64 } }
     ///
@@ -40,11 +40,11 @@ impl<E: Event> HttpContext<TopicEvent<E>> {
     ///         let since = handshake.since(&lot)?;
     ///         Ok(Poll { lot, since })
     ///     }
-    ///     async fn handle(&mut self, ctx: &mut HttpContext<Self::Event>) -> Result<Reply> {
+    ///     async fn handle(&mut self, ctx: &mut HttpContext<Self::Event>) -> Result<HttpResponse> {
     ///         let since = self.since.take();
     ///         let events = ctx.poll_topic(&self.lot, since, Duration::from_secs(25)).await?;
     ///         let events: Vec<_> = events.iter().map(|event| &**event).collect();
-    ///         ctx.reply(Json(events))
+    ///         ctx.respond(Json(events))
     ///     }
     /// }
     /// ```

@@ -1,7 +1,7 @@
 //! A stream of server-sent events.
 
 use super::{
-    reply::{Reply, ReplyKind},
+    response::{HttpResponse, ResponseKind},
     sse_event::{IntoSseEvent, SseEvent},
 };
 use crate::{
@@ -17,10 +17,10 @@ use std::{fmt, sync::Arc, time::Duration};
 /// [`HttpContext::sse`](super::HttpContext::sse).
 ///
 /// ```
-/// use seaway::{Reply, HttpContext, Json, Result, SseEvent};
+/// use seaway::{HttpContext, HttpResponse, Json, Result, SseEvent};
 /// # #[derive(seaway::Event)] enum ChatEvent { Message { text: String } }
 ///
-/// async fn handle(ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
+/// async fn handle(ctx: &mut HttpContext<ChatEvent>) -> Result<HttpResponse> {
 ///     let events = ctx.sse().await?;
 ///     events.send(SseEvent::text("welcome").name("greeting")).await?;
 ///     while let Some(event) = ctx.next_event().await? {
@@ -77,10 +77,10 @@ impl Sse {
         self.send(SseEvent::comment(text)).await
     }
 
-    /// Ends the stream; return the reply from `handle`.
-    pub fn end(self) -> Reply {
+    /// Ends the stream; return the response from `handle`.
+    pub fn end(self) -> HttpResponse {
         self.pipe.end(PipeEnd::Complete);
-        Reply(ReplyKind::Streamed)
+        HttpResponse(ResponseKind::Streamed)
     }
 }
 

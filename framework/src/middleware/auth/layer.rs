@@ -217,20 +217,20 @@ where
                 .change_notifier(),
             span: scope.span().clone(),
             is_shown: AtomicBool::new(false),
-            is_replied: AtomicBool::new(false),
+            is_response_made: AtomicBool::new(false),
             user: Mutex::new(None),
         });
         scope.insert(UserLookup::<A::User>(log_in.clone()));
         scope.insert(AuthSession(log_in.clone()));
         let revocations = scope.extensions.get_or_insert_default::<Revocations>();
         revocations.add(log_in.clone());
-        let replied = log_in.clone();
+        let answered = log_in.clone();
         P::on_response(
             &mut connection,
-            Box::new(move |reply| {
-                replied.is_replied.store(true, Ordering::Release);
-                if by_subprotocol && reply.status == StatusCode::SWITCHING_PROTOCOLS {
-                    token::choose(&mut reply.headers);
+            Box::new(move |response| {
+                answered.is_response_made.store(true, Ordering::Release);
+                if by_subprotocol && response.status == StatusCode::SWITCHING_PROTOCOLS {
+                    token::choose(&mut response.headers);
                 }
                 Box::pin(async { Ok(()) })
             }),

@@ -39,7 +39,7 @@ pub struct Exchange {
     hooks: Vec<ResponseHook>,
     peer: Peer,
     handle: Option<ConnectionHandle>,
-    reply: oneshot::Sender<Response<Body>>,
+    responder: oneshot::Sender<Response<Body>>,
 }
 
 /// The receiver of the response of an [`Exchange`]; an error if the application ended without one.
@@ -52,13 +52,13 @@ impl Exchange {
         peer: Peer,
         handle: Option<ConnectionHandle>,
     ) -> (Self, ResponseReceiver) {
-        let (reply, response) = oneshot::channel();
+        let (responder, response) = oneshot::channel();
         let exchange = Self {
             body,
             hooks: Vec::new(),
             peer,
             handle,
-            reply,
+            responder,
         };
         (exchange, response)
     }
@@ -81,7 +81,7 @@ impl Exchange {
             // Boxed: it would make the future of every application a kilobyte larger.
             response = Box::pin(response_hooks::run(self.hooks, response, &self.peer)).await;
         }
-        self.reply.send(response).map_err(|_| Error::closed())
+        self.responder.send(response).map_err(|_| Error::closed())
     }
 }
 

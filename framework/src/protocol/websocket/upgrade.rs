@@ -199,12 +199,12 @@ impl Upgrade {
             open,
             ..
         } = self;
-        let mut reply = Response::new(Body::empty());
-        *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        *reply.headers_mut() = headers;
-        let reply = response_hooks::run(hooks, reply, &peer).await;
-        let accepted = reply.status() == StatusCode::SWITCHING_PROTOCOLS;
-        response.send(reply).map_err(|_| Error::closed())?;
+        let mut switching = Response::new(Body::empty());
+        *switching.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *switching.headers_mut() = headers;
+        let switching = response_hooks::run(hooks, switching, &peer).await;
+        let accepted = switching.status() == StatusCode::SWITCHING_PROTOCOLS;
+        response.send(switching).map_err(|_| Error::closed())?;
         if !accepted {
             return Err(Error::closed());
         }
@@ -235,8 +235,8 @@ impl Upgrade {
 
     /// Sends a response that is not a 101, after the response hooks have run.
     async fn respond(self, response: Response<Body>) -> Result<()> {
-        let reply = response_hooks::run(self.hooks, response, &self.peer).await;
-        self.response.send(reply).map_err(|_| Error::closed())
+        let response = response_hooks::run(self.hooks, response, &self.peer).await;
+        self.response.send(response).map_err(|_| Error::closed())
     }
 
     /// Rejects the handshake because of its origin.

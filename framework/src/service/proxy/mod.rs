@@ -449,9 +449,9 @@ impl Application<WebSocket> for Proxy {
         }
         let (io, early) = switched(hyper::upgrade::on(&mut response).await?);
         let upstream = UpgradedStream { io, early };
-        let mut reply = headers::without_hop_by_hop(mem::take(response.headers_mut()));
-        complete(&mut reply, upgrade.headers_mut());
-        *upgrade.headers_mut() = reply;
+        let mut head = headers::without_hop_by_hop(mem::take(response.headers_mut()));
+        complete(&mut head, upgrade.headers_mut());
+        *upgrade.headers_mut() = head;
         let handle = upgrade.handle().cloned();
         let limits = TunnelLimits {
             write_timeout: handle

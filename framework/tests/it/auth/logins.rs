@@ -32,7 +32,7 @@ async fn a_handshake_can_log_in_with_or_without_a_session_and_a_logout_closes_it
 
     for headers in [&[][..], &[("cookie", anonymous.as_str())]] {
         let mut socket = site.open("/who?login=ana", headers).await;
-        let ana = cookie(socket.reply().await).expect("a cookie on the 101");
+        let ana = cookie(socket.response().await).expect("a cookie on the 101");
         assert_eq!(socket.receive_text().await, "ana");
         assert_eq!(site.get("/me", &[("cookie", &ana)]).await.body(), "ana");
 

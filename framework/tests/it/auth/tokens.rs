@@ -31,7 +31,7 @@ async fn a_client_without_cookies_sends_a_token_in_a_header_or_as_a_subprotocol(
     );
     let mut socket = site.open("/members", &[offer]).await;
     assert_eq!(
-        socket.reply().await.headers()["sec-websocket-protocol"],
+        socket.response().await.headers()["sec-websocket-protocol"],
         "bearer"
     );
     assert_eq!(socket.receive_text().await, "ana");

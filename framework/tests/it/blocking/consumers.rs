@@ -60,8 +60,8 @@ async fn the_scope_is_available_in_connect_and_in_hooks() {
     let request = Request::get("/?name=ana").header("sec-websocket-protocol", "clerk");
     let mut client = WebSocketCommunicator::open(&office.app, request);
 
-    let reply = client.reply().await;
-    assert_eq!(reply.headers()["sec-websocket-protocol"], "clerk");
+    let response = client.response().await;
+    assert_eq!(response.headers()["sec-websocket-protocol"], "clerk");
     client.receive_text().await;
     client.send(r#""visitor""#).await;
 

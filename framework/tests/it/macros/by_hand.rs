@@ -158,8 +158,8 @@ async fn conversation<C: WebSocketConsumer>(query: &str, messages: &[&str]) -> V
     let mut ana = WebSocketCommunicator::open(&app, request());
     let status = ana.status().await;
     if status != 101 {
-        let reply = ana.reply().await;
-        return vec![format!("{status} {}", reply.body())];
+        let response = ana.response().await;
+        return vec![format!("{status} {}", response.body())];
     }
     let mut bo = WebSocketCommunicator::open(&app, request());
     let mut received = vec![ana.receive_text().await, bo.receive_text().await];

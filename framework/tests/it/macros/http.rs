@@ -4,8 +4,8 @@ use crate::support::Recorder;
 use http::{Request, StatusCode};
 use seaway::{
     ApplicationExt, BoxApplication, Channels, Close, Disconnect, Event, Group, HttpConsumer,
-    HttpContext, HttpHandshake, Json, Missed, Rejection, Reply, Result, Shared, Sse, consumer,
-    http::Method, middleware::Provide, protocol::Http, routing::PathRouter,
+    HttpContext, HttpHandshake, HttpResponse, Json, Missed, Rejection, Result, Shared, Sse,
+    consumer, http::Method, middleware::Provide, protocol::Http, routing::PathRouter,
     testing::HttpCommunicator,
 };
 use std::time::Duration;
@@ -34,15 +34,15 @@ impl Next {
     const METHODS: &'static [Method] = &[Method::GET];
     const MAX_BODY: usize = 4;
 
-    async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<HttpResponse> {
         self.recorder.record("waiting");
         let patience = Duration::from_secs(self.patience.unwrap_or(30));
         match tokio::time::timeout(patience, ctx.next_event()).await {
             Ok(event) => match event? {
-                Some(event) => ctx.reply(Json(event)),
-                None => ctx.reply(StatusCode::NO_CONTENT),
+                Some(event) => ctx.respond(Json(event)),
+                None => ctx.respond(StatusCode::NO_CONTENT),
             },
-            Err(_) => ctx.reply(format!("nothing new in {}", self.room)),
+            Err(_) => ctx.respond(format!("nothing new in {}", self.room)),
         }
     }
 
@@ -107,8 +107,8 @@ impl Conditional {
     #[cfg(not(test))]
     const MAX_BODY: usize = 4;
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        ctx.reply("here")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
+        ctx.respond("here")
     }
 }
 
@@ -131,8 +131,8 @@ impl Own {
         }
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        ctx.reply("come in")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
+        ctx.respond("come in")
     }
 }
 
@@ -176,12 +176,12 @@ impl Stage {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fields_are_filled_and_handle_replies() {
+async fn fields_are_filled_and_handle_responds() {
     let stage = stage();
 
     let mut client = stage.get("/next/lobby?patience=2");
     assert_eq!(client.receive().await.unwrap(), "nothing new in lobby");
-    assert_eq!(stage.recorder.wait_for(2).await, ["waiting", "Replied"]);
+    assert_eq!(stage.recorder.wait_for(2).await, ["waiting", "Responded"]);
 
     let mut client = stage.get("/next/lobby");
     stage.recorder.wait_for(3).await;
@@ -313,9 +313,9 @@ impl List {
         }
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let list = look_up(&self.name).map_err(refused)?;
-        ctx.reply(list)
+        ctx.respond(list)
     }
 }
 
@@ -328,8 +328,8 @@ impl Short {
         Ok(Self(handshake.param("room")?))
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply, Rejection> {
-        Ok(ctx.reply(look_up(&self.0).map_err(refused)?)?)
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse, Rejection> {
+        Ok(ctx.respond(look_up(&self.0).map_err(refused)?)?)
     }
 }
 

@@ -115,9 +115,9 @@ async fn a_stream_that_cannot_be_added_is_rejected_and_its_consumer_disconnected
         let mut stream = HttpCommunicator::open(&site.process(), request);
         tokio::time::sleep(CONNECT_LIMIT).await;
 
-        let reply = stream.reply().await;
-        assert_eq!(reply.status(), 503, "{fault:?}");
-        assert_eq!(reply.headers()["set-cookie"], "seen=1", "{fault:?}");
+        let response = stream.response().await;
+        assert_eq!(response.status(), 503, "{fault:?}");
+        assert_eq!(response.headers()["set-cookie"], "seen=1", "{fault:?}");
         assert_eq!(site.recorder.wait_for(1).await, ["1006 "], "{fault:?}");
     }
 }

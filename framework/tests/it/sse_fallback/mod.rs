@@ -43,7 +43,9 @@ impl WebSocketConsumer for Member {
         }
         let room: String = handshake.param("room")?;
         let cookie = "seen=1".parse().unwrap();
-        handshake.reply_headers_mut().append("set-cookie", cookie);
+        handshake
+            .response_headers_mut()
+            .append("set-cookie", cookie);
         Ok(Self {
             room: handshake.join(format!("room.{room}")).await?,
             recorder: handshake.state::<Recorder>()?.clone(),

@@ -31,7 +31,7 @@ async fn the_head_is_that_of_a_stream_with_the_headers_of_the_handshake() {
     let site = Site::new();
     let mut ana = Client::open(&site.process()).await;
 
-    let head = ana.stream.reply().await;
+    let head = ana.stream.response().await;
 
     for (name, value) in [
         ("content-type", "text/event-stream"),
@@ -102,7 +102,7 @@ async fn response_hooks_run_for_the_stream_as_for_a_handshake() {
 
     let stamps = ana
         .stream
-        .reply()
+        .response()
         .await
         .headers()
         .get_all("x-stamp")

@@ -59,7 +59,7 @@ async fn a_malformed_list_of_places_is_refused_with_the_reason() {
         let mut client = WebSocketCommunicator::open(&app, request);
 
         assert_eq!(client.status().await, 400, "{list}");
-        assert!(client.reply().await.body().contains("resume"), "{list}");
+        assert!(client.response().await.body().contains("resume"), "{list}");
     }
     let mut client = open(&channels, "/?resume=").await;
     assert_eq!(client.receive_json::<Value>().await["recovered"], true);

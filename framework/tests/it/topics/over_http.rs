@@ -4,8 +4,8 @@ use super::{LotEvent, lot, place, placed, recovered};
 use crate::metrics::Counters;
 use http::Request;
 use seaway::{
-    ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, Json, Position, Rejection,
-    Reply, Result, SseEvent, Topic, TopicEvent, testing::HttpCommunicator,
+    ApplicationExt, Channels, HttpConsumer, HttpContext, HttpHandshake, HttpResponse, Json,
+    Position, Rejection, Result, SseEvent, Topic, TopicEvent, testing::HttpCommunicator,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -29,13 +29,13 @@ impl HttpConsumer for Stream {
         })
     }
 
-    async fn handle(&mut self, ctx: &mut HttpContext<Self::Event>) -> Result<Reply> {
+    async fn handle(&mut self, ctx: &mut HttpContext<Self::Event>) -> Result<HttpResponse> {
         let since = self.since.take();
         if self.is_polling {
             let wait = Duration::from_secs(25);
             let events = ctx.poll_topic(&self.lot, since, wait).await?;
             let events: Vec<_> = events.iter().map(|event| &**event).collect();
-            return ctx.reply(Json(events));
+            return ctx.respond(Json(events));
         }
         ctx.resume(&self.lot, since).await?;
         let events = ctx.sse().await?;
@@ -102,28 +102,28 @@ async fn long_polling_returns_what_was_missed_or_waits_for_the_next_event() {
         let path = format!("/?poll&resume={since}");
         HttpCommunicator::open(&app, Request::get(path).body("").unwrap())
     };
-    let reply = async |mut request: HttpCommunicator| {
+    let events = async |mut request: HttpCommunicator| {
         let body = request.receive().await.unwrap();
         serde_json::from_slice::<Vec<Value>>(&body).unwrap()
     };
     let first = place(&lot, 1).await;
     let at = |position: &Position| format!("lot.7:{position}");
 
-    assert_eq!(reply(open("")).await, [recovered("lot.7", &first, true)]);
+    assert_eq!(events(open("")).await, [recovered("lot.7", &first, true)]);
     let second = place(&lot, 2).await;
     let missed = [placed(&second, 2), recovered("lot.7", &second, true)];
-    assert_eq!(reply(open(&at(&first))).await, missed);
-    let gap = reply(open("lot.7:9:elsewhere")).await;
+    assert_eq!(events(open(&at(&first))).await, missed);
+    let gap = events(open("lot.7:9:elsewhere")).await;
     assert_eq!(gap, [recovered("lot.7", &second, false)]);
 
     let waiting = open(&at(&second));
     tokio::time::sleep(Duration::from_secs(25)).await;
     let nothing = [recovered("lot.7", &second, true)];
-    assert_eq!(reply(waiting).await, nothing, "it waits for 25 s");
+    assert_eq!(events(waiting).await, nothing, "it waits for 25 s");
 
     let waiting = open(&at(&second));
     tokio::time::sleep(Duration::from_secs(3)).await;
     let third = place(&lot, 3).await;
     let expected = [recovered("lot.7", &second, true), placed(&third, 3)];
-    assert_eq!(reply(waiting).await, expected, "or until the next event");
+    assert_eq!(events(waiting).await, expected, "or until the next event");
 }

@@ -93,9 +93,9 @@ fn ask(state: &BoxApplication<Http>, path: &str, cookie: &str) -> HttpCommunicat
 /// Returns a page's body, or its status, and the cookie afterwards.
 async fn visit(state: &BoxApplication<Http>, path: &str, before: &str) -> (String, String) {
     let mut page = ask(state, path, before);
-    let reply = page.reply().await;
-    let after = cookie(reply).unwrap_or_else(|| before.to_owned());
-    match reply.status() {
+    let response = page.response().await;
+    let after = cookie(response).unwrap_or_else(|| before.to_owned());
+    match response.status() {
         StatusCode::OK => {
             let text = page.receive().await.unwrap();
             (String::from_utf8(text.to_vec()).unwrap(), after)
@@ -213,9 +213,9 @@ async fn visit_slowly(method: &'static str, deed: &str) -> (BoxApplication<Http>
     // Every operation of the page calls the slow method at most twice.
     tokio::time::sleep(4 * SLOW).await;
 
-    let reply = page.reply().await;
-    assert_eq!(reply.status(), 503, "{deed}");
-    let after = cookie(reply).unwrap_or_else(|| ana.clone());
+    let response = page.response().await;
+    assert_eq!(response.status(), 503, "{deed}");
+    let after = cookie(response).unwrap_or_else(|| ana.clone());
     (state, ana, after)
 }
 

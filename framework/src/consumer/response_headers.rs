@@ -1,9 +1,9 @@
-//! Headers that are set before the reply exists.
+//! Headers that are set before the response exists.
 
 use http::{HeaderMap, header};
 
-/// Adds headers to a reply. A header that the reply already has is kept as it is; cookies add up.
-pub(crate) fn complete(reply: &mut HeaderMap, more: &mut HeaderMap) {
+/// Adds headers to a response. A header that it already has is kept as it is; cookies add up.
+pub(crate) fn complete(response: &mut HeaderMap, more: &mut HeaderMap) {
     let mut name = None;
     let mut is_kept = false;
     for (next, value) in more.drain() {
@@ -12,10 +12,10 @@ pub(crate) fn complete(reply: &mut HeaderMap, more: &mut HeaderMap) {
             name = next;
             is_kept = name
                 .as_ref()
-                .is_some_and(|name| *name != header::SET_COOKIE && reply.contains_key(name));
+                .is_some_and(|name| *name != header::SET_COOKIE && response.contains_key(name));
         }
         if let (false, Some(name)) = (is_kept, &name) {
-            reply.append(name, value);
+            response.append(name, value);
         }
     }
 }
@@ -26,7 +26,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn a_reply_keeps_its_headers_and_gets_missing_ones() {
+    fn a_response_keeps_its_headers_and_gets_missing_ones() {
         let headers = |lines: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in lines {
@@ -34,7 +34,7 @@ mod tests {
             }
             headers
         };
-        let mut reply = headers(&[("vary", "origin"), ("set-cookie", "a=1"), ("etag", "7")]);
+        let mut response = headers(&[("vary", "origin"), ("set-cookie", "a=1"), ("etag", "7")]);
         let mut more = headers(&[
             ("vary", "cookie"),
             ("vary", "accept"),
@@ -44,7 +44,7 @@ mod tests {
             ("link", "<b>"),
         ]);
 
-        complete(&mut reply, &mut more);
+        complete(&mut response, &mut more);
 
         let expected = [
             ("vary", "origin"),
@@ -55,6 +55,6 @@ mod tests {
             ("link", "<a>"),
             ("link", "<b>"),
         ];
-        assert_eq!(reply, headers(&expected));
+        assert_eq!(response, headers(&expected));
     }
 }
