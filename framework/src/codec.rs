@@ -6,12 +6,15 @@ use crate::{
 };
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    ops::{Deref, DerefMut},
+};
 
 /// A type that can be decoded from a message: the `Input` of a consumer.
 ///
-/// Implemented by [`Message`], [`String`], [`Text`], [`Bytes`] and [`Json<T>`]; implement it for
-/// your own type:
+/// Implemented by [`Message`], [`String`], [`Text`], [`Bytes`], `Vec<u8>` and [`Json<T>`]; implement
+/// it for your own type:
 ///
 /// ```
 /// use seaway::{Error, ErrorKind, Message, FromMessage, Result};
@@ -103,6 +106,20 @@ pub trait IntoMessage: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
+impl<T> Deref for Json<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Json<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
 impl FromMessage for Message {
     fn from_message(message: Message) -> crate::Result<Self> {
         Ok(message)
@@ -146,6 +163,16 @@ impl FromMessage for Bytes {
             Message::Binary(bytes) => Ok(bytes),
             text => Err((unexpected("expected a binary message"), text)),
         }
+    }
+}
+
+impl FromMessage for Vec<u8> {
+    fn from_message(message: Message) -> crate::Result<Self> {
+        without_message(Self::decode(message))
+    }
+
+    fn decode(message: Message) -> Result<Self, (AnyError, Message)> {
+        Bytes::decode(message).map(Self::from)
     }
 }
 

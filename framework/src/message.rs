@@ -136,6 +136,12 @@ impl Deref for Text {
     }
 }
 
+impl AsRef<str> for Text {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
         Self(text.into())
@@ -297,6 +303,16 @@ impl Close {
     }
 }
 
+/// The code, and behind it the reason if there is one: `4001 (kicked)`.
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason.as_str() {
+            "" => self.code.fmt(f),
+            reason => write!(f, "{} ({reason})", self.code),
+        }
+    }
+}
+
 impl From<u16> for Close {
     fn from(code: u16) -> Self {
         Self::new(code, "")
@@ -318,6 +334,12 @@ mod tests {
 
         assert_eq!(close.reason().len(), 123);
         assert!(close.reason().chars().all(|c| c == '\u{2693}'));
+    }
+
+    #[test]
+    fn a_close_prints_its_code_and_its_reason() {
+        assert_eq!(Close::from(1000).to_string(), "1000");
+        assert_eq!(Close::new(4001, "kicked").to_string(), "4001 (kicked)");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::{fmt, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
 /// One less than the limit of Django Channels, 100, which is exclusive.
 const LONGEST: usize = 99;
@@ -174,6 +174,54 @@ impl<'de> Deserialize<'de> for GroupName {
     }
 }
 
+impl FromStr for ChannelName {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::new(name)
+    }
+}
+
+impl TryFrom<&str> for ChannelName {
+    type Error = Error;
+
+    fn try_from(name: &str) -> Result<Self> {
+        Self::new(name)
+    }
+}
+
+impl TryFrom<String> for ChannelName {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        Self::new(name)
+    }
+}
+
+impl FromStr for GroupName {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::new(name)
+    }
+}
+
+impl TryFrom<&str> for GroupName {
+    type Error = Error;
+
+    fn try_from(name: &str) -> Result<Self> {
+        Self::new(name)
+    }
+}
+
+impl TryFrom<String> for GroupName {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        Self::new(name)
+    }
+}
+
 impl AsRef<str> for ChannelName {
     fn as_ref(&self) -> &str {
         &self.0
@@ -292,6 +340,17 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn converted_names_are_checked() {
+        let group: GroupName = "chat.lobby".parse().unwrap();
+        assert_eq!(GroupName::try_from(group.to_string()).unwrap(), group);
+        assert!(GroupName::try_from("a!b").is_err());
+
+        let channel: ChannelName = "specific.ab!cd".parse().unwrap();
+        assert_eq!(ChannelName::try_from(channel.as_str()).unwrap(), channel);
+        assert!("a b".parse::<ChannelName>().is_err());
     }
 
     #[test]

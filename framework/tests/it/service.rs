@@ -4,12 +4,17 @@ use crate::{
     log::Log,
     support::{Server, connect, echo, next_text, send_text, try_connect},
 };
-use axum::{Extension, Router, extract::Path, routing::get};
+use axum::{
+    Extension, Router,
+    extract::Path,
+    response::{IntoResponse, Redirect},
+    routing::get,
+};
 use http::Request;
 use http_body_util::BodyExt;
 use seaway::{
     ApplicationExt, Channels, ClientAddr, HttpConsumer, HttpContext, HttpHandshake, HttpResponse,
-    Rejection, Result, Scope, Session, WebSocketConsumer, application_fn, from_service,
+    IntoHttpResponse, Rejection, Result, Scope, Session, WebSocketConsumer, application_fn, from_service,
     middleware::Provide,
     protocol::{Body, Exchange, Http, WebSocket},
     routing::{PathRouter, ProtocolTypeRouter},
@@ -26,6 +31,16 @@ where
     let status = response.status().as_u16();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+#[test]
+fn an_http_consumer_responds_with_what_axum_handlers_return() {
+    let redirect = Redirect::to("/lots").into_response();
+
+    let response = redirect.into_http_response().unwrap();
+
+    assert_eq!(response.status(), 303);
+    assert_eq!(response.headers()["location"], "/lots");
 }
 
 #[tokio::test]
