@@ -291,7 +291,7 @@ pub use seaway_macros::WebSocketConsumer;
 ///     }
 /// }
 ///
-/// let app = Calculator::application(&Channels::in_memory()).boxed();
+/// let app = Calculator::application(&Channels::in_memory());
 /// let mut client = WebSocketCommunicator::open(&app, http::Request::get("/"));
 ///
 /// client.send(r#"{"type": "divide", "id": 7, "dividend": 6, "divisor": 3}"#).await;

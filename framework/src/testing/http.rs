@@ -8,7 +8,7 @@ use super::{
     explain, fail, scope, soon_at, start,
 };
 use crate::{
-    application::BoxApplication,
+    application::Application,
     error::Result,
     protocol::{Body, Exchange, Http, ResponseReceiver},
     rejection_log::Peer,
@@ -51,7 +51,7 @@ use tokio::task::JoinHandle;
 /// #         Ok(events.end())
 /// #     }
 /// # }
-/// # let app = Greeter::application(&Channels::in_memory()).boxed();
+/// # let app = Greeter::application(&Channels::in_memory());
 /// use seaway::testing::HttpCommunicator;
 ///
 /// let mut ana = HttpCommunicator::open(&app, http::Request::get("/events").body("").unwrap());
@@ -84,7 +84,7 @@ impl HttpCommunicator {
     /// If the head, or the body after it, does not arrive within 5 s.
     #[track_caller]
     pub fn request<B: Into<Body>>(
-        application: &BoxApplication<Http>,
+        application: &(impl Application<Http> + Clone),
         request: Request<B>,
     ) -> impl Future<Output = Result<Response<Bytes>>> {
         let caller = Location::caller();
@@ -92,13 +92,16 @@ impl HttpCommunicator {
     }
 
     /// Sends a request whose response is read in parts.
-    pub fn open<B: Into<Body>>(application: &BoxApplication<Http>, request: Request<B>) -> Self {
+    pub fn open<B: Into<Body>>(
+        application: &(impl Application<Http> + Clone),
+        request: Request<B>,
+    ) -> Self {
         Self::open_with(application, request.map(Into::into), None)
     }
 
     /// Does the same as [`open`](Self::open), with the cookies of a client.
     pub(super) fn open_with(
-        application: &BoxApplication<Http>,
+        application: &(impl Application<Http> + Clone),
         request: Request<Body>,
         cookies: Option<&CookieJar>,
     ) -> Self {

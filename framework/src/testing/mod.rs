@@ -2,7 +2,7 @@
 //!
 //! ```
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-//! use seaway::{testing::WebSocketCommunicator, ApplicationExt, Channels, WebSocketConsumer};
+//! use seaway::{testing::WebSocketCommunicator, Channels, WebSocketConsumer};
 //! # use seaway::{Context, Handshake, Rejection, Result, NoEvent};
 //! # struct Echo;
 //! # impl WebSocketConsumer for Echo {
@@ -11,7 +11,7 @@
 //! #     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Self) }
 //! #     async fn receive(&mut self, ctx: &mut Context, text: String) -> Result<()> { Ok(ctx.send(text).await?) }
 //! # }
-//! let app = Echo::application(&Channels::in_memory()).boxed();
+//! let app = Echo::application(&Channels::in_memory());
 //! let mut ana = WebSocketCommunicator::open(&app, http::Request::get("/ws/echo"));
 //!
 //! assert_eq!(ana.status().await, 101);
@@ -56,7 +56,7 @@ pub use self::{
 };
 
 use crate::{
-    application::{Application, BoxApplication},
+    application::Application,
     connection_span::ConnectionSpan,
     error::Result,
     rejection::Reason,
@@ -119,7 +119,7 @@ fn scope<P: Protocol<Head = request::Parts>>(mut head: request::Parts) -> Scope<
 
 /// Runs an application in the span of its connection.
 fn start<P: OpensOverHttp>(
-    application: &BoxApplication<P>,
+    application: &(impl Application<P> + Clone),
     scope: Scope<P>,
     connection: P::Connection,
 ) -> JoinHandle<Result<()>> {

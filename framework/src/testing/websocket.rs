@@ -5,7 +5,7 @@ use super::{
     soon_at, start,
 };
 use crate::{
-    application::BoxApplication,
+    application::Application,
     error::Result,
     message::{Close, Message},
     protocol::{
@@ -36,7 +36,7 @@ use tokio::{
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-/// use seaway::{ApplicationExt, Channels, WebSocketConsumer, testing::WebSocketCommunicator};
+/// use seaway::{Channels, WebSocketConsumer, testing::WebSocketCommunicator};
 /// # use seaway::{Context, Handshake, Json, NoEvent, Rejection, Result};
 /// # struct Sum;
 /// # impl WebSocketConsumer for Sum {
@@ -47,7 +47,7 @@ use tokio::{
 /// #         Ok(ctx.send(Json(a + b)).await?)
 /// #     }
 /// # }
-/// let app = Sum::application(&Channels::in_memory()).boxed();
+/// let app = Sum::application(&Channels::in_memory());
 /// let mut client = WebSocketCommunicator::open(&app, http::Request::get("/"));
 ///
 /// client.send_json(&[1, 2]).await;
@@ -83,13 +83,16 @@ impl WebSocketCommunicator {
     /// # Panics
     /// If the request is malformed.
     #[track_caller]
-    pub fn open(application: &BoxApplication<WebSocket>, request: request::Builder) -> Self {
+    pub fn open(
+        application: &(impl Application<WebSocket> + Clone),
+        request: request::Builder,
+    ) -> Self {
         Self::open_with(application, head_of(request), None)
     }
 
     /// Does the same as [`open`](Self::open), with the cookies of a client.
     pub(super) fn open_with(
-        application: &BoxApplication<WebSocket>,
+        application: &(impl Application<WebSocket> + Clone),
         mut head: request::Parts,
         cookies: Option<&CookieJar>,
     ) -> Self {
