@@ -84,8 +84,8 @@ pub use self::{
     consumer::{
         BlockingConsumer, BlockingContext, BlockingHandshake, BodySender, Context, Disconnect,
         FromHandshake, Handshake, HttpConsumer, HttpContext, HttpHandshake, HttpResponse,
-        IntoHttpResponse, IntoSseEvent, NoEvent, Sse, SseEvent, WebSocketConsumer, WorkerContext,
-        worker_fn,
+        IntoHttpResponse, IntoSseEvent, NoEvent, Sse, SseEvent, Timer, WebSocketConsumer,
+        WorkerContext, worker_fn,
     },
     cookies::Cookies,
     error::{AnyError, AnyResult as Result, BoxError, Error, ErrorKind},

@@ -1,7 +1,7 @@
 //! The application of a WebSocket consumer, whose hooks run on the connection's task.
 
 use super::{
-    ConsumerApplication, Context, Handshake, Trigger, WebSocketConsumer,
+    ConsumerApplication, Context, Handshake, Timer, Trigger, WebSocketConsumer,
     connect::serve,
     disconnect_guard::{DisconnectHook, Disconnects, disconnected},
     hooks::{Connect, Connected, Hooks},
@@ -21,7 +21,6 @@ use std::{
     any::type_name,
     future::{Future, ready},
     marker::PhantomData,
-    time::Duration,
 };
 
 impl<C: WebSocketConsumer> Application<WebSocket> for ConsumerApplication<C> {
@@ -99,9 +98,7 @@ struct AsyncHooks<C: WebSocketConsumer> {
 impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
     type Event = C::Event;
 
-    const TICKS: &'static [Duration] = C::TICKS;
-
-    const TICK_NAMES: &'static [&'static str] = C::TICK_NAMES;
+    const TIMERS: &'static [Timer] = C::TIMERS;
 
     fn opened(&mut self) -> impl Future<Output = crate::Result<()>> + Send {
         let Self { consumer, ctx } = self;
@@ -135,9 +132,9 @@ impl<C: WebSocketConsumer> Hooks for AsyncHooks<C> {
         consumer.failed(ctx, error, trigger)
     }
 
-    fn tick(&mut self, tick: usize) -> impl Future<Output = crate::Result<()>> + Send {
+    fn timer(&mut self, timer: &'static Timer) -> impl Future<Output = crate::Result<()>> + Send {
         let Self { consumer, ctx } = self;
-        consumer.tick(ctx, tick)
+        consumer.timer(ctx, timer)
     }
 }
 

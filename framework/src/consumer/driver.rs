@@ -2,10 +2,10 @@
 //! `disconnect` at the end.
 
 use super::{
-    Trigger,
+    Timer, Trigger,
     hooks::Hooks,
     joined::{GroupMember, Joined},
-    ticks::Ticks,
+    timers::Timers,
     watch::{ConditionWatch, poll_end},
 };
 use crate::{
@@ -34,10 +34,10 @@ pub(super) struct Driver<H: Hooks> {
     joined: Joined<AcceptedConnection, H>,
     /// The source of the last step: the other is polled first.
     last_source: Source,
-    ticks: Option<Box<Ticks>>,
-    /// Whether the last step was a tick: then waiting messages and events are handled before the
-    /// next tick, even if a timer is due.
-    ticked: bool,
+    timers: Option<Box<Timers>>,
+    /// Whether the last step was that of a timer: then waiting messages and events are handled before
+    /// the next timer, even if one is due.
+    was_timer: bool,
     /// Whether the last message or event was large.
     is_costly: bool,
 }
@@ -92,7 +92,7 @@ enum Step {
     Message(Message),
     Event(Envelope),
     Missed(Missed),
-    Tick(usize),
+    Timer(&'static Timer),
     /// The client has left, this side has closed, or the server stops.
     Over,
 }
@@ -114,8 +114,8 @@ impl<H: Hooks> Driver<H> {
         Self {
             joined,
             last_source: Source::Mailbox,
-            ticks: Ticks::new(H::TICKS),
-            ticked: false,
+            timers: Timers::new(H::TIMERS),
+            was_timer: false,
             is_costly: false,
         }
     }
@@ -172,7 +172,7 @@ impl<H: Hooks> Driver<H> {
         self.is_costly = match &step {
             Step::Message(message) => message.payload().len() >= COSTLY,
             Step::Event(envelope) => envelope.as_bytes().len() >= COSTLY,
-            Step::Missed(_) | Step::Tick(_) | Step::Over => false,
+            Step::Missed(_) | Step::Timer(_) | Step::Over => false,
         };
         let Joined {
             connection,
@@ -188,9 +188,9 @@ impl<H: Hooks> Driver<H> {
                 let handled = state.run_hook(|| hooks.receive(message)).await;
                 (handled, Trigger::Message { name: None })
             }
-            Step::Tick(tick) => {
-                let handled = state.run_hook(|| hooks.tick(tick)).await;
-                (handled, Trigger::timer(H::TICK_NAMES, tick))
+            Step::Timer(timer) => {
+                let handled = state.run_hook(|| hooks.timer(timer)).await;
+                (handled, Trigger::Timer { name: timer.name() })
             }
             Step::Event(envelope) => {
                 let handler = || async {
@@ -291,14 +291,14 @@ impl<H: Hooks> Driver<H> {
         if self.state().is_over(cx) {
             return Poll::Ready(Step::Over);
         }
-        let ticked = mem::take(&mut self.ticked);
-        if !ticked && let Poll::Ready(step) = self.poll_ticks(cx) {
+        let was_timer = mem::take(&mut self.was_timer);
+        if !was_timer && let Poll::Ready(step) = self.poll_timers(cx) {
             return Poll::Ready(step);
         }
         if let Poll::Ready(step) = self.poll_sources(cx) {
             return Poll::Ready(step);
         }
-        if ticked && let Poll::Ready(step) = self.poll_ticks(cx) {
+        if was_timer && let Poll::Ready(step) = self.poll_timers(cx) {
             return Poll::Ready(step);
         }
         // Nothing is ready: write everything that the steps so far have queued, at once.
@@ -338,13 +338,13 @@ impl<H: Hooks> Driver<H> {
         }
     }
 
-    fn poll_ticks(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Step> {
-        let Some(ticks) = &mut self.ticks else {
+    fn poll_timers(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Step> {
+        let Some(timers) = &mut self.timers else {
             return Poll::Pending;
         };
-        let tick = ready!(ticks.poll(cx));
-        self.ticked = true;
-        Poll::Ready(Step::Tick(tick))
+        let timer = ready!(timers.poll(cx));
+        self.was_timer = true;
+        Poll::Ready(Step::Timer(timer))
     }
 }
 

@@ -1,13 +1,13 @@
 //! A WebSocket consumer at each stage of its connection, as the driver runs it.
 
-use super::{Context, Handshake, Trigger, disconnect_guard::Disconnects};
+use super::{Context, Handshake, Timer, Trigger, disconnect_guard::Disconnects};
 use crate::{
     channels::{Event, Missed, Shared},
     error::{Error, Result},
     message::{Close, Message},
     rejection::Rejection,
 };
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 /// The start of a connection: of an async consumer, whose hooks run on the connection's task, or of
 /// a blocking one, whose hooks run on a thread of a pool.
@@ -50,11 +50,8 @@ pub(super) trait Connected: Disconnects<End = Close> {
 pub(super) trait Hooks: Disconnects<End = Close> {
     type Event: Event;
 
-    /// The periods of the timers that run `tick`.
-    const TICKS: &'static [Duration];
-
-    /// The names of these timers.
-    const TICK_NAMES: &'static [&'static str];
+    /// The timers that run `timer`.
+    const TIMERS: &'static [Timer];
 
     fn opened(&mut self) -> impl Future<Output = crate::Result<()>> + Send;
 
@@ -74,5 +71,5 @@ pub(super) trait Hooks: Disconnects<End = Close> {
         trigger: Trigger,
     ) -> impl Future<Output = crate::Result<()>> + Send;
 
-    fn tick(&mut self, tick: usize) -> impl Future<Output = crate::Result<()>> + Send;
+    fn timer(&mut self, timer: &'static Timer) -> impl Future<Output = crate::Result<()>> + Send;
 }

@@ -17,7 +17,8 @@ mod open_scope;
 pub(crate) mod request;
 mod response_headers;
 mod sse_fallback;
-mod ticks;
+mod timer;
+mod timers;
 mod trigger;
 mod watch;
 mod websocket;
@@ -34,6 +35,7 @@ pub use self::{
         IntoHttpResponse, IntoSseEvent, Sse, SseEvent,
     },
     sse_fallback::{SseFallback, WithSseFallback},
+    timer::Timer,
     trigger::Trigger,
     websocket::{ConsumerApplication, WebSocketConsumer},
     worker::{WorkerContext, WorkerFn, worker_fn},

@@ -20,7 +20,7 @@ use std::fmt;
 /// # }
 /// ```
 ///
-/// `{trigger}` prints it as the log does: `message "bid"`, `timer "tick"`, `opened`.
+/// `{trigger}` prints it as the log does: `message "bid"`, `timer "remind"`, `opened`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trigger {
@@ -42,23 +42,15 @@ pub enum Trigger {
     },
     /// Missed events: `missed` failed.
     Missed,
-    /// A timer: `tick` failed, or the method of an `#[every]`.
+    /// A timer: `timer` failed, or the method of an `#[every]`.
     #[non_exhaustive]
     Timer {
-        /// The name of the timer in [`TICK_NAMES`](crate::WebSocketConsumer::TICK_NAMES): with
-        /// `#[every]` that of its method, by default "tick".
+        /// The name of the [`Timer`](crate::Timer): with `#[every]` that of the method.
         name: &'static str,
-        /// The index of the timer in [`TICKS`](crate::WebSocketConsumer::TICKS).
-        index: usize,
     },
 }
 
 impl Trigger {
-    pub(super) fn timer(names: &[&'static str], index: usize) -> Self {
-        let name = names.get(index).copied().unwrap_or("tick");
-        Self::Timer { name, index }
-    }
-
     /// Adds the `type` of the message or event.
     pub(super) fn with_name(self, name: Option<&'static str>) -> Self {
         match self {
@@ -76,7 +68,7 @@ impl fmt::Display for Trigger {
             Self::Message { name } => ("message", name),
             Self::Event { name } => ("event", name),
             Self::Missed => ("missed", None),
-            Self::Timer { name, .. } => ("timer", Some(name)),
+            Self::Timer { name } => ("timer", Some(name)),
         };
         match name {
             Some(name) => write!(f, "{what} {name:?}"),

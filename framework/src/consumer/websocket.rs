@@ -1,9 +1,8 @@
 //! The trait of WebSocket consumers.
 
 use super::{
-    Context, Handshake, Trigger,
+    Context, Handshake, Timer, Trigger,
     defaults::{close_failed, close_malformed, close_missed, ignore_event},
-    ticks::check_periods,
 };
 use crate::{
     channels::{Channels, Event, Missed, Shared},
@@ -13,7 +12,7 @@ use crate::{
     rejection::Rejection,
     required_state::RequiredState,
 };
-use std::{fmt, future::Future, marker::PhantomData, time::Duration};
+use std::{fmt, future::Future, marker::PhantomData};
 
 /// A WebSocket consumer: one value per connection, created by
 /// [`connect`](WebSocketConsumer::connect).
@@ -208,20 +207,18 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
         }
     }
 
-    /// The periods of the timers that run [`tick`](WebSocketConsumer::tick) (default: no timer).
-    const TICKS: &'static [Duration] = &[];
+    /// The timers that run [`timer`](WebSocketConsumer::timer) (default: none).
+    const TIMERS: &'static [Timer] = &[];
 
-    /// The names of the timers, for [`Trigger::Timer`] (default: "tick" for each).
-    const TICK_NAMES: &'static [&'static str] = &[];
-
-    /// Runs when a timer is due; `tick` is its index in [`TICKS`](WebSocketConsumer::TICKS).
+    /// Runs when one of the [`TIMERS`](WebSocketConsumer::TIMERS) is due; with several, match on its
+    /// name.
     ///
-    /// The first tick comes one period after the connection opened. A timer that came due while
-    /// other hooks ran runs once afterwards, however many periods were missed.
+    /// Each is due for the first time one period after the connection opened. A timer that came due
+    /// while other hooks ran runs once afterwards, however many periods were missed.
     ///
     /// ```
     /// use std::time::Duration;
-    /// # use seaway::{Context, Handshake, NoEvent, Rejection, Result, WebSocketConsumer};
+    /// # use seaway::{Context, Handshake, NoEvent, Rejection, Result, Timer, WebSocketConsumer};
     ///
     /// struct Clock;
     ///
@@ -230,19 +227,19 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
     /// #   type Event = NoEvent;
     /// #   async fn connect(_: &mut Handshake) -> Result<Self, Rejection> { Ok(Clock) }
     /// #   async fn receive(&mut self, _: &mut Context, _: String) -> Result<()> { Ok(()) }
-    ///     const TICKS: &'static [Duration] = &[Duration::from_secs(1)];
+    ///     const TIMERS: &'static [Timer] = &[Timer::every("tick", Duration::from_secs(1))];
     ///
-    ///     async fn tick(&mut self, ctx: &mut Context, _: usize) -> Result<()> {
-    ///         Ok(ctx.send("tick").await?)
+    ///     async fn timer(&mut self, ctx: &mut Context, timer: &Timer) -> Result<()> {
+    ///         Ok(ctx.send(timer.name()).await?)
     ///     }
     /// }
     /// ```
-    fn tick(
+    fn timer(
         &mut self,
         ctx: &mut Context<Self::Event>,
-        tick: usize,
+        timer: &Timer,
     ) -> impl Future<Output = crate::Result<()>> + Send {
-        _ = (ctx, tick);
+        _ = (ctx, timer);
         async { Ok(()) }
     }
 
@@ -281,12 +278,7 @@ pub trait WebSocketConsumer: Sized + Send + 'static {
 
     /// Returns the application that creates a consumer for each connection: route it, serve it, or
     /// mount it in axum.
-    ///
-    /// # Panics
-    /// If a period in [`TICKS`](WebSocketConsumer::TICKS) is zero.
-    #[track_caller]
     fn application(channels: &Channels) -> ConsumerApplication<Self> {
-        check_periods(Self::TICKS);
         ConsumerApplication::new(channels)
     }
 }

@@ -295,7 +295,10 @@ struct Clock;
 impl WebSocketConsumer for Clock {
     type Input = String;
     type Event = seaway::NoEvent;
-    const TICKS: &'static [Duration] = &[Duration::from_millis(1), Duration::from_secs(10)];
+    const TIMERS: &'static [seaway::Timer] = &[
+        seaway::Timer::every("fast", Duration::from_millis(1)),
+        seaway::Timer::every("slow", Duration::from_secs(10)),
+    ];
 
     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
         Ok(Self)
@@ -305,9 +308,9 @@ impl WebSocketConsumer for Clock {
         Ok(ctx.send(text).await?)
     }
 
-    async fn tick(&mut self, ctx: &mut Context, tick: usize) -> Result<()> {
-        match tick {
-            1 => Ok(ctx.send("ten seconds").await?),
+    async fn timer(&mut self, ctx: &mut Context, timer: &seaway::Timer) -> Result<()> {
+        match timer.name() {
+            "slow" => Ok(ctx.send("ten seconds").await?),
             _ => {
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 Ok(())

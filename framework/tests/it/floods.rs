@@ -3,7 +3,7 @@
 use crate::support::eventually;
 use seaway::{
     Accepted, Application, ApplicationExt, Channels, Context, Handshake, Listener, NoEvent,
-    Rejection, Result, Scope, WebSocketConsumer, application_fn,
+    Rejection, Result, Scope, Timer, WebSocketConsumer, application_fn,
     protocol::{Upgrade, WebSocket, WebSocketConfig},
     routing::ProtocolTypeRouter,
     serve,
@@ -140,7 +140,7 @@ struct Replier {
 impl WebSocketConsumer for Replier {
     type Input = String;
     type Event = NoEvent;
-    const TICKS: &'static [Duration] = &[Duration::from_millis(50)];
+    const TIMERS: &'static [Timer] = &[Timer::every("tick", Duration::from_millis(50))];
 
     async fn connect(_: &mut Handshake) -> Result<Self, Rejection> {
         Ok(Self::default())
@@ -153,7 +153,7 @@ impl WebSocketConsumer for Replier {
         }
     }
 
-    async fn tick(&mut self, ctx: &mut Context, _: usize) -> Result<()> {
+    async fn timer(&mut self, ctx: &mut Context, _: &Timer) -> Result<()> {
         Ok(ctx.send("tick").await?)
     }
 }

@@ -14,7 +14,8 @@ use http::Request;
 use http_body_util::BodyExt;
 use seaway::{
     ApplicationExt, Channels, ClientAddr, HttpConsumer, HttpContext, HttpHandshake, HttpResponse,
-    IntoHttpResponse, Rejection, Result, Scope, Session, WebSocketConsumer, application_fn, from_service,
+    IntoHttpResponse, Rejection, Result, Scope, Session, WebSocketConsumer, application_fn,
+    from_service,
     middleware::Provide,
     protocol::{Body, Exchange, Http, WebSocket},
     routing::{PathRouter, ProtocolTypeRouter},

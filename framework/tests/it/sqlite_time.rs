@@ -1,7 +1,7 @@
 //! Tests of timers beside SQLite, which works on a thread that paused time does not wait for.
 
 use seaway::{
-    Channels, Context, Handshake, NoEvent, Rejection, Result, Session, WebSocketConsumer,
+    Channels, Context, Handshake, NoEvent, Rejection, Result, Session, Timer, WebSocketConsumer,
     from_service, middleware::Sessions, routing::ProtocolTypeRouter, testing::TestClient,
 };
 use std::time::Duration;
@@ -18,7 +18,7 @@ impl WebSocketConsumer for Hours {
     type Input = String;
     type Event = NoEvent;
 
-    const TICKS: &'static [Duration] = &[HOUR];
+    const TIMERS: &'static [Timer] = &[Timer::every("hour", HOUR)];
 
     async fn connect(handshake: &mut Handshake) -> Result<Self, Rejection> {
         let session: Session = handshake.extract().await?;
@@ -34,7 +34,7 @@ impl WebSocketConsumer for Hours {
         Ok(())
     }
 
-    async fn tick(&mut self, ctx: &mut Context, _: usize) -> Result<()> {
+    async fn timer(&mut self, ctx: &mut Context, _: &Timer) -> Result<()> {
         self.session.load().await?;
         let hours = self.session.get::<u32>("hours").await?.unwrap_or_default() + 1;
         self.session.insert("hours", hours).await?;

@@ -4,7 +4,7 @@ use crate::{command_consumer::ChatEvent, support::Recorder};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BoxApplication, Channels,
-    Context, Error, Handshake, Json, Message, Rejection, Result, Shared, WebSocketConsumer,
+    Context, Error, Handshake, Json, Message, Rejection, Result, Shared, Timer, WebSocketConsumer,
     consumer::Trigger, middleware::Provide, protocol::WebSocket, testing::WebSocketCommunicator,
 };
 use serde::Deserialize;
@@ -23,8 +23,10 @@ impl WebSocketConsumer for Careless {
     type Input = Json<Bid>;
     type Event = ChatEvent;
 
-    const TICKS: &'static [Duration] = &[Duration::from_secs(9), Duration::from_secs(7)];
-    const TICK_NAMES: &'static [&'static str] = &["slow"];
+    const TIMERS: &'static [Timer] = &[
+        Timer::every("slow", Duration::from_secs(9)),
+        Timer::every("fast", Duration::from_secs(7)),
+    ];
 
     async fn connect(handshake: &mut Handshake<ChatEvent>) -> Result<Self, Rejection> {
         handshake.join("room").await?;
@@ -43,8 +45,8 @@ impl WebSocketConsumer for Careless {
         Err("received")?
     }
 
-    async fn tick(&mut self, _: &mut Context<ChatEvent>, _: usize) -> Result<()> {
-        Err("ticked")?
+    async fn timer(&mut self, _: &mut Context<ChatEvent>, _: &Timer) -> Result<()> {
+        Err("timed")?
     }
 
     async fn malformed(
@@ -75,8 +77,7 @@ impl BlockingConsumer for CarelessBlocking {
     type Input = Json<Bid>;
     type Event = ChatEvent;
 
-    const TICKS: &'static [Duration] = Careless::TICKS;
-    const TICK_NAMES: &'static [&'static str] = Careless::TICK_NAMES;
+    const TIMERS: &'static [Timer] = Careless::TIMERS;
 
     fn connect(handshake: &mut BlockingHandshake<ChatEvent>) -> Result<Self, Rejection> {
         handshake.join("room")?;
@@ -95,8 +96,8 @@ impl BlockingConsumer for CarelessBlocking {
         Err("received")?
     }
 
-    fn tick(&mut self, _: &mut BlockingContext<ChatEvent>, _: usize) -> Result<()> {
-        Err("ticked")?
+    fn timer(&mut self, _: &mut BlockingContext<ChatEvent>, _: &Timer) -> Result<()> {
+        Err("timed")?
     }
 
     fn malformed(
@@ -149,8 +150,8 @@ const EXPECTED: [&str; 9] = [
     r#"expected a text message in Binary(b"\0\x01")"#,
     "malformed: message",
     "received: event",
-    r#"ticked: timer "tick""#,
-    r#"ticked: timer "slow""#,
+    r#"timed: timer "fast""#,
+    r#"timed: timer "slow""#,
 ];
 
 #[tokio::test(start_paused = true)]

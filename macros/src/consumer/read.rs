@@ -7,7 +7,7 @@ use super::{
     messages::MessageMethod,
     method::{Method, Takes},
     role::{self, Role},
-    timers::Timer,
+    timers::TimerMethod,
 };
 use crate::{errors::Errors, protocol::ConsumerProtocol, types};
 use proc_macro2::{TokenStream, TokenTree};
@@ -28,7 +28,7 @@ pub(super) struct Consumer {
     pub(super) hooks: HookMethods,
     pub(super) messages: Vec<MessageMethod>,
     pub(super) events: Vec<OnEvent>,
-    pub(super) timers: Vec<Timer>,
+    pub(super) timers: Vec<TimerMethod>,
 }
 
 /// A constant of the trait that the block sets.
@@ -123,7 +123,7 @@ impl Consumer {
                 take_serde_off(item);
             }
             Role::Every(period) => {
-                let read = Timer::read(period, method);
+                let read = TimerMethod::read(period, method);
                 self.timers.extend(errors.keep(read));
             }
             Role::Helper => return,

@@ -7,12 +7,12 @@ use quote::{quote, quote_spanned};
 use syn::{Attribute, Error, Expr, ExprLit, Lit, Meta, Result, Type};
 
 /// A method that is called by a timer.
-pub(super) struct Timer {
+pub(super) struct TimerMethod {
     period: TokenStream,
     method: Method,
 }
 
-impl Timer {
+impl TimerMethod {
     pub(super) fn read(period: TokenStream, method: Method) -> Result<Self> {
         if !method.arguments.is_empty() {
             return Err(method.misfit("`&mut self`, then optionally `ctx: &mut Context<…>`"));
@@ -64,32 +64,34 @@ fn check_amount(amount: &Expr) -> Result<()> {
     Err(Error::new(lit.span(), fault))
 }
 
-/// Generates the trait's `TICKS`, `TICK_NAMES` and `tick`.
-pub(super) fn ticks(timers: &[Timer], ty: &Type) -> Option<TokenStream> {
+/// Generates the trait's `TIMERS` and `timer`.
+pub(super) fn timers(timers: &[TimerMethod], ty: &Type) -> Option<TokenStream> {
     if timers.is_empty() {
         return None;
     }
     let span = at(ty);
     let periods = timers.iter().map(|timer| &timer.period);
     let ctx = context(timers.iter().map(|timer| &timer.method), span);
-    let arms = timers.iter().enumerate().map(|(place, timer)| {
+    let names: Vec<_> = timers
+        .iter()
+        .map(|timer| timer.method.name.to_string())
+        .collect();
+    let arms = timers.iter().zip(&names).map(|(timer, name)| {
         let call = timer.method.call(&[]);
-        quote_spanned!(at(&timer.method.name)=> #place => #call)
+        quote_spanned!(at(&timer.method.name)=> #name => #call)
     });
-    let names = timers.iter().map(|timer| timer.method.name.to_string());
-    let ticks = quote! {
-        const TICKS: &'static [::core::time::Duration] = &[#(#periods),*];
-        const TICK_NAMES: &'static [&'static str] = &[#(#names),*];
+    let constant = quote! {
+        const TIMERS: &'static [::seaway::Timer] = &[#(::seaway::Timer::every(#names, #periods)),*];
     };
     Some(quote_spanned! {span=>
-        #ticks
+        #constant
 
-        async fn tick(
+        async fn timer(
             &mut self,
             #ctx: &mut ::seaway::Context<Self::Event>,
-            tick: usize,
+            timer: &::seaway::Timer,
         ) -> ::seaway::Result<()> {
-            match tick {
+            match timer.name() {
                 #(#arms,)*
                 _ => ::core::result::Result::Ok(()),
             }

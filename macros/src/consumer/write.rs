@@ -33,7 +33,7 @@ fn web_socket(consumer: &Consumer) -> TokenStream {
     let others = hooks.others();
     let disconnect = hooks.disconnect(ConsumerProtocol::WebSocket);
     let event = events::event(consumer);
-    let ticks = timers::ticks(&consumer.timers, ty);
+    let timers = timers::timers(&consumer.timers, ty);
     let written = quote! {
         #[automatically_derived]
         impl #impl_generics ::seaway::WebSocketConsumer for #ty #where_clause {
@@ -52,7 +52,7 @@ fn web_socket(consumer: &Consumer) -> TokenStream {
             #event
             #others
             #disconnect
-            #ticks
+            #timers
         }
     };
     let check = check(consumer);

@@ -8,7 +8,7 @@ use crate::{
     channels::{Missed, Shared},
     codec::FromMessage,
     consumer::{
-        Context, Handshake, Trigger,
+        Context, Handshake, Timer, Trigger,
         connect::serve,
         disconnect_guard::{DisconnectGuard, DisconnectHook, Disconnects},
         hooks::{Connect, Connected, Hooks, TOO_SLOW},
@@ -28,7 +28,6 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     thread,
-    time::Duration,
 };
 use tokio::task::JoinHandle;
 
@@ -224,9 +223,7 @@ impl<C: BlockingConsumer> BlockingHooks<C> {
 impl<C: BlockingConsumer> Hooks for BlockingHooks<C> {
     type Event = C::Event;
 
-    const TICKS: &'static [Duration] = C::TICKS;
-
-    const TICK_NAMES: &'static [&'static str] = C::TICK_NAMES;
+    const TIMERS: &'static [Timer] = C::TIMERS;
 
     async fn opened(&mut self) -> crate::Result<()> {
         self.run_hook(C::opened).await
@@ -256,8 +253,8 @@ impl<C: BlockingConsumer> Hooks for BlockingHooks<C> {
         self.run_hook(hook).await
     }
 
-    async fn tick(&mut self, tick: usize) -> crate::Result<()> {
-        let hook = move |consumer: &mut C, ctx: &mut _| consumer.tick(ctx, tick);
+    async fn timer(&mut self, timer: &'static Timer) -> crate::Result<()> {
+        let hook = move |consumer: &mut C, ctx: &mut _| consumer.timer(ctx, timer);
         self.run_hook(hook).await
     }
 }

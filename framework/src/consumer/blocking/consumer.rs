@@ -6,16 +6,15 @@ use crate::{
     channels::{Channels, Event, Missed, Shared},
     codec::FromMessage,
     consumer::{
-        Trigger,
+        Timer, Trigger,
         defaults::{close_failed, close_malformed, close_missed, ignore_event},
-        ticks::check_periods,
     },
     error::{Error, Result},
     message::{Close, Message},
     rejection::Rejection,
     required_state::RequiredState,
 };
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, marker::PhantomData};
 
 /// A WebSocket consumer whose hooks are plain functions that may block, for a synchronous database
 /// driver, files, or CPU-bound work.
@@ -49,7 +48,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 /// The other hooks with a default:
 ///
 /// ```
-/// # use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, Close, Error, Message, Missed, NoEvent, Rejection, Result};
+/// # use seaway::{BlockingConsumer, BlockingContext, BlockingHandshake, Close, Error, Message, Missed, NoEvent, Rejection, Result, Timer};
 /// # use std::time::Duration;
 /// # struct Board;
 /// impl BlockingConsumer for Board {
@@ -57,7 +56,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 /// #   type Event = NoEvent;
 /// #   fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> { Ok(Board) }
 /// #   fn receive(&mut self, _: &mut BlockingContext, _: String) -> Result<()> { Ok(()) }
-///     const TICKS: &'static [Duration] = &[Duration::from_secs(30)];
+///     const TIMERS: &'static [Timer] = &[Timer::every("remind", Duration::from_secs(30))];
 ///
 ///     fn opened(&mut self, ctx: &mut BlockingContext) -> Result<()> {
 ///         Ok(ctx.send("welcome")?)
@@ -68,7 +67,7 @@ use std::{fmt, marker::PhantomData, time::Duration};
 ///     fn missed(&mut self, ctx: &mut BlockingContext, _: Missed) -> Result<()> {
 ///         Ok(ctx.send("reload")?)
 ///     }
-///     fn tick(&mut self, ctx: &mut BlockingContext, _: usize) -> Result<()> {
+///     fn timer(&mut self, ctx: &mut BlockingContext, _: &Timer) -> Result<()> {
 ///         Ok(ctx.send("still here")?)
 ///     }
 /// }
@@ -170,16 +169,16 @@ pub trait BlockingConsumer: Sized + Send + 'static {
         }
     }
 
-    /// The periods of the timers that run [`tick`](BlockingConsumer::tick) (default: no timer).
-    const TICKS: &'static [Duration] = &[];
+    /// The timers that run [`timer`](BlockingConsumer::timer) (default: none).
+    const TIMERS: &'static [Timer] = &[];
 
-    /// The names of the timers, for [`Trigger::Timer`](crate::consumer::Trigger::Timer) (default:
-    /// each has the name "tick").
-    const TICK_NAMES: &'static [&'static str] = &[];
-
-    /// Runs when a timer is due; `tick` is its index in [`TICKS`](BlockingConsumer::TICKS).
-    fn tick(&mut self, ctx: &mut BlockingContext<Self::Event>, tick: usize) -> crate::Result<()> {
-        _ = (ctx, tick);
+    /// Runs when one of the [`TIMERS`](BlockingConsumer::TIMERS) is due.
+    fn timer(
+        &mut self,
+        ctx: &mut BlockingContext<Self::Event>,
+        timer: &Timer,
+    ) -> crate::Result<()> {
+        _ = (ctx, timer);
         Ok(())
     }
 
@@ -217,12 +216,7 @@ pub trait BlockingConsumer: Sized + Send + 'static {
 
     /// Returns the application that creates a consumer for each connection: route it, serve it, or
     /// mount it in axum.
-    ///
-    /// # Panics
-    /// If a period in [`TICKS`](BlockingConsumer::TICKS) is zero.
-    #[track_caller]
     fn application(channels: &Channels) -> BlockingApplication<Self> {
-        check_periods(Self::TICKS);
         BlockingApplication::new(channels)
     }
 }

@@ -5,7 +5,7 @@ use crate::support::{Recorder, Server, connect, next_text, send_text};
 use http::Request;
 use seaway::{
     ApplicationExt, BlockingConsumer, BlockingContext, BlockingHandshake, BlockingPool, Channels,
-    Close, NoEvent, Rejection, Result, middleware::Provide, protocol::WebSocketConfig,
+    Close, NoEvent, Rejection, Result, Timer, middleware::Provide, protocol::WebSocketConfig,
     testing::WebSocketCommunicator,
 };
 use std::time::Duration;
@@ -137,7 +137,7 @@ async fn timers_run_between_other_hooks() {
     impl BlockingConsumer for Clock {
         type Input = String;
         type Event = NoEvent;
-        const TICKS: &'static [Duration] = &[Duration::from_secs(60)];
+        const TIMERS: &'static [Timer] = &[Timer::every("minute", Duration::from_secs(60))];
 
         fn connect(_: &mut BlockingHandshake) -> Result<Self, Rejection> {
             Ok(Clock)
@@ -145,8 +145,8 @@ async fn timers_run_between_other_hooks() {
         fn receive(&mut self, _: &mut BlockingContext, _: String) -> Result<()> {
             Ok(())
         }
-        fn tick(&mut self, ctx: &mut BlockingContext, tick: usize) -> Result<()> {
-            Ok(ctx.send(format!("tick {tick}"))?)
+        fn timer(&mut self, ctx: &mut BlockingContext, timer: &Timer) -> Result<()> {
+            Ok(ctx.send(timer.name())?)
         }
     }
     let app = Clock::application(&Channels::in_memory())
@@ -157,7 +157,7 @@ async fn timers_run_between_other_hooks() {
 
     tokio::time::advance(Duration::from_secs(61)).await;
 
-    assert_eq!(client.receive_text().await, "tick 0");
+    assert_eq!(client.receive_text().await, "minute");
 }
 
 #[tokio::test]

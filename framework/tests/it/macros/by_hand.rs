@@ -2,7 +2,7 @@
 
 use http::Request;
 use seaway::{
-    ApplicationExt, Channels, Context, Handshake, Json, Rejection, Result, Shared,
+    ApplicationExt, Channels, Context, Handshake, Json, Rejection, Result, Shared, Timer,
     WebSocketConsumer, routing::PathRouter, testing::WebSocketCommunicator,
 };
 use std::time::Duration;
@@ -142,9 +142,9 @@ mod hand {
             }
         }
 
-        const TICKS: &'static [Duration] = &[Duration::from_secs(60)];
+        const TIMERS: &'static [Timer] = &[Timer::every("tock", Duration::from_secs(60))];
 
-        async fn tick(&mut self, ctx: &mut Context<ChatEvent>, _: usize) -> Result<()> {
+        async fn timer(&mut self, ctx: &mut Context<ChatEvent>, _: &Timer) -> Result<()> {
             Ok(ctx.send("tock").await?)
         }
     }

@@ -4,7 +4,8 @@ use super::{open, stage, status};
 use crate::support::Recorder;
 use seaway::{
     ApplicationExt, Channels, Close, Context, Error, Event, Group, Handshake, Json, Message,
-    Rejection, Result, Shared, WebSocketConsumer, consumer, consumer::Trigger, middleware::Provide,
+    Rejection, Result, Shared, Timer, WebSocketConsumer, consumer, consumer::Trigger,
+    middleware::Provide,
 };
 use std::time::Duration;
 
@@ -156,11 +157,9 @@ impl Clock {
 
 #[tokio::test(start_paused = true)]
 async fn timer_intervals_accept_every_unit() {
-    assert_eq!(
-        Clock::TICKS,
-        [250, 60_000, 60_000].map(Duration::from_millis)
-    );
-    assert_eq!(Clock::TICK_NAMES, ["quarter", "minute", "slow"]);
+    let expected = [("quarter", 250), ("minute", 60_000), ("slow", 60_000)];
+    let expected = expected.map(|(name, millis)| Timer::every(name, Duration::from_millis(millis)));
+    assert_eq!(Clock::TIMERS, expected);
     let mut clock = open(&stage::<Clock>(), "/ws/lobby");
     assert_eq!(clock.status().await, 101);
 
