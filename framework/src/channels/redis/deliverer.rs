@@ -198,7 +198,7 @@ impl PushReceiver for Deliverer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::Wire;
+    use super::super::{config::Wire, names::LayerNames};
     use super::*;
     use crate::{
         channels::{Mailbox, Missed},
@@ -259,12 +259,12 @@ mod tests {
             reason: "a test",
         };
         let received = Arc::new(ReceivedLog::default());
-        let names = HostNames::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();
+        let names = LayerNames::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();
         let part = HostPart::new(&names, 0);
         Fixture {
             deliverer: Deliverer::new(
                 local,
-                &names,
+                &names.on(0),
                 part,
                 Arc::new(Subscriptions::new()),
                 received,

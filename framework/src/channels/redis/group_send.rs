@@ -1,7 +1,7 @@
 //! Sending to a group with the format of queues.
 
 use super::{
-    heartbeat::HEARTBEAT, host::Host, names::HostNames, queue_sender::GroupHost, restart::SETTLE,
+    heartbeat::HEARTBEAT, host::Host, names::LayerNames, queue_sender::GroupHost, restart::SETTLE,
 };
 use crate::{
     channels::Envelope,
@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 /// Those of [`Publisher::send`](super::publisher::Publisher::send).
 pub(super) async fn group_send(
     hosts: &[Host],
-    names: &HostNames,
+    names: &LayerNames,
     group: &GroupName,
     envelope: &Envelope,
     deadline: Instant,
@@ -66,7 +66,7 @@ pub(super) async fn group_send(
 /// Returns the members of a group, this process among them if it should be.
 async fn current_members(
     host: &Host,
-    names: &HostNames,
+    names: &LayerNames,
     group: &GroupName,
     deadline: Instant,
 ) -> Result<Vec<ChannelName>> {

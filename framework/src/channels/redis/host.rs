@@ -4,7 +4,7 @@ use super::{
     config::Wire,
     connecting::{LayerParts, ReceiverParts, Receiving},
     named::NamedChannels,
-    names::HostNames,
+    names::{HostNames, PresenceKeys},
     presence::Hosted,
     publisher::Publisher,
     pubsub, queue,
@@ -115,10 +115,10 @@ impl Host {
         }
     }
 
-    /// Returns what presence needs of this Redis.
-    pub(super) fn hosted(&self) -> Hosted {
+    /// Returns what presence under these keys needs of this Redis.
+    pub(super) fn hosted(&self, keys: PresenceKeys) -> Hosted {
         Hosted {
-            names: self.names.clone(),
+            keys,
             link: self.publisher.link.clone(),
             endpoint: self.endpoint.clone(),
             silence: self.silence,

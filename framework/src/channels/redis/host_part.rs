@@ -1,6 +1,6 @@
 //! The groups and channels of this process whose events arrive through one Redis.
 
-use super::names::HostNames;
+use super::names::LayerNames;
 use crate::{
     channels::lost_part::LostPart,
     name::{ChannelName, GroupName},
@@ -12,14 +12,13 @@ use crate::{
 /// everything. In a Cluster the others have memberships only, which concern their groups.
 #[derive(Clone)]
 pub(super) struct HostPart {
-    names: HostNames,
+    names: LayerNames,
     number: usize,
     is_everything: bool,
 }
 
 impl HostPart {
-    /// `names` are those of all hosts: those on one would find other hosts.
-    pub(super) fn new(names: &HostNames, number: usize) -> Self {
+    pub(super) fn new(names: &LayerNames, number: usize) -> Self {
         Self {
             is_everything: names.receives_all_on(number),
             names: names.clone(),

@@ -8,7 +8,7 @@
 use super::{
     addition::DROPPED,
     coding::{self, Coding, QueueEntry, since_epoch},
-    names::{HostNames, Proxies},
+    names::{LayerNames, Proxies},
     pending_gap::{Gap, Notice, PendingGap},
     pops::{Popped, Pops},
     readiness::{Readiness, Status},
@@ -50,7 +50,7 @@ pub(super) struct QueueReader {
     pub(super) capacity: usize,
     pub(super) local: LocalChannels,
     pub(super) proxies: Arc<Proxies>,
-    pub(super) names: HostNames,
+    pub(super) names: LayerNames,
     pub(super) subscriptions: Arc<Subscriptions>,
     /// Those of each host: events for groups of all hosts arrive here.
     pub(super) subscriptions_of_hosts: Vec<Arc<Subscriptions>>,

@@ -8,7 +8,7 @@ use super::{
     host::Host,
     member_counts::MemberCounts,
     named::LATE,
-    names::{HostNames, Proxies},
+    names::{LayerNames, Proxies},
     presence::{RedisPresence, Times},
     publish,
     subscriptions::Subscriptions,
@@ -53,7 +53,7 @@ use tokio::time::Instant;
 pub struct RedisChannelLayer {
     wire: Wire,
     local: LocalChannels,
-    names: HostNames,
+    names: LayerNames,
     coding: Arc<Coding>,
     /// One for each independent Redis, or for each shard of a Cluster.
     hosts: Vec<Host>,
@@ -98,7 +98,7 @@ impl RedisChannelLayer {
     pub async fn connect(config: impl Into<RedisConfig>) -> Result<Self> {
         let config = config.into();
         let (hosts, endpoints) = endpoints(&config.urls, config.coding.max_value)?;
-        let names = HostNames::fresh(config.wire, hosts, &config.prefix)?;
+        let names = LayerNames::fresh(config.wire, hosts, &config.prefix)?;
         let subscriptions: Vec<_> = endpoints
             .iter()
             .map(|_| Arc::new(Subscriptions::new()))
@@ -127,9 +127,10 @@ impl RedisChannelLayer {
         }
         let times = Times::new(config.presence_lease, config.presence_grace);
         let presence = LocalPresence::with_store(&local, config.send_timeout, |sink| {
-            let hosts = hosts.iter().map(Host::hosted);
+            let hosts = hosts.iter().map(|host| host.hosted(host.names.presence()));
             Arc::new(RedisPresence::new(
                 hosts,
+                &names,
                 times,
                 &local,
                 &shared.coding,
@@ -137,9 +138,9 @@ impl RedisChannelLayer {
             ))
         });
         let member_counts = config.counts_members.then(|| {
-            let hosts = hosts.iter().map(Host::hosted);
+            let hosts = hosts.iter().map(|host| host.hosted(host.names.members()));
             let (lease, limit) = (config.presence_lease, config.send_timeout);
-            MemberCounts::new(hosts, lease, limit, &local, &shared.coding)
+            MemberCounts::new(hosts, &names, lease, limit, &local, &shared.coding)
         });
         Ok(Self {
             presence,
@@ -229,8 +230,9 @@ impl ChannelLayer for RedisChannelLayer {
                 if !channel.is_worker_queue() || self.names.is_python_consumer(channel) =>
             {
                 let host = &self.hosts[self.names.host_of(channel)];
+                let (names, coding) = (&self.names, &self.coding);
                 let deadline = host.publisher.deadline();
-                publish::send(host, &self.coding, channel, &envelope, deadline).await
+                publish::send(host, names, coding, channel, &envelope, deadline).await
             }
             Wire::Queue if !channel.is_worker_queue() => {
                 let queues = &self.hosts[self.names.host_of(channel)].queues;

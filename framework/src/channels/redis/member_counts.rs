@@ -2,7 +2,7 @@
 //! scripts and leases as presence, under names of its own.
 
 use super::{
-    names::HostNames,
+    names::LayerNames,
     presence::{Hosted, RedisPresence, Times},
 };
 use crate::{
@@ -60,7 +60,7 @@ struct OwnCounts {
 /// The groups whose numbers have changed, by host: one that is unavailable does not delay those of
 /// the others.
 struct Changed {
-    names: HostNames,
+    names: LayerNames,
     hosts: Vec<ChangedOnHost>,
 }
 
@@ -73,14 +73,15 @@ struct ChangedOnHost {
 impl MemberCounts {
     pub(super) fn new(
         hosts: impl IntoIterator<Item = Hosted>,
+        names: &LayerNames,
         lease: Duration,
         limit: Duration,
         local: &LocalChannels,
         coding: &Arc<Coding>,
     ) -> Self {
-        let hosts: Vec<_> = hosts.into_iter().map(Hosted::for_members).collect();
+        let hosts: Vec<_> = hosts.into_iter().collect();
         let changed = Arc::new(Changed {
-            names: hosts[0].names.clone(),
+            names: names.clone(),
             hosts: hosts.iter().map(|_| ChangedOnHost::default()).collect(),
         });
         let own = Arc::new(OwnCounts {
@@ -89,7 +90,7 @@ impl MemberCounts {
         });
         let sink: Weak<OwnCounts> = Arc::downgrade(&own);
         let times = Times::new(lease, Duration::ZERO);
-        let store = RedisPresence::new(hosts, times, local, coding, &Sink::new(sink));
+        let store = RedisPresence::new(hosts, names, times, local, coding, &Sink::new(sink));
         let store = Arc::new(store);
         let mut tasks = JoinSet::new();
         for host in 0..changed.hosts.len() {

@@ -12,25 +12,22 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-/// The names on the wire, as one host has them.
+/// The names of a layer, and the hosts that they belong to.
 #[derive(Clone)]
-pub(super) struct HostNames {
+pub(super) struct LayerNames {
     wire: Wire,
     hosts: Hosts,
-    /// What the names on this host begin with.
-    tag: &'static str,
     prefix: Arc<str>,
     /// The name of all channels of this process, up to the `!`.
     pub(super) process: Arc<str>,
-    pub(super) group_prefix: Arc<str>,
-    /// What the scripts of presence keep.
-    list: &'static str,
+    /// What the channel or the key of a group begins with, after the tag of its host.
+    group_prefix: Arc<str>,
 }
 
 /// Leaves room for what follows the prefix in a channel's name of at most 99 bytes.
 const LONGEST_PREFIX: usize = 30;
 
-impl HostNames {
+impl LayerNames {
     pub(super) fn fresh(wire: Wire, hosts: Hosts, prefix: &str) -> Result<Self> {
         let fits = (1..=LONGEST_PREFIX).contains(&prefix.len());
         if !fits || !is_layer_prefix(prefix) {
@@ -56,31 +53,21 @@ impl HostNames {
         Ok(Self {
             wire,
             hosts,
-            tag: "",
             prefix: prefix.into(),
             process: process.into(),
             group_prefix: group_prefix.into(),
-            list: "presence",
         })
     }
 
-    /// Returns the names on a host: in a Cluster, they differ by their hash tag.
-    pub(super) fn on(&self, host: usize) -> Self {
+    /// Returns the names on a host.
+    pub(super) fn on(&self, host: usize) -> HostNames {
         let tag = self.hosts.tag(host);
-        let untagged = self.group_prefix.strip_prefix(self.tag);
-        let untagged = untagged.unwrap_or(&self.group_prefix);
-        Self {
+        HostNames {
             tag,
-            group_prefix: format!("{tag}{untagged}").into(),
-            ..self.clone()
-        }
-    }
-
-    /// Returns the names of the numbers of members, which are kept as those of presence are.
-    pub(super) fn of_members(self) -> Self {
-        Self {
-            list: "members",
-            ..self
+            prefix: self.prefix.clone(),
+            process: self.process.clone(),
+            group_prefix: format!("{tag}{}", self.group_prefix).into(),
+            is_sharded: self.are_sharded(),
         }
     }
 
@@ -113,6 +100,29 @@ impl HostNames {
         is_cluster.then(|| self.hosts.of(channel.as_str()))
     }
 
+    /// Returns the number of the host that a group belongs to.
+    pub(super) fn host_of_group(&self, group: &GroupName) -> usize {
+        match self.wire {
+            Wire::PubSub => self.hosts.of(&format!("{}{group}", self.group_prefix)),
+            Wire::Queue => self.hosts.of(group.as_str()),
+        }
+    }
+
+    /// Returns the number of the host that the presence of a group belongs to.
+    pub(super) fn host_of_presence(&self, group: &GroupName) -> usize {
+        self.hosts.of(group.as_str())
+    }
+
+    /// Returns the number of the host on which events for a channel are sent. Python sends directly
+    /// to a consumer's queue on another host, where no Python process reads it; a Seaway process
+    /// reads its queue on all hosts.
+    pub(super) fn host_of(&self, channel: &ChannelName) -> usize {
+        match self.wire {
+            Wire::PubSub => self.hosts.of(channel.as_str()),
+            Wire::Queue => self.hosts.of(non_local(channel.as_str())),
+        }
+    }
+
     /// Returns whether a channel is one of this process.
     pub(super) fn is_own(&self, channel: &ChannelName) -> bool {
         let rest = channel.as_str().strip_prefix(&*self.process);
@@ -128,52 +138,6 @@ impl HostNames {
         id.is_some_and(|(_, id)| is_id(id) && is_of_version_4(id.as_bytes()))
     }
 
-    /// Returns the channel or the key of a group.
-    pub(super) fn of_group(&self, group: &GroupName) -> String {
-        format!("{}{group}", self.group_prefix)
-    }
-
-    /// Returns the key of the events of a topic, with which its other keys begin.
-    pub(super) fn of_topic(&self, topic: &GroupName) -> String {
-        format!("{}{}:topic:{topic}", self.tag, self.prefix)
-    }
-
-    /// Returns the number of the host that a group belongs to.
-    pub(super) fn host_of_group(&self, group: &GroupName) -> usize {
-        match self.wire {
-            Wire::PubSub => self.hosts.of(&self.of_group(group)),
-            Wire::Queue => self.hosts.of(group.as_str()),
-        }
-    }
-
-    /// Returns the number of the host that the presence of a group belongs to.
-    pub(super) fn host_of_presence(&self, group: &GroupName) -> usize {
-        self.hosts.of(group.as_str())
-    }
-
-    /// Returns the key of the people in a group, and the channel of its changes.
-    pub(super) fn of_presence(&self, group: &str) -> String {
-        format!("{}{}:{}:{group}", self.tag, self.prefix, self.list)
-    }
-
-    /// Returns the key of the connections in a group, by process. A `$` is not valid in a name.
-    pub(super) fn presence_of(&self, group: &GroupName) -> String {
-        format!("{}{}:{}$of:{group}", self.tag, self.prefix, self.list)
-    }
-
-    /// Returns the key of the groups in which a process has people.
-    pub(super) fn presence_groups(&self, process: &str) -> String {
-        format!(
-            "{}{}:{}$process:{process}",
-            self.tag, self.prefix, self.list
-        )
-    }
-
-    /// Returns the key of the processes that have people.
-    pub(super) fn presence_processes(&self) -> String {
-        format!("{}{}:{}$processes", self.tag, self.prefix, self.list)
-    }
-
     /// Returns the id of this process in presences, with its lease in milliseconds: the beginning of
     /// its id, `x`, and 11 digits, which are enough for the longest lease, 365 days.
     ///
@@ -184,15 +148,34 @@ impl HostNames {
         let id = id.map_or(&*self.process, |(_, id)| id);
         format!("{id:.20}x{lease_ms:011}")
     }
+}
 
-    /// Returns the number of the host on which events for a channel are sent. Python sends directly
-    /// to a consumer's queue on another host, where no Python process reads it; a Seaway process
-    /// reads its queue on all hosts.
-    pub(super) fn host_of(&self, channel: &ChannelName) -> usize {
-        match self.wire {
-            Wire::PubSub => self.hosts.of(channel.as_str()),
-            Wire::Queue => self.hosts.of(non_local(channel.as_str())),
-        }
+/// The names on one host: in a Cluster, they differ by their hash tag.
+#[derive(Clone)]
+pub(super) struct HostNames {
+    /// What all of them begin with.
+    tag: &'static str,
+    prefix: Arc<str>,
+    process: Arc<str>,
+    /// What the channel or the key of a group begins with.
+    pub(super) group_prefix: Arc<str>,
+    is_sharded: bool,
+}
+
+impl HostNames {
+    /// Returns whether the host is a shard of a Cluster, with sharded pub/sub.
+    pub(super) fn are_sharded(&self) -> bool {
+        self.is_sharded
+    }
+
+    /// Returns the channel or the key of a group.
+    pub(super) fn of_group(&self, group: &GroupName) -> String {
+        format!("{}{group}", self.group_prefix)
+    }
+
+    /// Returns the key of the events of a topic, with which its other keys begin.
+    pub(super) fn of_topic(&self, topic: &GroupName) -> String {
+        format!("{}{}:topic:{topic}", self.tag, self.prefix)
     }
 
     /// Returns the pattern that matches every channel of this process. The names hold no character
@@ -222,6 +205,57 @@ impl HostNames {
     /// Returns the key of the queue of this process.
     pub(super) fn own_queue(&self) -> String {
         format!("{}{}{}!", self.tag, self.prefix, self.process)
+    }
+
+    /// Returns the keys of presence.
+    pub(super) fn presence(&self) -> PresenceKeys {
+        self.presence_keys("presence")
+    }
+
+    /// Returns the keys of the numbers of members, which are kept as those of presence are.
+    pub(super) fn members(&self) -> PresenceKeys {
+        self.presence_keys("members")
+    }
+
+    fn presence_keys(&self, list: &'static str) -> PresenceKeys {
+        PresenceKeys {
+            tag: self.tag,
+            prefix: self.prefix.clone(),
+            list,
+        }
+    }
+}
+
+/// The keys of the scripts of presence, on one host.
+pub(super) struct PresenceKeys {
+    tag: &'static str,
+    prefix: Arc<str>,
+    /// What the scripts keep.
+    list: &'static str,
+}
+
+impl PresenceKeys {
+    /// Returns the key of the people in a group, and the channel of its changes.
+    pub(super) fn people(&self, group: &str) -> String {
+        format!("{}{}:{}:{group}", self.tag, self.prefix, self.list)
+    }
+
+    /// Returns the key of the connections in a group, by process. A `$` is not valid in a name.
+    pub(super) fn connections(&self, group: &GroupName) -> String {
+        format!("{}{}:{}$of:{group}", self.tag, self.prefix, self.list)
+    }
+
+    /// Returns the key of the groups in which a process has people.
+    pub(super) fn groups(&self, process: &str) -> String {
+        format!(
+            "{}{}:{}$process:{process}",
+            self.tag, self.prefix, self.list
+        )
+    }
+
+    /// Returns the key of the processes that have people.
+    pub(super) fn processes(&self) -> String {
+        format!("{}{}:{}$processes", self.tag, self.prefix, self.list)
     }
 }
 
@@ -274,7 +308,7 @@ const PROXY: &str = "seaway.";
 const HASHED_PROXY: &str = "seaway-";
 
 impl Proxies {
-    pub(super) fn new(names: &HostNames) -> Self {
+    pub(super) fn new(names: &LayerNames) -> Self {
         Self {
             process: names.process.clone(),
             long: Mutex::default(),
@@ -347,7 +381,9 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_channels_redis() {
-        let names = HostNames::fresh(Wire::Queue, Hosts::independent(1), "asgi").unwrap();
+        let layer = LayerNames::fresh(Wire::Queue, Hosts::independent(1), "asgi").unwrap();
+
+        let names = layer.on(0);
 
         assert_eq!(names.queue_of(&channel("thumbnails")), "asgithumbnails");
         assert_eq!(
@@ -356,14 +392,14 @@ mod tests {
         );
         let room = GroupName::new("room").unwrap();
         assert_eq!(names.of_group(&room), "asgi:group:room");
-        let own = channel(&format!("{}!7", names.process));
+        let own = channel(&format!("{}!7", layer.process));
         assert_eq!(names.queue_of(&own), names.own_queue());
-        assert!(names.is_own(&own) && is_of_seaway(&own) && !is_proxy(&own));
+        assert!(layer.is_own(&own) && is_of_seaway(&own) && !is_proxy(&own));
     }
 
     #[test]
     fn a_prefix_may_have_what_is_not_special_in_names_and_patterns() {
-        let fresh = |wire, prefix: &str| HostNames::fresh(wire, Hosts::independent(1), prefix);
+        let fresh = |wire, prefix: &str| LayerNames::fresh(wire, Hosts::independent(1), prefix);
         let long = "p".repeat(30);
         for wire in [Wire::PubSub, Wire::Queue] {
             for prefix in ["asgi", "myapp:", "my/app@1", "a:b:$c", &long] {
@@ -380,17 +416,17 @@ mod tests {
         }
         let names = fresh(Wire::PubSub, "myapp:").unwrap();
         let room = GroupName::new("room").unwrap();
-        assert_eq!(names.of_group(&room), "myapp:__group__room");
+        assert_eq!(names.on(0).of_group(&room), "myapp:__group__room");
         let of_python = channel("myapp:specific.1d8a13234762400e9410c6ca76b0da94");
         assert!(names.is_python_consumer(&of_python));
         let names = fresh(Wire::Queue, "myapp:").unwrap();
-        assert_eq!(names.of_group(&room), "myapp::group:room");
-        assert_eq!(names.queue_of(&channel("jobs")), "myapp:jobs");
+        assert_eq!(names.on(0).of_group(&room), "myapp::group:room");
+        assert_eq!(names.on(0).queue_of(&channel("jobs")), "myapp:jobs");
     }
 
     #[test]
     fn a_proxy_leads_back_to_its_group_however_long_its_name() {
-        let names = HostNames::fresh(Wire::Queue, Hosts::independent(1), "asgi").unwrap();
+        let names = LayerNames::fresh(Wire::Queue, Hosts::independent(1), "asgi").unwrap();
         let proxies = Proxies::new(&names);
         for length in [1, 50, 51, 99] {
             let group = GroupName::new("g".repeat(length)).unwrap();
@@ -409,7 +445,7 @@ mod tests {
         let uuid = "1d8a13234762400e9410c6ca76b0da94";
         let of_core = channel(&format!("specific.{uuid}!8b25c5723ef94d12b9516459f5c0ab86"));
         assert!(!is_of_seaway(&of_core));
-        let names = HostNames::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();
+        let names = LayerNames::fresh(Wire::PubSub, Hosts::independent(1), "asgi").unwrap();
         for (name, expected) in [
             (format!("asgispecific.{uuid}"), true),
             (format!("asgix.{uuid}"), true),

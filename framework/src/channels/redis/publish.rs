@@ -3,6 +3,7 @@
 use super::{
     coding::{Coding, Recipients},
     host::Host,
+    names::LayerNames,
     publisher::{Command, Fate, Purpose},
     received::ReceivedLog,
 };
@@ -44,6 +45,7 @@ pub(super) async fn group_send(
 /// [`ErrorKind::Codec`](crate::ErrorKind::Codec).
 pub(super) async fn send(
     host: &Host,
+    names: &LayerNames,
     coding: &Coding,
     channel: &ChannelName,
     envelope: &Envelope,
@@ -60,7 +62,7 @@ pub(super) async fn send(
         is_sharded,
         channel: &name,
         event,
-        is_subscribed_here: host.names.is_own(channel),
+        is_subscribed_here: names.is_own(channel),
     };
     host.publisher.send(&publication, deadline).await
 }

@@ -29,7 +29,7 @@ pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving>
     let (subscriptions, commands) = (&connecting.subscriptions, &connecting.link);
     let proxies = &connecting.shared.proxies;
     let heartbeat = HeartbeatKey::new(names, coding.expiry);
-    let reads_queue = names.reads_queue_on(connecting.number);
+    let reads_queue = connecting.shared.names.reads_queue_on(connecting.number);
     let check = MembershipCheck::new(names, proxies.clone());
     let mut memberships = Memberships::new(
         local.clone(),
@@ -72,18 +72,18 @@ pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving>
 
 /// Returns the reader of this process' queue.
 async fn inbox(connecting: &ReceiverParts<'_>) -> Result<QueueReader> {
-    let (shared, names) = (connecting.shared, &connecting.names);
-    let own_channel = ChannelName::new(format!("{}!", names.process))?;
+    let shared = connecting.shared;
+    let own_channel = ChannelName::new(format!("{}!", shared.names.process))?;
     let backpressure = Backpressure(shared.local.clone());
     Ok(QueueReader {
         link: connecting
             .open_receiver(Arc::new(backpressure), LinkNeeds::EndOfPrevious)
             .await?,
-        queue: names.own_queue(),
+        queue: connecting.names.own_queue(),
         capacity: shared.coding.capacities.of(&own_channel),
         local: shared.local.clone(),
         proxies: shared.proxies.clone(),
-        names: names.clone(),
+        names: shared.names.clone(),
         subscriptions: connecting.subscriptions.clone(),
         subscriptions_of_hosts: shared.subscriptions.clone(),
         readiness: Arc::new(Readiness::new()),

@@ -16,7 +16,7 @@ use super::{
     config::Wire,
     group_send,
     host::Host,
-    names::HostNames,
+    names::{HostNames, LayerNames},
     publish,
     publisher::{Command, Fate, Purpose},
     received::ReceivedLog,
@@ -201,7 +201,7 @@ impl TopicKeys {
 pub(super) async fn send(
     wire: Wire,
     hosts: &[Host],
-    names: &HostNames,
+    names: &LayerNames,
     coding: &Coding,
     topic: &GroupName,
     post: &TopicPost,

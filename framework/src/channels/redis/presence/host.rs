@@ -7,7 +7,7 @@ use crate::{
         local_presence::store::Sink,
         redis::{
             coding::Coding,
-            names::HostNames,
+            names::{LayerNames, PresenceKeys},
             restart,
             script::{Script, ScriptCall},
         },
@@ -33,8 +33,9 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// One host of the store.
 pub(super) struct PresenceHost {
     pub(super) number: usize,
-    /// The names on this host.
-    pub(super) names: HostNames,
+    pub(super) names: LayerNames,
+    /// The keys on this host.
+    pub(super) keys: PresenceKeys,
     /// The link for commands.
     pub(super) link: Arc<Link>,
     pub(super) endpoint: Endpoint,
@@ -80,13 +81,13 @@ impl PresenceHost {
     }
 
     /// Adds the keys of a script on a group, and its first arguments, for the people of a process.
-    pub(super) fn keys(&self, call: &mut ScriptCall, group: &GroupName, process: &str) {
+    pub(super) fn add_keys(&self, call: &mut ScriptCall, group: &GroupName, process: &str) {
         let Times { grace, kept, .. } = self.times;
-        let channel = self.names.of_presence(group.as_str());
+        let channel = self.keys.people(group.as_str());
         call.arg(&channel)
-            .arg(self.names.presence_of(group))
-            .arg(self.names.presence_groups(process))
-            .arg(self.names.presence_processes())
+            .arg(self.keys.connections(group))
+            .arg(self.keys.groups(process))
+            .arg(self.keys.processes())
             .arg(process)
             .arg(group.as_str())
             .arg(self.command("PUBLISH"))
@@ -99,10 +100,10 @@ impl PresenceHost {
     /// Returns a call of a script on a group as a whole.
     pub(super) fn call(&self, script: &'static Script, group: &GroupName) -> ScriptCall {
         let Times { grace, kept, .. } = self.times;
-        let channel = self.names.of_presence(group.as_str());
+        let channel = self.keys.people(group.as_str());
         let mut call = script.call(2);
         call.arg(&channel)
-            .arg(self.names.presence_of(group))
+            .arg(self.keys.connections(group))
             .arg(self.command("PUBLISH"))
             .arg(&channel)
             .arg(millis(grace))
@@ -142,7 +143,7 @@ impl PresenceHost {
                 self.sink.clone(),
                 self.local.clone(),
                 self.coding.clone(),
-                self.names.of_presence(""),
+                self.keys.people(""),
             ));
             let settings = LinkSettings {
                 purpose: "presence",
@@ -156,7 +157,7 @@ impl PresenceHost {
         let link = &opening.await?.link;
         let mut pipe = redis::pipe();
         pipe.cmd(self.command("SUBSCRIBE"))
-            .arg(self.names.of_presence(group.as_str()))
+            .arg(self.keys.people(group.as_str()))
             .ignore();
         let ((), up) = repeated(link, &pipe).await?;
         Ok(up.generation)
@@ -173,7 +174,7 @@ impl PresenceHost {
         let Some(subscriber) = self.subscriber.get() else {
             return;
         };
-        let channel = self.names.of_presence(group.as_str());
+        let channel = self.keys.people(group.as_str());
         subscriber.inbox.ends(&channel);
         let Ok(up) = subscriber.link.current() else {
             return;

@@ -85,8 +85,8 @@ impl PresenceHost {
         let Times { lease, kept, .. } = self.times;
         let process = &self.process;
         let mut call = scripts::RENEW.call(2);
-        call.arg(self.names.presence_processes())
-            .arg(self.names.presence_groups(process))
+        call.arg(self.keys.processes())
+            .arg(self.keys.groups(process))
             .arg(process)
             .arg(millis(lease))
             // Longer than a list lasts of which an ended process has a part.
@@ -113,9 +113,7 @@ impl PresenceHost {
     /// Returns the groups in which a process has people, and names of other programs among them.
     async fn groups_of(&self, process: &str) -> Result<(Vec<GroupName>, Vec<Vec<u8>>)> {
         let mut members = redis::pipe();
-        members
-            .cmd("SMEMBERS")
-            .arg(self.names.presence_groups(process));
+        members.cmd("SMEMBERS").arg(self.keys.groups(process));
         let (members,) = self.run::<(Vec<Vec<u8>>,)>(&members).await?;
         let (mut groups, mut unknown) = (Vec::new(), Vec::new());
         for member in members {
@@ -132,8 +130,8 @@ impl PresenceHost {
     /// `is_ended`: only if it has ended.
     async fn release(&self, process: &str, is_ended: bool) -> Result<bool> {
         let mut call = scripts::RELEASE.call(2);
-        call.arg(self.names.presence_processes())
-            .arg(self.names.presence_groups(process))
+        call.arg(self.keys.processes())
+            .arg(self.keys.groups(process))
             .arg(process)
             .arg(u8::from(is_ended));
         Ok(self.run::<i64>(&call).await? == 1)
@@ -143,7 +141,7 @@ impl PresenceHost {
         let (groups, others) = self.groups_of(process).await?;
         let mut unknown = redis::pipe();
         for member in others {
-            let key = self.names.presence_groups(process);
+            let key = self.keys.groups(process);
             unknown.cmd("SREM").arg(key).arg(member).ignore();
         }
         if !unknown.is_empty() {
@@ -162,7 +160,7 @@ impl PresenceHost {
         let (mut passes, mut from) = (1, "0".to_owned());
         while !from.is_empty() {
             let mut call = scripts::REAP.call(4);
-            self.keys(&mut call, group, process);
+            self.add_keys(&mut call, group, process);
             call.arg(MOST_REMOVED)
                 .arg(&from)
                 .arg(u8::from(passes >= MOST_PASSES));

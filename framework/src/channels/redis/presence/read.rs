@@ -64,7 +64,7 @@ impl PresenceHost {
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if Redis refuses.
     pub(super) async fn own(&self, group: &GroupName) -> Result<Vec<PersonKey>> {
         let process = &self.process;
-        let key = self.names.presence_of(group);
+        let key = self.keys.connections(group);
         let mut number = redis::pipe();
         number.cmd("HGET").arg(&key).arg(format!("#{process}"));
         let (number,) = self.run::<(Option<Vec<u8>>,)>(&number).await?;
@@ -93,7 +93,7 @@ impl PresenceHost {
             (u64, Vec<(Vec<u8>, Vec<u8>)>),
             Vec<u8>,
         );
-        let key = self.names.of_presence(group.as_str());
+        let key = self.keys.people(group.as_str());
         let mut pipe = redis::pipe();
         pipe.cmd("TIME");
         pipe.cmd("HMGET").arg(&key).arg("e").arg("s");

@@ -10,7 +10,10 @@ use crate::{
         local_presence::store::{
             Declaration, Declared, PersonKey, PresenceStore, Sink, Snapshot, Totals, Version,
         },
-        redis::{coding::Coding, names::HostNames},
+        redis::{
+            coding::Coding,
+            names::{LayerNames, PresenceKeys},
+        },
     },
     error::Result,
     name::GroupName,
@@ -25,30 +28,22 @@ use tokio::{
 
 /// The store of presence, on all hosts.
 pub(in crate::channels::redis) struct RedisPresence {
+    names: LayerNames,
     hosts: Vec<Arc<PresenceHost>>,
 }
 
 /// What a host of the layer gives to presence.
 pub(in crate::channels::redis) struct Hosted {
-    pub(in crate::channels::redis) names: HostNames,
+    pub(in crate::channels::redis) keys: PresenceKeys,
     pub(in crate::channels::redis) link: Arc<Link>,
     pub(in crate::channels::redis) endpoint: Endpoint,
     pub(in crate::channels::redis) silence: Duration,
 }
 
-impl Hosted {
-    /// Returns the same for the numbers of members.
-    pub(in crate::channels::redis) fn for_members(self) -> Self {
-        Self {
-            names: self.names.of_members(),
-            ..self
-        }
-    }
-}
-
 impl RedisPresence {
     pub(in crate::channels::redis) fn new(
         hosts: impl IntoIterator<Item = Hosted>,
+        names: &LayerNames,
         times: Times,
         local: &LocalChannels,
         coding: &Arc<Coding>,
@@ -57,8 +52,9 @@ impl RedisPresence {
         let hosts = hosts.into_iter().enumerate().map(|(number, hosted)| {
             Arc::new(PresenceHost {
                 number,
-                process: hosted.names.presence_process(millis(times.lease)),
-                names: hosted.names,
+                process: names.presence_process(millis(times.lease)),
+                names: names.clone(),
+                keys: hosted.keys,
                 link: hosted.link,
                 endpoint: hosted.endpoint,
                 silence: hosted.silence,
@@ -71,13 +67,13 @@ impl RedisPresence {
             })
         });
         Self {
+            names: names.clone(),
             hosts: hosts.collect(),
         }
     }
 
     fn host(&self, group: &GroupName) -> &Arc<PresenceHost> {
-        let first = &self.hosts[0];
-        &self.hosts[first.names.host_of_presence(group)]
+        &self.hosts[self.names.host_of_presence(group)]
     }
 }
 
@@ -111,7 +107,7 @@ impl PresenceStore for RedisPresence {
 
     async fn totals(&self, group: &GroupName) -> Result<Totals> {
         let host = self.host(group);
-        let key = host.names.of_presence(group.as_str());
+        let key = host.keys.people(group.as_str());
         let mut pipe = redis::pipe();
         pipe.cmd("HLEN").arg(&key);
         pipe.cmd("HGET").arg(&key).arg("c");
@@ -126,7 +122,7 @@ impl PresenceStore for RedisPresence {
     async fn declare(&self, group: &GroupName, people: &[Declaration]) -> Result<Declared> {
         let host = self.host(group);
         let mut call = scripts::DECLARE.call(4);
-        host.keys(&mut call, group, &host.process);
+        host.add_keys(&mut call, group, &host.process);
         for person in people {
             call.arg(&*person.key)
                 .arg(person.count)
