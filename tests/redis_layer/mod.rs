@@ -7,6 +7,7 @@ mod connections;
 mod log;
 mod member_counts;
 mod queues;
+mod refusals;
 mod said;
 mod several_hosts;
 mod sizes;

@@ -45,7 +45,7 @@ impl CommandFault {
 
 /// Returns the code with which the server refused a command: of a pipeline the first one, of a
 /// script the command in it.
-fn refusal_code(error: &RedisError) -> Option<String> {
+pub(crate) fn refusal_code(error: &RedisError) -> Option<String> {
     // Redis 6 reports what a script was refused as an error of the script.
     const IN_SCRIPTS: [&str; 3] = ["READONLY", "OOM", "MISCONF"];
     let code = match error.code() {

@@ -51,7 +51,10 @@ pub(crate) use self::{
     dialer::{LinkNeeds, LinkSettings},
     downtime::LONGEST_UNSEEN,
     endpoint::Endpoint,
-    fault::{CommandFault, NOT_YET, error_text, is_malformed_reply, remedy, remedy_of, short_line},
+    fault::{
+        CommandFault, NOT_YET, error_text, is_malformed_reply, refusal_code, remedy, remedy_of,
+        short_line,
+    },
     framing::MAX_VALUE,
     hosts::Hosts,
     lazy::LazyLink,

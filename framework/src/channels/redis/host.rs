@@ -95,6 +95,7 @@ impl Host {
             link: connecting.link,
             receiver: receiving.link,
             readiness: receiving.readiness,
+            subscriptions: connecting.subscriptions.readiness().clone(),
             received: connecting.received,
             timeout: *timeout,
         });
@@ -141,11 +142,7 @@ impl Host {
     /// # Errors
     /// [`ErrorKind::Layer`] with the reason if not.
     pub(super) fn health(&self) -> Result<()> {
-        self.publisher.health()?;
-        match self.subscriptions.readiness().interruption() {
-            Some(why) => Err(Error::new(ErrorKind::Layer, why.to_string())),
-            None => Ok(()),
-        }
+        self.publisher.health()
     }
 }
 

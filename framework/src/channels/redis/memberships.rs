@@ -7,12 +7,12 @@ use super::{
     names::{HostNames, Proxies},
     pending_gap::{Gap, Notice, PendingGap},
     restart::{self, WireCommands},
-    subscriptions::{CommandFuture, Registrar},
+    subscriptions::{Added, CommandFuture, Registrar},
 };
 use crate::{
     channels::LocalChannels,
-    name::GroupName,
-    redis_link::{Up, are_two_runs},
+    name::{ChannelName, GroupName},
+    redis_link::{Up, are_two_runs, refusal_code},
 };
 use redis::{RedisResult, aio::MultiplexedConnection};
 use std::{future::ready, sync::Arc, time::Duration};
@@ -157,7 +157,12 @@ impl Registrar for Memberships {
         Box::pin(ready(self.is_alive.clone()))
     }
 
-    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture {
+    /// Redis at its `maxmemory` refuses even to add a member that it has, whose events arrive.
+    fn add(
+        &self,
+        connection: &MultiplexedConnection,
+        groups: &[GroupName],
+    ) -> CommandFuture<Added> {
         let groups = groups.iter();
         let members: Vec<_> = groups
             .map(|group| (self.names.of_group(group), self.proxies.of(group)))
@@ -169,12 +174,21 @@ impl Registrar for Memberships {
             let time = redis::cmd("TIME").query_async(&mut connection).await?;
             let now = score(redis_time(time));
             let mut pipe = redis::pipe();
-            for (key, proxy) in members {
+            for (key, proxy) in &members {
                 let (join, member) = (pipe.cmd("ZADD"), proxy.as_str());
-                join.arg(&key).arg(&now).arg(member).ignore();
-                pipe.cmd("EXPIRE").arg(&key).arg(seconds).ignore();
+                join.arg(key).arg(&now).arg(member).ignore();
+                pipe.cmd("EXPIRE").arg(key).arg(seconds).ignore();
             }
-            pipe.exec_async(&mut connection).await
+            match pipe.exec_async(&mut connection).await {
+                Ok(()) => Ok(Added::Confirmed),
+                Err(error)
+                    if refusal_code(&error).as_deref() == Some("OOM")
+                        && are_members(&members, &mut connection).await? =>
+                {
+                    Ok(Added::Kept(error))
+                }
+                Err(error) => Err(error),
+            }
         })
     }
 
@@ -187,6 +201,19 @@ impl Registrar for Memberships {
         }
         run(connection, pipe)
     }
+}
+
+/// Returns whether all these proxies are members of the groups with these keys.
+async fn are_members(
+    members: &[(String, ChannelName)],
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<bool> {
+    let mut pipe = redis::pipe();
+    for (key, proxy) in members {
+        pipe.cmd("ZSCORE").arg(key).arg(proxy.as_str());
+    }
+    let scores: Vec<Option<f64>> = pipe.query_async(connection).await?;
+    Ok(scores.iter().all(Option::is_some))
 }
 
 /// The pause between two questions whether Redis has loaded its data.

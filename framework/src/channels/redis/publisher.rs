@@ -28,6 +28,8 @@ pub(super) struct Publisher {
     pub(super) receiver: Arc<Link>,
     /// Whether this process receives events.
     pub(super) readiness: Arc<Readiness>,
+    /// Whether Redis knows what this process subscribes to; it receives no events before.
+    pub(super) subscriptions: Arc<Readiness>,
     pub(super) received: Arc<ReceivedLog>,
     pub(super) timeout: Duration,
 }
@@ -225,7 +227,11 @@ impl Publisher {
     /// [`ErrorKind::Layer`] with the reason if not.
     pub(super) fn health(&self) -> Result<()> {
         let up = self.link.current()?;
-        let why = match self.readiness.status() {
+        let status = match self.subscriptions.status() {
+            Status::Restored { .. } => self.readiness.status(),
+            interrupted => interrupted,
+        };
+        let why = match status {
             Status::Interrupted(why) | Status::Refused(why) => {
                 format!("this process is not subscribed: {why}")
             }

@@ -12,7 +12,7 @@ use super::{
     names::HostNames,
     pending_gap::{Gap, PendingGap},
     restart::{self, WireCommands},
-    subscriptions::{CommandFuture, Registrar},
+    subscriptions::{Added, CommandFuture, Registrar},
 };
 use crate::{
     channels::LocalChannels,
@@ -20,6 +20,7 @@ use crate::{
     name::GroupName,
     redis_link::{LinkNeeds, Up},
 };
+use futures_util::TryFutureExt;
 use redis::aio::MultiplexedConnection;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -126,13 +127,19 @@ impl Registrar for Subscriber {
         Box::pin(async move { connection.psubscribe(pattern).await })
     }
 
-    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture {
+    fn add(
+        &self,
+        connection: &MultiplexedConnection,
+        groups: &[GroupName],
+    ) -> CommandFuture<Added> {
         let channels = self.channels_of(groups);
-        if self.names.are_sharded() {
-            return sharded(connection, "SSUBSCRIBE", &channels);
-        }
-        let mut connection = connection.clone();
-        Box::pin(async move { connection.subscribe(channels).await })
+        let adding = if self.names.are_sharded() {
+            sharded(connection, "SSUBSCRIBE", &channels)
+        } else {
+            let mut connection = connection.clone();
+            Box::pin(async move { connection.subscribe(channels).await })
+        };
+        Box::pin(adding.map_ok(|()| Added::Confirmed))
     }
 
     fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture {

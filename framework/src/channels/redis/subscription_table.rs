@@ -6,7 +6,7 @@ use std::{
     mem,
     sync::Arc,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 /// The groups of this process on one host.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub(super) struct SubscriptionTable {
     due: HashSet<GroupName>,
     /// Whether Redis has refused a part of the last [`refresh`](Self::refresh).
     is_refresh_refused: bool,
+    /// The groups that Redis refuses although they have members, and since when.
+    blocked: HashMap<GroupName, Instant>,
 }
 
 #[derive(Default)]
@@ -199,9 +201,12 @@ impl SubscriptionTable {
         plan
     }
 
-    /// Records that Redis has confirmed subscriptions to these groups.
-    pub(super) fn subscribed(&mut self, groups: Vec<GroupName>) {
+    /// Records that Redis has confirmed subscriptions to these groups. Returns those that it has
+    /// refused before, although they had members, and since when.
+    pub(super) fn subscribed(&mut self, groups: Vec<GroupName>) -> Vec<(GroupName, Instant)> {
+        let mut blocked = Vec::new();
         for group in groups {
+            blocked.extend(self.blocked.remove_entry(&group));
             if let Some(entry) = self.groups.get_mut(&group) {
                 self.activations += 1;
                 entry.activation = self.activations;
@@ -211,6 +216,13 @@ impl SubscriptionTable {
             // Its members may have left in the meantime.
             self.due.insert(group);
         }
+        blocked
+    }
+
+    /// Records the same of subscriptions that Redis has refused to refresh, but still has.
+    pub(super) fn kept(&mut self, groups: Vec<GroupName>) -> Vec<(GroupName, Instant)> {
+        self.is_refresh_refused = true;
+        self.subscribed(groups)
     }
 
     /// Records that Redis has ended the subscriptions to these groups.
@@ -257,6 +269,25 @@ impl SubscriptionTable {
             }
         }
         expiring
+    }
+
+    /// Records that Redis has refused a group that has members; returns whether it had not before.
+    pub(super) fn block(&mut self, group: GroupName) -> bool {
+        let is_new = !self.blocked.contains_key(&group);
+        self.blocked.entry(group).or_insert_with(Instant::now);
+        is_new
+    }
+
+    /// Returns whether there are groups that Redis refuses although they have members.
+    pub(super) fn has_blocked(&self) -> bool {
+        !self.blocked.is_empty()
+    }
+
+    /// Makes these groups due again.
+    pub(super) fn retry_blocked(&mut self) {
+        let groups = &self.groups;
+        self.blocked.retain(|group, _| groups.contains_key(group));
+        self.due.extend(self.blocked.keys().cloned());
     }
 }
 

@@ -11,7 +11,9 @@ use crate::{
     error::{Error, ErrorKind, Result},
     log_limit::log_limited,
     name::{ChannelName, GroupName},
-    redis_link::{CommandFault, Link, LinkState, NOT_YET, Repeat, Up, error_text},
+    redis_link::{
+        CommandFault, Link, LinkState, NOT_YET, Repeat, Up, error_text, refusal_code, remedy,
+    },
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
@@ -24,7 +26,7 @@ use std::{
 };
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 
 /// The number of groups in one command: a reconnect with 100,000 groups must not be one giant
@@ -69,20 +71,28 @@ pub(super) trait Registrar: Send {
     fn register(&self, connection: &MultiplexedConnection) -> CommandFuture;
 
     /// Subscribes to groups.
-    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture;
+    fn add(&self, connection: &MultiplexedConnection, groups: &[GroupName])
+    -> CommandFuture<Added>;
 
     /// Unsubscribes from groups.
     fn remove(&self, connection: &MultiplexedConnection, groups: &[GroupName]) -> CommandFuture;
 }
 
 /// Redis' reply to a command.
-pub(super) type CommandFuture = BoxFuture<'static, RedisResult<()>>;
+pub(super) type CommandFuture<T = ()> = BoxFuture<'static, RedisResult<T>>;
+
+/// The subscriptions to groups after a command that adds them.
+pub(super) enum Added {
+    Confirmed,
+    /// Redis has refused to add them, with this error, and still has earlier ones.
+    Kept(RedisError),
+}
 
 /// A command in flight, and its outcome.
 type SubscriptionCommand = BoxFuture<'static, SubscriptionOutcome>;
 
 enum SubscriptionOutcome {
-    Subscribed(Vec<GroupName>, RedisResult<()>),
+    Subscribed(Vec<GroupName>, RedisResult<Added>),
     Unsubscribed(Vec<GroupName>),
     OwnChannels(RedisResult<()>),
 }
@@ -317,9 +327,15 @@ impl Subscriptions {
             generation: up.generation,
             run_id: up.run_id.clone(),
         });
+        let mut retry_at = Instant::now() + RETRY;
         loop {
+            let has_blocked = self.table().has_blocked();
             tokio::select! {
                 () = is_over(states, up) => return Ok(()),
+                () = sleep_until(retry_at), if has_blocked => {
+                    retry_at = Instant::now() + RETRY;
+                    self.table().retry_blocked();
+                }
                 () = self.changed.notified() => {
                     if self.is_renewal_due.load(Ordering::Acquire) {
                         states.mark_changed();
@@ -336,7 +352,8 @@ impl Subscriptions {
 
     /// Returns the error that keeps this process from receiving what its members have joined: a
     /// broken connection, or a refused subscription that Redis allowed before. The refusal of a
-    /// group that only new members wait for fails those members alone.
+    /// group that only new members wait for fails those members alone, and that of a group whose
+    /// key another program has written concerns this group alone.
     fn refusal<'a>(
         &self,
         link: &Link,
@@ -351,6 +368,7 @@ impl Subscriptions {
                     Some(CommandFault::Broken | CommandFault::Moved) => return Some(error),
                     Some(CommandFault::NotYet) => return None,
                     None if groups.len() > 1 => return None,
+                    None if refusal_code(error).as_deref() == Some("WRONGTYPE") => return None,
                     None => {}
                 }
                 let group = &groups[0];
@@ -401,7 +419,19 @@ impl Subscriptions {
         let has_members = |group: &GroupName| local.has_members(group);
         match outcome {
             SubscriptionOutcome::OwnChannels(_) => {}
-            SubscriptionOutcome::Subscribed(groups, Ok(())) => self.table().subscribed(groups),
+            SubscriptionOutcome::Subscribed(groups, Ok(added)) => {
+                let blocked = match added {
+                    Added::Confirmed => self.table().subscribed(groups),
+                    Added::Kept(error) => {
+                        warn_unrenewed(&groups, &error);
+                        self.table().kept(groups)
+                    }
+                };
+                // Events that were sent before the subscription are missing.
+                for (group, since) in blocked {
+                    local.interrupted_members(&group, local.opened(), since.elapsed());
+                }
+            }
             SubscriptionOutcome::Subscribed(groups, Err(error)) => {
                 match link.fault(up.generation, &error) {
                     // Those that wait for it wait for the next connection.
@@ -421,16 +451,31 @@ impl Subscriptions {
                     }
                     None => {
                         let reason: Arc<str> = error_text(&error).into();
-                        let refused = Some(reason.clone());
-                        let expiring = self.table().refused(groups, refused, has_members);
-                        for group in expiring {
-                            log_limited!(warn, %group, %reason, "cannot renew a membership before it expires; retrying");
+                        let group = groups[0].clone();
+                        let has_others = local.members(&group) > self.table().waiting(&group);
+                        let expiring = self.table().refused(groups, Some(reason), has_members);
+                        warn_unrenewed(&expiring, &error);
+                        if expiring.is_empty() && has_others {
+                            self.block(group, &error, up, local);
                         }
                     }
                 }
             }
             SubscriptionOutcome::Unsubscribed(groups) => self.table().unsubscribed(groups),
         }
+    }
+
+    /// Records that Redis refuses a group that has members, and notifies these. They are notified
+    /// again when Redis has confirmed the subscription.
+    fn block(&self, group: GroupName, error: &RedisError, up: &Up, local: &LocalChannels) {
+        if self.table().block(group.clone()) {
+            let loss = up.loss.as_ref();
+            let gap = loss.map_or(Duration::ZERO, |loss| loss.last_received.elapsed());
+            local.interrupted_members(&group, local.opened(), gap);
+        }
+        let remedy = remedy(error).unwrap_or_default();
+        let reason = format!("Redis refused it{remedy}: {}", error_text(error));
+        log_limited!(warn, %group, %reason, "cannot join a group again that has members; they receive nothing; retrying");
     }
 
     fn table(&self) -> MutexGuard<'_, SubscriptionTable> {
@@ -475,6 +520,14 @@ fn unsubscribe_from(
     Box::pin(removing.map(|_| SubscriptionOutcome::Unsubscribed(groups)))
 }
 
+/// Logs that Redis has refused to renew memberships that it still has.
+fn warn_unrenewed(groups: &[GroupName], error: &RedisError) {
+    let reason = error_text(error);
+    for group in groups {
+        log_limited!(warn, %group, %reason, "cannot renew a membership before it expires; retrying");
+    }
+}
+
 /// Waits until this connection is no longer the link's.
 pub(super) async fn is_over(states: &mut watch::Receiver<LinkState>, up: &Up) {
     let is_current =
@@ -489,8 +542,8 @@ fn refused(link: &Link, up: &Up, error: &RedisError) -> Status {
     match link.fault(up.generation, error) {
         Some(_) => Status::Interrupted(error_text(error).into()),
         None => {
-            let error = error_text(error);
-            let reason = format!("Redis refused a subscription: {error}; check the user's ACL");
+            let (remedy, error) = (remedy(error).unwrap_or_default(), error_text(error));
+            let reason = format!("Redis refused a subscription{remedy}: {error}");
             Status::Refused(reason.into())
         }
     }
