@@ -52,20 +52,43 @@ async fn a_long_wait_for_a_job_lets_redis_reply_to_pings() {
 
     let waiting = channels.layer().receive(&jobs, DEADLINE);
     let asked_again = until("a second BZPOPMIN", DEADLINE / 2, async || {
-        let stats = redis.ask(&["INFO", "commandstats"]).await?;
-        let calls = |line: &str| {
-            let (calls, _) = line
-                .strip_prefix("cmdstat_bzpopmin:calls=")?
-                .split_once(',')?;
-            calls.parse::<u32>().ok()
-        };
-        (stats.lines().find_map(calls)? > 1).then_some(())
+        (calls(&redis, "bzpopmin").await > 1).then_some(())
     });
 
     tokio::select! {
         () = asked_again => {}
         received = waiting => panic!("it did not wait: {received:?}"),
     }
+}
+
+/// Returns how often Redis has run a command.
+pub(super) async fn calls(redis: &Redis, command: &str) -> u64 {
+    let stats = redis.does(&["INFO", "commandstats"]).await;
+    let of_command = format!("cmdstat_{command}:calls=");
+    let count = stats
+        .lines()
+        .find_map(|line| line.strip_prefix(&of_command));
+    let count = count.and_then(|rest| rest.split(',').next());
+    count.map_or(0, |count| count.parse().expect("a number"))
+}
+
+#[tokio::test]
+async fn an_idle_process_misses_no_event_however_early_these_expire() {
+    let redis = Redis::new().await;
+    let config = RedisConfig::new(redis.url())
+        .queue()
+        .expiry(Duration::from_secs(1));
+    let channels = Channels::redis(config).await.unwrap();
+    let (mut mailbox, room) = member(&channels, "room").await;
+
+    let before = calls(&redis, "bzpopmin").await;
+    until("replies without an event", DEADLINE, async || {
+        (calls(&redis, "bzpopmin").await >= before + 4).then_some(())
+    })
+    .await;
+
+    room.send(&said("the first")).await.unwrap();
+    assert_eq!(next_text(&mut mailbox).await, "the first");
 }
 
 #[tokio::test]

@@ -245,14 +245,15 @@ impl QueueReader {
 
     /// Delivers events until a command fails; returns the error.
     async fn deliver_all(&self, connection: &MultiplexedConnection, past: &mut Past) -> RedisError {
-        let mut pops = Pops::new(connection, &self.queue, self.capacity);
+        let expiry = self.coding.expiry;
+        let mut pops = Pops::new(connection, &self.queue, self.capacity, expiry);
         let mut not_full_at = Instant::now();
         let mut last_reply = Instant::now();
         let mut maybe_repeated = REPEATED;
         loop {
             let (reply, sent_at) = pops.next().await;
             let now = Instant::now();
-            if now - last_reply >= self.coding.expiry {
+            if now - last_reply >= expiry {
                 self.notify_overflow(last_reply);
             }
             last_reply = now;

@@ -5,6 +5,7 @@ use redis::{ErrorKind, RedisError, RedisResult, Value, aio::MultiplexedConnectio
 use std::{
     collections::VecDeque,
     future::{Future, ready},
+    time::Duration,
 };
 use tokio::{task::unconstrained, time::Instant};
 
@@ -15,8 +16,8 @@ const UNDER_WAY: usize = 512;
 /// The number of BZPOPMIN between two checks of how many events wait.
 const ROUND: usize = 8;
 
-/// The timeout of each BZPOPMIN in seconds: its reply is a sign of life on an idle connection.
-const BLOCK: u32 = 1;
+/// The longest timeout of a BZPOPMIN: its reply is a sign of life on an idle connection.
+const LONGEST_BLOCK: Duration = Duration::from_secs(1);
 
 /// The commands under way on one connection: BZPOPMIN, and between rounds of it a count of the
 /// events that wait.
@@ -24,6 +25,8 @@ pub(super) struct Pops<'a> {
     connection: &'a MultiplexedConnection,
     queue: &'a str,
     capacity: usize,
+    /// The timeout of each BZPOPMIN.
+    block: Duration,
     replies: FuturesOrdered<BoxFuture<'static, RedisResult<Popped>>>,
     /// When each of them was sent.
     sent_at: VecDeque<Instant>,
@@ -39,16 +42,19 @@ pub(super) enum Popped {
 }
 
 impl<'a> Pops<'a> {
-    /// `capacity` is that of the queue.
+    /// `capacity` is that of the queue, `expiry` that of its entries: on an idle connection, two
+    /// replies are half of it apart at most.
     pub(super) fn new(
         connection: &'a MultiplexedConnection,
         queue: &'a str,
         capacity: usize,
+        expiry: Duration,
     ) -> Self {
         Self {
             connection,
             queue,
             capacity,
+            block: LONGEST_BLOCK.min(expiry / 2),
             replies: FuturesOrdered::new(),
             sent_at: VecDeque::with_capacity(UNDER_WAY),
         }
@@ -92,7 +98,7 @@ impl<'a> Pops<'a> {
     fn pop(&self) -> BoxFuture<'static, RedisResult<Popped>> {
         let mut connection = self.connection.clone();
         let mut pop = redis::cmd("BZPOPMIN");
-        pop.arg(self.queue).arg(BLOCK);
+        pop.arg(self.queue).arg(self.block.as_secs_f64());
         sent(async move {
             let popped = pop.query_async(&mut connection).await?;
             Ok(match popped_entry(popped)? {
