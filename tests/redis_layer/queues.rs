@@ -298,7 +298,7 @@ async fn a_process_waits_for_the_data_that_redis_loads() {
 }
 
 /// Sends events until one is received: a notice may precede it.
-async fn receives_again(room: &Group<Said>, mailbox: &mut Mailbox) {
+pub(super) async fn receives_again(room: &Group<Said>, mailbox: &mut Mailbox) {
     until("an event", DEADLINE, async || {
         room.send(&said("back")).await.ok()?;
         let received = timeout(DEADLINE, mailbox.receive()).await.unwrap();

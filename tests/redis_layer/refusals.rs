@@ -1,16 +1,16 @@
 //! What a process with queues receives while Redis refuses some of its commands.
 
-use super::said::{Said, member, next_is_a_notice, queue, said};
-use seaway::{
-    Channels, Group,
-    channels::{Mailbox, redis::RedisConfig},
+use super::{
+    queues::{calls, receives_again},
+    said::{Said, member, next_is_a_notice, queue, said},
 };
+use seaway::{Channels, ErrorKind, channels::redis::RedisConfig};
 use seaway_tests::support::{
     Redis,
     wait::{DEADLINE, until},
 };
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::{join, time::timeout};
 
 /// Redis refuses to add a member that it has.
 #[tokio::test]
@@ -28,11 +28,11 @@ async fn a_process_that_reconnects_at_maxmemory_keeps_its_groups() {
     disconnect_all(&redis).await;
 
     next_is_a_notice(&mut mailbox).await;
-    receives(&room, &mut mailbox).await;
+    receives_again(&room, &mut mailbox).await;
     channels.health().unwrap();
     let mut other = channels.open().await.unwrap();
     room.add(other.name()).await.expect("the group exists");
-    receives(&room, &mut other).await;
+    receives_again(&room, &mut other).await;
     redis.does(&["CONFIG", "SET", "maxmemory", "0"]).await;
     until("a renewed membership", DEADLINE, async || {
         (redis.does(scored).await != joined).then_some(())
@@ -51,14 +51,14 @@ async fn a_group_whose_key_was_replaced_before_a_reconnection_stops_no_other() {
     disconnect_all(&redis).await;
 
     next_is_a_notice(&mut member_of_hall).await;
-    receives(&hall, &mut member_of_hall).await;
+    receives_again(&hall, &mut member_of_hall).await;
     next_is_a_notice(&mut member_of_room).await;
     channels.health().unwrap();
     let newcomer = channels.open().await.unwrap();
     let error = room.add(newcomer.name()).await.unwrap_err();
     assert!(error.to_string().contains("WRONGTYPE"), "{error}");
     redis.does(&["DEL", "asgi:group:room"]).await;
-    receives(&room, &mut member_of_room).await;
+    receives_again(&room, &mut member_of_room).await;
 }
 
 /// Its members have missed what was sent before the process joined again.
@@ -110,19 +110,37 @@ async fn errors_at_maxmemory_name_it_and_not_the_acl() {
     }
 }
 
+#[tokio::test]
+async fn an_event_that_is_refused_while_all_queues_are_full_was_not_sent() {
+    let redis = Redis::new().await;
+    let channels = queue(&redis).await;
+    let room = channels.group::<Said>("room").unwrap();
+    let member = "specific.0123456789ab8def8123456789abcdef!seaway.room";
+    let full = "asgispecific.0123456789ab8def8123456789abcdef!";
+    redis
+        .does(&["ZADD", "asgi:group:room", "9999999999", member])
+        .await;
+    redis
+        .does(&["SET", &format!("{full}$alive"), "1", "EX", "30"])
+        .await;
+    let fill = "for entry = 1, 100 do redis.call('ZADD', KEYS[1], 9999999999, entry) end";
+    redis.does(&["EVAL", fill, "1", full]).await;
+
+    let refuse = async {
+        until("a second attempt", DEADLINE, async || {
+            (calls(&redis, "zcount").await >= 2).then_some(())
+        })
+        .await;
+        redis.does(&["ACL", "SETUSER", "default", "-zcount"]).await;
+    };
+    let event = said("x");
+    let (sent, ()) = join!(room.send(&event), refuse);
+
+    let error = sent.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Layer, "{error:#}");
+}
+
 /// Breaks all connections to Redis but that of the test.
 async fn disconnect_all(redis: &Redis) {
     redis.does(&["CLIENT", "KILL", "TYPE", "normal"]).await;
-}
-
-/// Sends events until one is received: a notice may precede it.
-async fn receives(room: &Group<Said>, mailbox: &mut Mailbox) {
-    until("a send", DEADLINE, async || {
-        room.send(&said("received")).await.ok()
-    })
-    .await;
-    until("an event", DEADLINE, async || {
-        timeout(DEADLINE, mailbox.receive()).await.unwrap().ok()
-    })
-    .await;
 }

@@ -241,7 +241,7 @@ impl QueueSender {
         for bucket in &mut buckets {
             bucket.is_waited_for = self.waits_for(bucket);
         }
-        let mut dropped = Vec::new();
+        let (mut dropped, count) = (Vec::new(), buckets.len());
         let mut waiting = match self.add_once(buckets, &mut dropped, deadline).await {
             Ok(waiting) => waiting,
             Err(error) => return (dropped, Err(error)),
@@ -265,8 +265,10 @@ impl QueueSender {
                 }
                 bucket.is_waited_for = !is_last && self.waits_for(bucket);
             }
+            let is_in_none = waiting.len() + dropped.len() == count;
             waiting = match self.add_once(waiting, &mut dropped, deadline).await {
                 Ok(waiting) => waiting,
+                Err(error) if is_in_none => return (dropped, Err(error)),
                 // Other queues have it already.
                 Err(error) => {
                     let message = "an event has reached some processes; it is not known whether it has reached the others";
