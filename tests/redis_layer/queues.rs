@@ -92,6 +92,22 @@ async fn an_idle_process_misses_no_event_however_early_these_expire() {
 }
 
 #[tokio::test]
+async fn an_expiry_may_be_as_long_as_possible() {
+    let redis = Redis::new().await;
+    let config = RedisConfig::new(redis.url())
+        .queue()
+        .expiry(Duration::MAX)
+        .group_expiry(Duration::MAX)
+        .symmetric_encryption_keys(["secret"]);
+    let channels = Channels::redis(config).await.unwrap();
+    let (mut mailbox, room) = member(&channels, "room").await;
+
+    room.send(&said("received")).await.unwrap();
+
+    assert_eq!(next_text(&mut mailbox).await, "received");
+}
+
+#[tokio::test]
 async fn a_process_leaves_a_group_that_only_redis_believes_it_is_in() {
     let redis = Redis::new().await;
     let (here, there) = (queue(&redis).await, queue(&redis).await);

@@ -293,7 +293,7 @@ impl Coding {
         let event = if self.keys.is_empty() {
             payload
         } else {
-            let ttl = expiry.map(|expiry| expiry + TTL_MARGIN);
+            let ttl = expiry.map(|expiry| expiry.saturating_add(TTL_MARGIN));
             let message = self.keys.decrypt(&payload, since_epoch(), ttl);
             message.map(Bytes::from).map_err(|mistake| match mistake {
                 fernet::Mistake::Invalid => {

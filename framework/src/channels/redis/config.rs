@@ -167,7 +167,8 @@ impl RedisConfig {
         self
     }
 
-    /// Sets how long an event may wait in a queue (default: 60 s; whole seconds, 1 s at least).
+    /// Sets how long an event may wait in a queue (default: 60 s; whole seconds, 1 s to
+    /// 365 days).
     ///
     /// It concerns named channels, and with [`queue`](Self::queue) all channels.
     #[must_use]
@@ -176,8 +177,8 @@ impl RedisConfig {
         self
     }
 
-    /// Sets how long a membership that is not renewed lasts (default: 24 h; whole seconds, 3 s at
-    /// least).
+    /// Sets how long a membership that is not renewed lasts (default: 24 h; whole seconds, 3 s to
+    /// 365 days).
     ///
     /// It concerns [`queue`](Self::queue) only. The layer renews its memberships three times as
     /// often.
@@ -298,9 +299,12 @@ impl RedisConfig {
     }
 }
 
+/// The longest expiry. Redis refuses one that does not fit into its clock.
+const LONGEST_EXPIRY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Redis expires keys by whole seconds here, as channels_redis has it do.
 fn whole_seconds(duration: Duration) -> Duration {
-    Duration::from_secs(duration.as_secs().max(1))
+    Duration::from_secs(duration.min(LONGEST_EXPIRY).as_secs().max(1))
 }
 
 impl<T: Into<String>> From<T> for RedisConfig {
