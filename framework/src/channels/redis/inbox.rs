@@ -9,11 +9,11 @@ use super::{
     addition::DROPPED,
     coding::{self, Coding, QueueEntry, since_epoch},
     names::{LayerNames, Proxies},
-    pending_gap::{Gap, Notice, PendingGap},
+    pending_gap::{Notice, PendingGap},
     pops::{Popped, Pops},
     readiness::{Readiness, Status},
     received::{Evidence, ReceivedLog},
-    restart::{self, WireCommands},
+    restart::WireCommands,
     restored::{Restored, Take},
     subscriptions::{Subscriptions, is_over},
 };
@@ -60,7 +60,6 @@ pub(super) struct QueueReader {
 }
 
 /// What is known from earlier connections.
-#[derive(Default)]
 struct Past {
     gap: PendingGap,
     /// The run of Redis whose queue was last read.
@@ -74,11 +73,23 @@ struct Past {
     restored: Vec<Vec<u8>>,
 }
 
+impl Past {
+    fn new() -> Self {
+        Self {
+            gap: PendingGap::new(WireCommands::Queueing),
+            run_id: None,
+            unanswered: None,
+            newest: 0.0,
+            restored: Vec::new(),
+        }
+    }
+}
+
 impl QueueReader {
     /// Reads the queue for as long as it runs.
     pub(super) async fn read(&self) {
         let mut states = self.link.watch();
-        let mut past = Past::default();
+        let mut past = Past::new();
         loop {
             let state = states.borrow_and_update().clone();
             match state {
@@ -177,22 +188,13 @@ impl QueueReader {
         {
             past.gap.suspect();
         }
-        let opened = self.local.opened();
-        let gap = &mut past.gap;
-        gap.connected(up, &mut connection, opened, WireCommands::Queueing)
-            .await;
+        past.gap.connected(up, self.local.opened()).await;
         self.take_restored(up, &mut connection, past).await?;
         past.run_id = up.run_id.clone();
         let run_id = up.run_id.as_deref();
         self.subscriptions.readiness().restored_on(run_id).await;
-        match past.gap.subscribed(up) {
-            Gap::Certain(notice) => notice.notify(&self.local, &Everything),
-            Gap::Suspected(notice)
-                if !restart::is_unused(&mut connection, WireCommands::Queueing).await =>
-            {
-                notice.notify(&self.local, &Everything);
-            }
-            Gap::None | Gap::Suspected(_) => {}
+        if let Some(notice) = past.gap.settled(up).await {
+            notice.notify(&self.local, &Everything);
         }
         for entry in mem::take(&mut past.restored) {
             self.deliver(&entry);

@@ -5,8 +5,8 @@ use super::{
     heartbeat::HeartbeatKey,
     host_part::HostPart,
     names::{HostNames, Proxies},
-    pending_gap::{Gap, Notice, PendingGap},
-    restart::{self, WireCommands},
+    pending_gap::{Notice, PendingGap},
+    restart::WireCommands,
     subscriptions::{Added, CommandFuture, Registrar},
 };
 use crate::{
@@ -63,31 +63,20 @@ impl Memberships {
 
     /// Detects gaps too: this process has no queue on the host.
     pub(super) fn alone(mut self) -> Self {
-        self.gap = Some(PendingGap::default());
+        self.gap = Some(PendingGap::new(WireCommands::Queueing));
         self
     }
 
     /// Notes the gap before this connection to another run of Redis.
     async fn find_gap(&mut self, up: &Up) {
-        let Some(gap) = &mut self.gap else {
-            return;
-        };
-        let (mut connection, opened) = (up.connection.clone(), self.local.opened());
-        gap.connected(up, &mut connection, opened, WireCommands::Queueing)
-            .await;
+        if let Some(gap) = &mut self.gap {
+            gap.connected(up, self.local.opened()).await;
+        }
     }
 
     /// Returns the gap before the memberships were registered again.
     async fn gap(&mut self, up: &Up) -> Option<Notice> {
-        match self.gap.as_mut()?.subscribed(up) {
-            Gap::None => None,
-            Gap::Certain(notice) => Some(notice),
-            Gap::Suspected(notice) => {
-                let mut connection = up.connection.clone();
-                let is_unused = restart::is_unused(&mut connection, WireCommands::Queueing).await;
-                (!is_unused).then_some(notice)
-            }
-        }
+        self.gap.as_mut()?.settled(up).await
     }
 }
 
@@ -123,7 +112,10 @@ impl Registrar for Memberships {
         match run.map(|run| are_two_runs(run.as_deref(), up.run_id.as_deref())) {
             Some(true) => self.find_gap(up).await,
             // The memberships were there all the time.
-            Some(false) => self.gap = self.gap.take().map(|_| PendingGap::default()),
+            Some(false) => {
+                let none = PendingGap::new(WireCommands::Queueing);
+                self.gap = self.gap.take().map(|_| none);
+            }
             None => {}
         }
         let mut connection = up.connection.clone();

@@ -6,7 +6,6 @@ use crate::{
     log_limit::log_limited,
     redis_link::Up,
 };
-use redis::aio::MultiplexedConnection;
 use std::{mem, time::Duration};
 use tokio::time::Instant;
 
@@ -56,8 +55,8 @@ pub(super) enum Gap {
 /// through that run nothing has been sent yet. The first is known from the responses right after
 /// the loss, the second from `run_id`, the third from Redis' own count of commands, before and
 /// after the subscriptions are renewed.
-#[derive(Default)]
 pub(super) struct PendingGap {
+    sending: WireCommands,
     /// The gap since the last connection that had all its subscriptions.
     gap: Option<Notice>,
     /// Whether the loss of the last connection was recorded when it happened.
@@ -71,6 +70,18 @@ pub(super) struct PendingGap {
 }
 
 impl PendingGap {
+    /// `sending` is how events are sent.
+    pub(super) fn new(sending: WireCommands) -> Self {
+        Self {
+            sending,
+            gap: None,
+            is_loss_recorded: false,
+            certain: None,
+            restored: None,
+            attempted: None,
+        }
+    }
+
     /// Records that a connection was lost after `opened` mailboxes had been opened: later ones have
     /// no confirmed membership.
     pub(super) fn lost(&mut self, opened: u64) {
@@ -92,13 +103,7 @@ impl PendingGap {
     }
 
     /// Handles a new connection that has no subscriptions yet; returns the gap before it.
-    pub(super) async fn connected(
-        &mut self,
-        up: &Up,
-        connection: &mut MultiplexedConnection,
-        opened: u64,
-        sending: WireCommands,
-    ) -> Gap {
+    pub(super) async fn connected(&mut self, up: &Up, opened: u64) -> Gap {
         let is_repeated = self.attempted.replace(up.generation) == Some(up.generation);
         let Some(loss) = &up.loss else {
             self.gap = None;
@@ -116,19 +121,28 @@ impl PendingGap {
                 Some("an earlier connection ended before its subscriptions were renewed")
             }
             Some(reason) => Some(reason),
-            None if !restart::is_unused(connection, sending).await => Some(SENT_MEANWHILE),
+            None if !self.is_unused(up).await => Some(SENT_MEANWHILE),
             None => self.certain,
         };
         self.current()
     }
 
-    /// Handles the confirmation of all subscriptions; returns the gap before them.
-    pub(super) fn subscribed(&mut self, up: &Up) -> Gap {
+    /// Handles the confirmation of all subscriptions; returns the gap before them, unless nothing
+    /// was sent meanwhile.
+    pub(super) async fn settled(&mut self, up: &Up) -> Option<Notice> {
         self.restored = Some(up.generation);
         let gap = self.current();
         self.certain = None;
         self.gap = None;
-        gap
+        match gap {
+            Gap::None => None,
+            Gap::Certain(notice) => Some(notice),
+            Gap::Suspected(notice) => (!self.is_unused(up).await).then_some(notice),
+        }
+    }
+
+    async fn is_unused(&self, up: &Up) -> bool {
+        restart::is_unused(&mut up.connection.clone(), self.sending).await
     }
 
     fn current(&self) -> Gap {

@@ -11,7 +11,7 @@ use super::{
     host_part::HostPart,
     names::HostNames,
     pending_gap::{Gap, PendingGap},
-    restart::{self, WireCommands},
+    restart::WireCommands,
     subscriptions::{Added, CommandFuture, Registrar},
 };
 use crate::{
@@ -48,7 +48,7 @@ pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving>
         deliverer,
         names: connecting.names.clone(),
         part: connecting.part(),
-        pending_gap: PendingGap::default(),
+        pending_gap: PendingGap::new(WireCommands::Publishing),
     };
     let (subscriptions, subscribing) = (connecting.subscriptions.clone(), link.clone());
     let mut tasks = JoinSet::new();
@@ -96,12 +96,7 @@ impl Registrar for Subscriber {
 
     /// Consumers are notified of a certain gap as the subscriptions are confirmed.
     async fn connected(&mut self, up: &Up) {
-        let mut connection = up.connection.clone();
-        let opened = self.local.opened();
-        let connecting =
-            self.pending_gap
-                .connected(up, &mut connection, opened, WireCommands::Publishing);
-        match connecting.await {
+        match self.pending_gap.connected(up, self.local.opened()).await {
             // One of an earlier connection may still be expected.
             Gap::None => {}
             gap => self.deliverer.expect(gap),
@@ -109,12 +104,8 @@ impl Registrar for Subscriber {
     }
 
     async fn confirmed(&mut self, up: &Up) {
-        let gap = self.pending_gap.subscribed(up);
-        let is_gap = matches!(gap, Gap::Suspected(_)) && {
-            let mut connection = up.connection.clone();
-            !restart::is_unused(&mut connection, WireCommands::Publishing).await
-        };
-        if let Some(notice) = self.deliverer.renewed().filter(|_| is_gap) {
+        let gap = self.pending_gap.settled(up).await;
+        if let Some(notice) = self.deliverer.renewed().and(gap) {
             notice.notify(&self.local, &self.part);
         }
     }
