@@ -15,7 +15,7 @@ use super::{
     received::{Evidence, ReceivedLog},
     restart::WireCommands,
     restored::{Restored, Take},
-    subscriptions::{Subscriptions, is_over},
+    subscriptions::{Subscriptions, connection_ended},
 };
 use crate::{
     channels::{Envelope, LocalChannels, lost_part::Everything},
@@ -125,13 +125,13 @@ impl QueueReader {
     ) -> Result<(), RedisError> {
         let prepared = tokio::select! {
             prepared = self.prepare(up, past) => prepared,
-            () = is_over(states, up) => return Ok(()),
+            () = connection_ended(states, up) => return Ok(()),
         };
         match prepared {
             Ok(()) => {}
             Err(error) => match self.link.fault(up.generation, &error) {
                 Some(CommandFault::Broken | CommandFault::Moved) => {
-                    is_over(states, up).await;
+                    connection_ended(states, up).await;
                     return Ok(());
                 }
                 Some(CommandFault::NotYet) | None => return Err(error),
@@ -149,7 +149,7 @@ impl QueueReader {
                 "received a reply to another command from Redis; reconnecting; check the proxy between this process and Redis"
             );
             past.gap.lost(self.local.opened());
-            is_over(states, up).await;
+            connection_ended(states, up).await;
             return Ok(());
         }
         match self.link.fault(up.generation, &error) {
@@ -157,14 +157,14 @@ impl QueueReader {
             Some(CommandFault::NotYet) | None => {
                 self.refused(&error);
                 tokio::select! {
-                    () = is_over(states, up) => {}
+                    () = connection_ended(states, up) => {}
                     // Its commands under way still pop events. The next connection ends it, and
                     // notifies consumers of the gap.
                     () = sleep(RETRY) => self.link.replace_refused(up.generation),
                 }
             }
         }
-        is_over(states, up).await;
+        connection_ended(states, up).await;
         Ok(())
     }
 

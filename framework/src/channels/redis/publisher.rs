@@ -72,7 +72,7 @@ impl Purpose {
         }
     }
 
-    fn is_unknown(self, why: impl fmt::Display) -> String {
+    fn unknown_outcome(self, why: impl fmt::Display) -> String {
         let Self {
             participle, object, ..
         } = self;
@@ -143,7 +143,7 @@ impl Publisher {
                 }
                 None if self.link.replace_if_shifted(up.generation, &error) => {
                     let why = "the reply of Redis is malformed, or that to another command";
-                    let message = C::PURPOSE.is_unknown(why);
+                    let message = C::PURPOSE.unknown_outcome(why);
                     return Err(Error::new(ErrorKind::Unconfirmed, message).with_source(error));
                 }
                 None => {
@@ -271,7 +271,7 @@ impl Publisher {
             Some(_) => "the connection to Redis broke before the acknowledgement".to_owned(),
             None => format!("Redis has not acknowledged it within {seconds} s"),
         };
-        let error = Error::new(ErrorKind::Unconfirmed, purpose.is_unknown(why));
+        let error = Error::new(ErrorKind::Unconfirmed, purpose.unknown_outcome(why));
         match source {
             Some(source) => error.with_source(source),
             None => error,
@@ -287,7 +287,7 @@ mod tests {
     fn an_error_names_what_the_command_is_for() {
         let read = Purpose::read("a topic");
         assert_eq!(
-            read.is_unknown("why"),
+            read.unknown_outcome("why"),
             "it is not known whether a topic was read: why"
         );
     }

@@ -82,14 +82,14 @@ impl QueueOwners {
     }
 
     /// Records that the process that reads a queue has not emptied it in time.
-    pub(super) fn has_stalled(&self, queue: &str) {
+    pub(super) fn record_stalled(&self, queue: &str) {
         let mut owners = self.owners();
         let owner = owners.entry(queue.to_owned()).or_default();
         owner.stalled_at = Some(Instant::now());
     }
 
     /// Records that the queue of a process has room.
-    pub(super) fn has_room(&self, queue: &str) {
+    pub(super) fn record_room(&self, queue: &str) {
         if let Some(owner) = self.owners().get_mut(queue) {
             owner.stalled_at = None;
         }

@@ -261,7 +261,7 @@ impl QueueSender {
             }
             for bucket in &mut waiting {
                 if is_last {
-                    self.owners.has_stalled(&bucket.queue);
+                    self.owners.record_stalled(&bucket.queue);
                 }
                 bucket.is_waited_for = !is_last && self.waits_for(bucket);
             }
@@ -315,7 +315,7 @@ impl QueueSender {
                 self.owners.check(&bucket.queue, proxy);
             }
             if count < bucket.limit {
-                self.owners.has_room(&bucket.queue);
+                self.owners.record_room(&bucket.queue);
             } else if bucket.is_waited_for {
                 again.push(bucket);
             } else {

@@ -309,7 +309,7 @@ impl Subscriptions {
         // All at once, so that a process with many groups is back after a few round trips.
         while let Some(outcome) = tokio::select! {
             outcome = operations.next() => outcome,
-            () = is_over(states, up) => return Ok(()),
+            () = connection_ended(states, up) => return Ok(()),
         } {
             if let Some(error) = self.refusal(link, up, &outcome, local) {
                 return match link.fault(up.generation, error) {
@@ -331,7 +331,7 @@ impl Subscriptions {
         loop {
             let has_blocked = self.table().has_blocked();
             tokio::select! {
-                () = is_over(states, up) => return Ok(()),
+                () = connection_ended(states, up) => return Ok(()),
                 () = sleep_until(retry_at), if has_blocked => {
                     retry_at = Instant::now() + RETRY;
                     self.table().retry_blocked();
@@ -529,7 +529,7 @@ fn warn_unrenewed(groups: &[GroupName], error: &RedisError) {
 }
 
 /// Waits until this connection is no longer the link's.
-pub(super) async fn is_over(states: &mut watch::Receiver<LinkState>, up: &Up) {
+pub(super) async fn connection_ended(states: &mut watch::Receiver<LinkState>, up: &Up) {
     let is_current =
         |state: &LinkState| matches!(state, LinkState::Up(now) if now.generation == up.generation);
     // The caller checks the state again, so it must remain marked as changed.

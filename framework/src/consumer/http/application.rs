@@ -3,7 +3,7 @@
 use super::{
     super::{Handshake, address::ConsumerAddress, handshake::too_slow},
     HttpConsumer, HttpConsumerApplication, HttpContext,
-    context::BodyLimits,
+    context::HttpLimits,
     driver::HandlerDriver,
     handler_state::HandlerState,
 };
@@ -75,11 +75,11 @@ async fn open<C: HttpConsumer>(
         Ok(Ok(Ok(consumer))) => {
             let ctx = HttpContext {
                 scope: handshake.scope,
-                common: Arc::new(HandlerState::new(handshake.address)),
+                handler_state: Arc::new(HandlerState::new(handshake.address)),
                 headers: handshake.headers,
                 body: exchange.take_body(),
                 exchange: Some(exchange),
-                limits: BodyLimits {
+                limits: HttpLimits {
                     max_body: C::MAX_BODY,
                     body_rest: C::MAX_BODY,
                     send_buffer: C::SEND_BUFFER,

@@ -36,17 +36,17 @@ use std::{fmt, future::poll_fn, marker::PhantomData, sync::Arc, task::Poll, time
 /// ```
 pub struct HttpContext<E = NoEvent> {
     pub(super) scope: Scope<Http>,
-    pub(super) common: Arc<HandlerState>,
+    pub(super) handler_state: Arc<HandlerState>,
     /// `None` once the response has begun.
     pub(super) exchange: Option<Exchange>,
     pub(super) headers: HeaderMap,
     pub(super) body: Body,
-    pub(super) limits: BodyLimits,
+    pub(super) limits: HttpLimits,
     pub(super) event: PhantomData<fn(E)>,
 }
 
 /// The limits that the consumer's constants set.
-pub(super) struct BodyLimits {
+pub(super) struct HttpLimits {
     pub(super) max_body: usize,
     /// How many more bytes the body may have.
     pub(super) body_rest: usize,
@@ -55,7 +55,7 @@ pub(super) struct BodyLimits {
     pub(super) keep_alive: Duration,
 }
 
-impl BodyLimits {
+impl HttpLimits {
     fn too_large(&self) -> Error {
         Error::body_too_large(self.max_body)
     }
@@ -80,17 +80,17 @@ impl<E: Event> HttpContext<E> {
     /// # Cancel safety
     /// Safe: no event is lost.
     pub async fn next_event(&mut self) -> Result<Option<Shared<E>>, Missed> {
-        let common = &*self.common;
-        common.set_long();
+        let handler_state = &*self.handler_state;
+        handler_state.mark_long_running();
         poll_fn(|cx| {
-            if common.poll_stop_notice(cx).is_ready() {
+            if handler_state.poll_stop_notice(cx).is_ready() {
                 return Poll::Ready(Ok(None));
             }
-            let Some(mailbox) = common.address.mailbox() else {
+            let Some(mailbox) = handler_state.address.mailbox() else {
                 return Poll::Pending;
             };
             loop {
-                let channels = &common.address.channels;
+                let channels = &handler_state.address.channels;
                 match std::task::ready!(mailbox.poll_event(cx)) {
                     Ok(envelope) => {
                         if let Some(event) = channels.decode(envelope) {
@@ -110,7 +110,7 @@ impl<E: Event> HttpContext<E> {
     /// Returns how many events were dropped because this consumer was too slow and its mailbox was
     /// full.
     pub fn dropped(&self) -> u64 {
-        let mailbox = self.common.address.mailbox();
+        let mailbox = self.handler_state.address.mailbox();
         mailbox.map_or(0, Mailbox::dropped)
     }
 
@@ -224,8 +224,8 @@ impl<E: Event> HttpContext<E> {
         *self.scope.head = detached(&self.scope.head);
         // Boxed, so that the handler's future reserves no memory for it while the stream is open.
         Box::pin(exchange.respond(response)).await?;
-        _ = self.common.pipe.set((pipe.clone(), end));
-        self.common.set_long();
+        _ = self.handler_state.pipe.set((pipe.clone(), end));
+        self.handler_state.mark_long_running();
         Ok(pipe)
     }
 
@@ -240,7 +240,7 @@ impl<E: Event> HttpContext<E> {
     /// # Cancel safety
     /// Safe: the consumer is a member or not, and a membership ends with the request in any case.
     pub async fn join(&mut self, group: impl IntoGroupName) -> Result<Group<E>> {
-        self.common.address.join(group).await
+        self.handler_state.address.join(group).await
     }
 
     /// Adds this consumer to a group of events that `E` [includes](crate::Includes): for consumers
@@ -272,7 +272,7 @@ impl<E: Event> HttpContext<E> {
     where
         E: Includes<G>,
     {
-        self.common.address.join(group).await
+        self.handler_state.address.join(group).await
     }
 
     /// Makes this consumer present in a group; see
@@ -311,7 +311,7 @@ impl<E: Event> HttpContext<E> {
         E: Includes<PresenceEvent<M>>,
     {
         let key = key.to_string();
-        self.common.address.present(group, key, &meta).await
+        self.handler_state.address.present(group, key, &meta).await
     }
 
     /// Changes the meta of this connection's person, for all of their connections.
@@ -319,7 +319,7 @@ impl<E: Event> HttpContext<E> {
     /// # Errors
     /// As [`Presence::update`].
     pub async fn update<M: Meta>(&mut self, presence: &Presence<M>, meta: M) -> Result<()> {
-        let channel = self.common.address.open().await?.name();
+        let channel = self.handler_state.address.open().await?.name();
         presence.update_of(channel, &meta).await
     }
 
@@ -357,7 +357,7 @@ impl<E: Event> HttpContext<E> {
     where
         E: Includes<TopicEvent<G>>,
     {
-        self.common.address.resume(topic, since).await
+        self.handler_state.address.resume(topic, since).await
     }
 
     /// Removes this consumer from a group, or ends its presence there, before the request ends.
@@ -368,7 +368,7 @@ impl<E: Event> HttpContext<E> {
     /// # Cancel safety
     /// As [`join`](HttpContext::join).
     pub async fn leave(&mut self, from: &impl Leave) -> Result<()> {
-        match self.common.address.mailbox() {
+        match self.handler_state.address.mailbox() {
             Some(mailbox) => from.leave(mailbox.name()).await,
             None => Ok(()),
         }
@@ -388,7 +388,7 @@ impl<E: Event> HttpContext<E> {
     /// # Errors
     /// [`ErrorKind::Layer`] if the channel layer did not open one.
     pub async fn channel(&mut self) -> Result<&ChannelName> {
-        Ok(self.common.address.open().await?.name())
+        Ok(self.handler_state.address.open().await?.name())
     }
 
     /// Returns the scope: the metadata of the request.
@@ -411,7 +411,7 @@ impl<E: Event> HttpContext<E> {
 
     /// Returns the handle to the channel layer.
     pub fn channels(&self) -> &Channels {
-        &self.common.address.channels
+        &self.handler_state.address.channels
     }
 }
 

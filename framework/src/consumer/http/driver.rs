@@ -56,7 +56,7 @@ impl<E> GroupMember for HttpContext<E> {
     type Rest = ();
 
     fn leave(self) -> (Departure, ()) {
-        (self.common.address.departure(), ())
+        (self.handler_state.address.departure(), ())
     }
 }
 
@@ -92,13 +92,13 @@ impl<C: HttpConsumer> HandlerDriver<C> {
             let revocations = ctx.scope.extensions.get::<Revocations>().cloned();
             let handle = consumer.connection().cloned();
             let interrupts = Interrupts::new(
-                ctx.common.clone(),
+                ctx.handler_state.clone(),
                 revocations,
                 handle,
                 C::DISCONNECT_ON_HALF_CLOSE,
             );
             let handler = async {
-                ctx.common.address.enter().await?;
+                ctx.handler_state.address.enter().await?;
                 catch_panic(|| consumer.0.handle(ctx)).await
             };
             let outcome = run_handler(Box::pin(handler), interrupts).await;
@@ -151,9 +151,9 @@ async fn conclude<E: Event>(
     ctx: &mut HttpContext<E>,
     outcome: HandlerOutcome,
 ) -> (Disconnect, crate::Result<()>) {
-    ctx.common.end_stream();
+    ctx.handler_state.end_stream();
     let exchange = ctx.exchange.take();
-    let responded = match ctx.common.is_stopping() {
+    let responded = match ctx.handler_state.is_stopping() {
         true => Disconnect::ServerStopping,
         false => Disconnect::Responded,
     };
@@ -169,7 +169,7 @@ async fn conclude<E: Event>(
             }
         }
         (HandlerOutcome::Responded(HttpResponse(ResponseKind::Streamed)), None) => {
-            match ctx.common.has_stalled() {
+            match ctx.handler_state.has_stalled() {
                 true => Disconnect::ClientLeft,
                 false => responded,
             }
@@ -183,7 +183,7 @@ async fn conclude<E: Event>(
             return fail(exchange, error).await;
         }
         (HandlerOutcome::Failed(error), exchange) => {
-            let has_left = ctx.common.has_left() || error.body_error().is_some();
+            let has_left = ctx.handler_state.has_left() || error.body_error().is_some();
             let error = match error.is_closed() && !has_left {
                 true => Error::new(
                     ErrorKind::User,

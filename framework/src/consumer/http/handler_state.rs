@@ -19,7 +19,7 @@ pub(super) struct HandlerState {
     pub(super) pipe: OnceLock<(Arc<PipeSender>, PipeEnd)>,
     /// Whether the handler waits for events, or streams: it may then run long, and its session and
     /// user are watched.
-    is_long: AtomicBool,
+    is_long_running: AtomicBool,
     stop_notice: Mutex<StopNotice>,
 }
 
@@ -35,17 +35,17 @@ impl HandlerState {
         Self {
             address,
             pipe: OnceLock::new(),
-            is_long: AtomicBool::new(false),
+            is_long_running: AtomicBool::new(false),
             stop_notice: Mutex::default(),
         }
     }
 
-    pub(super) fn set_long(&self) {
-        self.is_long.store(true, Ordering::Relaxed);
+    pub(super) fn mark_long_running(&self) {
+        self.is_long_running.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_long(&self) -> bool {
-        self.is_long.load(Ordering::Relaxed)
+    pub(super) fn is_long_running(&self) -> bool {
+        self.is_long_running.load(Ordering::Relaxed)
     }
 
     /// Signals the handler to finish.

@@ -38,7 +38,7 @@ pub(super) enum Interrupt {
 
 /// Everything that may end one handler.
 pub(super) struct Interrupts {
-    common: Arc<HandlerState>,
+    handler_state: Arc<HandlerState>,
     revocations: Option<Revocations>,
     watch: WatchState,
     handle: Option<ConnectionHandle>,
@@ -60,13 +60,13 @@ type Starting = Pin<Box<dyn Future<Output = Result<Box<ConditionWatch>, Close>> 
 
 impl Interrupts {
     pub(super) fn new(
-        common: Arc<HandlerState>,
+        handler_state: Arc<HandlerState>,
         revocations: Option<Revocations>,
         handle: Option<ConnectionHandle>,
         disconnects_on_half_close: bool,
     ) -> Self {
         Self {
-            common,
+            handler_state,
             revocations,
             watch: WatchState::NotStarted,
             handle,
@@ -80,16 +80,16 @@ impl Interrupts {
     /// Returns which sources of [`poll`](Self::poll) exist that a handler adds: its stream, its
     /// mailbox, and the watch of a handler that runs long.
     pub(super) fn sources(&self) -> [bool; 3] {
-        let common = &self.common;
+        let handler_state = &self.handler_state;
         [
-            common.pipe.get().is_some(),
-            common.address.mailbox().is_some(),
-            common.is_long(),
+            handler_state.pipe.get().is_some(),
+            handler_state.address.mailbox().is_some(),
+            handler_state.is_long_running(),
         ]
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Interrupt> {
-        if let Some((pipe, _)) = self.common.pipe.get()
+        if let Some((pipe, _)) = self.handler_state.pipe.get()
             && pipe.poll_gone(cx).is_ready()
         {
             return Poll::Ready(Interrupt::Left);
@@ -99,7 +99,7 @@ impl Interrupts {
                 return Poll::Ready(Interrupt::Closed(close));
             }
             // After the watch, which may have opened the mailbox.
-            let Some(mailbox) = self.common.address.mailbox() else {
+            let Some(mailbox) = self.handler_state.address.mailbox() else {
                 break;
             };
             match mailbox.poll_signal(cx) {
@@ -135,7 +135,7 @@ impl Interrupts {
             return Poll::Pending;
         }
         // The response is complete: what the handler still does does not concern the client.
-        match self.common.pipe.get() {
+        match self.handler_state.pipe.get() {
             Some((pipe, _)) if !pipe.is_open() => Poll::Pending,
             _ => Poll::Ready(Interrupt::Left),
         }
@@ -146,12 +146,15 @@ impl Interrupts {
             match &mut self.watch {
                 WatchState::NotNeeded => return Poll::Pending,
                 WatchState::Running(watch) => return watch.poll(cx),
-                WatchState::NotStarted if !self.common.is_long() => return Poll::Pending,
+                WatchState::NotStarted if !self.handler_state.is_long_running() => {
+                    return Poll::Pending;
+                }
                 WatchState::NotStarted => {
                     self.watch = match self.revocations.clone() {
-                        Some(revocations) => {
-                            WatchState::Starting(Box::pin(start(revocations, self.common.clone())))
-                        }
+                        Some(revocations) => WatchState::Starting(Box::pin(start(
+                            revocations,
+                            self.handler_state.clone(),
+                        ))),
                         None => WatchState::NotNeeded,
                     };
                 }
@@ -173,9 +176,9 @@ impl Interrupts {
         if !stop.poll(cx) {
             return Poll::Pending;
         }
-        self.common.give_stop_notice();
+        self.handler_state.give_stop_notice();
         // Only an event stream can be ended without loss; any other response may finish.
-        let pipe = match self.common.pipe.get() {
+        let pipe = match self.handler_state.pipe.get() {
             Some((pipe, PipeEnd::Complete)) if pipe.is_open() => pipe,
             _ => return Poll::Pending,
         };
@@ -194,12 +197,12 @@ impl Interrupts {
 /// Starts the watch, and opens the mailbox for it, once something has read the session or the user.
 async fn start(
     revocations: Revocations,
-    common: Arc<HandlerState>,
+    handler_state: Arc<HandlerState>,
 ) -> Result<Box<ConditionWatch>, Close> {
     revocations.needed().await;
     let watching = timeout(
         WATCH_LIMIT,
-        ConditionWatch::over(&revocations, &common.address),
+        ConditionWatch::over(&revocations, &handler_state.address),
     );
     watching
         .await

@@ -200,7 +200,7 @@ pub(super) fn inflate(data: &[u8], limit: usize) -> Result<Vec<u8>, InflateError
             // It needs no tail.
             Status::StreamEnd => break,
             _ if rest.is_empty() && !is_full => {
-                is_end(&mut inflater)?;
+                check_end(&mut inflater)?;
                 break;
             }
             _ if read == 0 && output.len() == written && !is_full => {
@@ -217,7 +217,7 @@ pub(super) fn inflate(data: &[u8], limit: usize) -> Result<Vec<u8>, InflateError
 
 /// Checks that a stream without its tail is complete: the tail is the empty block that the sender
 /// has omitted, and neither the rest of a block nor a part of a symbol.
-fn is_end(inflater: &mut Decompress) -> Result<(), InflateError> {
+fn check_end(inflater: &mut Decompress) -> Result<(), InflateError> {
     let (read, written) = (inflater.total_in(), inflater.total_out());
     let status = inflater.decompress(&END, &mut [0; 16], FlushDecompress::Sync);
     let is_end = matches!(status, Ok(Status::StreamEnd))
