@@ -232,8 +232,15 @@ impl Subscriptions {
                     false
                 }
                 LinkState::Up(up) => {
-                    let serving = self.serve(link, &up, local, &mut states, &mut registrar);
-                    match serving.await {
+                    let serving = Serving {
+                        subscriptions: self,
+                        link,
+                        up: &up,
+                        local,
+                        registrar: &mut registrar,
+                        commands: FuturesUnordered::new(),
+                    };
+                    match serving.run(&mut states).await {
                         Ok(()) => false,
                         Err(error) => {
                             let status = refused(link, &up, &error);
@@ -282,71 +289,87 @@ impl Subscriptions {
         }
     }
 
+    /// Records that nothing is received any more. Waiters keep waiting until their deadline.
+    fn mark_interrupted(&self, status: Status) {
+        self.readiness.set(status);
+        self.table().interrupt();
+    }
+
+    fn table(&self) -> MutexGuard<'_, SubscriptionTable> {
+        self.table
+            .lock()
+            .expect("no code panics while it holds this lock")
+    }
+}
+
+/// The service of the subscriptions on one connection.
+struct Serving<'a, R> {
+    subscriptions: &'a Subscriptions,
+    link: &'a Link,
+    up: &'a Up,
+    local: &'a LocalChannels,
+    registrar: &'a mut R,
+    /// The commands in flight.
+    commands: FuturesUnordered<SubscriptionCommand>,
+}
+
+impl<R: Registrar> Serving<'_, R> {
     /// Subscribes again to all groups with members, then follows their changes, until the
     /// connection is lost.
     ///
     /// # Errors
     /// The error with which Redis refused a subscription that this process needs.
-    async fn serve(
-        &self,
-        link: &Link,
-        up: &Up,
-        local: &LocalChannels,
-        states: &mut watch::Receiver<LinkState>,
-        registrar: &mut impl Registrar,
-    ) -> Result<(), RedisError> {
-        let connection = &up.connection;
-        if self.is_renewal_due.swap(false, Ordering::AcqRel) {
-            registrar.lost_by_redis();
+    async fn run(mut self, states: &mut watch::Receiver<LinkState>) -> Result<(), RedisError> {
+        let (subscriptions, up) = (self.subscriptions, self.up);
+        if subscriptions.is_renewal_due.swap(false, Ordering::AcqRel) {
+            self.registrar.lost_by_redis();
         }
-        self.table().reset();
-        registrar.connected(up).await;
+        subscriptions.table().reset();
+        self.registrar.connected(up).await;
 
-        let mut operations = FuturesUnordered::<SubscriptionCommand>::new();
-        let registering = registrar.register(connection);
-        operations.push(Box::pin(registering.map(SubscriptionOutcome::OwnChannels)));
-        self.command(&mut operations, connection, local, registrar);
+        let registering = self.registrar.register(&up.connection);
+        let registering = registering.map(SubscriptionOutcome::OwnChannels);
+        self.commands.push(Box::pin(registering));
+        self.send_due();
         // All at once, so that a process with many groups is back after a few round trips.
         while let Some(outcome) = tokio::select! {
-            outcome = operations.next() => outcome,
+            outcome = self.commands.next() => outcome,
             () = connection_ended(states, up) => return Ok(()),
         } {
-            if let Some(error) = self.refusal(link, up, &outcome, local) {
-                return match link.fault(up.generation, error) {
+            if let Some(error) = self.refusal(&outcome) {
+                return match self.link.fault(up.generation, error) {
                     Some(CommandFault::Broken | CommandFault::Moved) => Ok(()),
                     Some(CommandFault::NotYet) | None => Err(error.clone()),
                 };
             }
-            self.complete(outcome, &mut operations, link, up, local, registrar);
+            self.complete(outcome);
         }
-        registrar.confirmed(up).await;
+        self.registrar.confirmed(up).await;
         if up.loss.is_some() {
-            local.reread_topics(registrar.part());
+            self.local.reread_topics(self.registrar.part());
         }
-        self.readiness.set(Status::Restored {
+        subscriptions.readiness.set(Status::Restored {
             generation: up.generation,
             run_id: up.run_id.clone(),
         });
         let mut retry_at = Instant::now() + RETRY;
         loop {
-            let has_blocked = self.table().has_blocked();
+            let has_blocked = subscriptions.table().has_blocked();
             tokio::select! {
                 () = connection_ended(states, up) => return Ok(()),
                 () = sleep_until(retry_at), if has_blocked => {
                     retry_at = Instant::now() + RETRY;
-                    self.table().retry_blocked();
+                    subscriptions.table().retry_blocked();
                 }
-                () = self.changed.notified() => {
-                    if self.is_renewal_due.load(Ordering::Acquire) {
+                () = subscriptions.changed.notified() => {
+                    if subscriptions.is_renewal_due.load(Ordering::Acquire) {
                         states.mark_changed();
                         return Ok(());
                     }
                 }
-                Some(outcome) = operations.next() => {
-                    self.complete(outcome, &mut operations, link, up, local, registrar);
-                }
+                Some(outcome) = self.commands.next() => self.complete(outcome),
             }
-            self.command(&mut operations, connection, local, registrar);
+            self.send_due();
         }
     }
 
@@ -354,17 +377,11 @@ impl Subscriptions {
     /// broken connection, or a refused subscription that Redis allowed before. The refusal of a
     /// group that only new members wait for fails those members alone, and that of a group whose
     /// key another program has written concerns this group alone.
-    fn refusal<'a>(
-        &self,
-        link: &Link,
-        up: &Up,
-        outcome: &'a SubscriptionOutcome,
-        local: &LocalChannels,
-    ) -> Option<&'a RedisError> {
+    fn refusal<'o>(&self, outcome: &'o SubscriptionOutcome) -> Option<&'o RedisError> {
         match outcome {
             SubscriptionOutcome::OwnChannels(Err(error)) => Some(error),
             SubscriptionOutcome::Subscribed(groups, Err(error)) => {
-                match link.fault(up.generation, error) {
+                match self.link.fault(self.up.generation, error) {
                     Some(CommandFault::Broken | CommandFault::Moved) => return Some(error),
                     Some(CommandFault::NotYet) => return None,
                     None if groups.len() > 1 => return None,
@@ -372,59 +389,50 @@ impl Subscriptions {
                     None => {}
                 }
                 let group = &groups[0];
-                let waiting = self.table().waiting(group);
-                (local.members(group) > waiting).then_some(error)
+                self.has_old_members(group).then_some(error)
             }
             _ => None,
         }
     }
 
-    /// Records that nothing is received any more. Waiters keep waiting until their deadline.
-    fn mark_interrupted(&self, status: Status) {
-        self.readiness.set(status);
-        self.table().interrupt();
-    }
-
     /// Sends the commands that the due groups need.
-    fn command(
-        &self,
-        operations: &mut FuturesUnordered<SubscriptionCommand>,
-        connection: &MultiplexedConnection,
-        local: &LocalChannels,
-        registrar: &impl Registrar,
-    ) {
+    fn send_due(&self) {
+        let has_members = |group: &GroupName| self.local.has_members(group);
         let Plan {
             subscribe,
             unsubscribe,
-        } = self.table().plan(|group| local.has_members(group));
+        } = self.subscriptions.table().plan(has_members);
         for chunk in subscribe.chunks(CHUNK) {
-            operations.push(subscribe_to(registrar, connection, chunk.to_vec()));
+            self.commands.push(self.subscribe_to(chunk.to_vec()));
         }
         for chunk in unsubscribe.chunks(CHUNK) {
-            operations.push(unsubscribe_from(registrar, connection, chunk.to_vec()));
+            self.commands.push(self.unsubscribe_from(chunk.to_vec()));
         }
     }
 
+    fn subscribe_to(&self, groups: Vec<GroupName>) -> SubscriptionCommand {
+        let adding = self.registrar.add(&self.up.connection, &groups);
+        Box::pin(adding.map(|outcome| SubscriptionOutcome::Subscribed(groups, outcome)))
+    }
+
+    fn unsubscribe_from(&self, groups: Vec<GroupName>) -> SubscriptionCommand {
+        let removing = self.registrar.remove(&self.up.connection, &groups);
+        // Successful or not, the groups are checked again; a broken connection has lost them anyway.
+        Box::pin(removing.map(|_| SubscriptionOutcome::Unsubscribed(groups)))
+    }
+
     /// Records the outcome of a command.
-    fn complete(
-        &self,
-        outcome: SubscriptionOutcome,
-        operations: &mut FuturesUnordered<SubscriptionCommand>,
-        link: &Link,
-        up: &Up,
-        local: &LocalChannels,
-        registrar: &impl Registrar,
-    ) {
-        let connection = &up.connection;
+    fn complete(&self, outcome: SubscriptionOutcome) {
+        let (subscriptions, local) = (self.subscriptions, self.local);
         let has_members = |group: &GroupName| local.has_members(group);
         match outcome {
             SubscriptionOutcome::OwnChannels(_) => {}
             SubscriptionOutcome::Subscribed(groups, Ok(added)) => {
                 let blocked = match added {
-                    Added::Confirmed => self.table().subscribed(groups),
+                    Added::Confirmed => subscriptions.table().subscribed(groups),
                     Added::Kept(error) => {
                         warn_unrenewed(&groups, &error);
-                        self.table().kept(groups)
+                        subscriptions.table().kept(groups)
                     }
                 };
                 // Events that were sent before the subscription are missing.
@@ -433,55 +441,59 @@ impl Subscriptions {
                 }
             }
             SubscriptionOutcome::Subscribed(groups, Err(error)) => {
-                match link.fault(up.generation, &error) {
+                match self.link.fault(self.up.generation, &error) {
                     // Those that wait for it wait for the next connection.
                     Some(CommandFault::Broken | CommandFault::Moved) => {
-                        self.table().refused(groups, None, has_members);
+                        subscriptions.table().refused(groups, None, has_members);
                     }
                     Some(CommandFault::NotYet) => {
-                        let again = subscribe_to(registrar, connection, groups);
-                        operations.push(Box::pin(sleep(NOT_YET).then(|()| again)));
+                        let again = self.subscribe_to(groups);
+                        self.commands
+                            .push(Box::pin(sleep(NOT_YET).then(|()| again)));
                     }
                     // Redis refuses the whole command because of one group; the allowed ones must
                     // not fail with it.
                     None if groups.len() > 1 => {
                         for group in groups {
-                            operations.push(subscribe_to(registrar, connection, vec![group]));
+                            self.commands.push(self.subscribe_to(vec![group]));
                         }
                     }
                     None => {
                         let reason: Arc<str> = error_text(&error).into();
                         let group = groups[0].clone();
-                        let has_others = local.members(&group) > self.table().waiting(&group);
-                        let expiring = self.table().refused(groups, Some(reason), has_members);
+                        let has_old_members = self.has_old_members(&group);
+                        let expiring =
+                            subscriptions
+                                .table()
+                                .refused(groups, Some(reason), has_members);
                         warn_unrenewed(&expiring, &error);
-                        if expiring.is_empty() && has_others {
-                            self.block(group, &error, up, local);
+                        if expiring.is_empty() && has_old_members {
+                            self.block(group, &error);
                         }
                     }
                 }
             }
-            SubscriptionOutcome::Unsubscribed(groups) => self.table().unsubscribed(groups),
+            SubscriptionOutcome::Unsubscribed(groups) => subscriptions.table().unsubscribed(groups),
         }
+    }
+
+    /// Returns whether a group has members other than those that wait for its subscription.
+    fn has_old_members(&self, group: &GroupName) -> bool {
+        self.local.members(group) > self.subscriptions.table().waiting(group)
     }
 
     /// Records that Redis refuses a group that has members, and notifies these. They are notified
     /// again when Redis has confirmed the subscription.
-    fn block(&self, group: GroupName, error: &RedisError, up: &Up, local: &LocalChannels) {
-        if self.table().block(group.clone()) {
-            let loss = up.loss.as_ref();
+    fn block(&self, group: GroupName, error: &RedisError) {
+        if self.subscriptions.table().block(group.clone()) {
+            let loss = self.up.loss.as_ref();
             let gap = loss.map_or(Duration::ZERO, |loss| loss.last_received.elapsed());
+            let local = self.local;
             local.interrupted_members(&group, local.opened(), gap);
         }
         let remedy = remedy(error).unwrap_or_default();
         let reason = format!("Redis refused it{remedy}: {}", error_text(error));
         log_limited!(warn, %group, %reason, "cannot join a group again that has members; they receive nothing; retrying");
-    }
-
-    fn table(&self) -> MutexGuard<'_, SubscriptionTable> {
-        self.table
-            .lock()
-            .expect("no code panics while it holds this lock")
     }
 }
 
@@ -499,25 +511,6 @@ impl Drop for UnconfirmedMembership<'_> {
             self.local.leave(self.group, self.channel);
         }
     }
-}
-
-fn subscribe_to(
-    registrar: &impl Registrar,
-    connection: &MultiplexedConnection,
-    groups: Vec<GroupName>,
-) -> SubscriptionCommand {
-    let adding = registrar.add(connection, &groups);
-    Box::pin(adding.map(|outcome| SubscriptionOutcome::Subscribed(groups, outcome)))
-}
-
-fn unsubscribe_from(
-    registrar: &impl Registrar,
-    connection: &MultiplexedConnection,
-    groups: Vec<GroupName>,
-) -> SubscriptionCommand {
-    let removing = registrar.remove(connection, &groups);
-    // Successful or not, the groups are checked again; a broken connection has lost them anyway.
-    Box::pin(removing.map(|_| SubscriptionOutcome::Unsubscribed(groups)))
 }
 
 /// Logs that Redis has refused to renew memberships that it still has.
