@@ -15,7 +15,7 @@ use crate::{
     redis_link::{Endpoint, Link, LinkNeeds, LinkSettings, PushReceiver},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// What all hosts of a layer share.
 pub(super) struct LayerParts {
@@ -50,7 +50,25 @@ pub(super) struct ReceiverParts<'a> {
 pub(super) struct Receiving {
     pub(super) link: Arc<Link>,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) tasks: JoinSet<()>,
+    pub(super) tasks: ReceiverTasks,
+}
+
+/// The tasks of a host, which end with the layer.
+#[derive(Default)]
+pub(super) struct ReceiverTasks {
+    tasks: JoinSet<()>,
+    handles: Vec<AbortHandle>,
+}
+
+impl ReceiverTasks {
+    pub(super) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.handles.push(self.tasks.spawn(task));
+    }
+
+    /// Returns whether one has ended: it has panicked, or the runtime shuts down.
+    pub(super) fn has_ended(&self) -> bool {
+        self.handles.iter().any(AbortHandle::is_finished)
+    }
 }
 
 impl ReceiverParts<'_> {
@@ -72,5 +90,25 @@ impl ReceiverParts<'_> {
             needs,
         };
         Ok(Arc::new(Link::open(&self.endpoint, settings).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use tokio::task::yield_now;
+
+    #[tokio::test]
+    async fn a_task_that_panics_has_ended() {
+        let mut tasks = ReceiverTasks::default();
+        tasks.spawn(pending());
+        assert!(!tasks.has_ended());
+
+        tasks.spawn(async { panic!("a test") });
+
+        while !tasks.has_ended() {
+            yield_now().await;
+        }
     }
 }

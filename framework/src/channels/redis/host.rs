@@ -2,7 +2,7 @@
 
 use super::{
     config::Wire,
-    connecting::{LayerParts, ReceiverParts, Receiving},
+    connecting::{LayerParts, ReceiverParts, ReceiverTasks, Receiving},
     named::NamedChannels,
     names::{HostNames, PresenceKeys},
     presence::Hosted,
@@ -17,7 +17,7 @@ use crate::{
     redis_link::{Endpoint, Link, LinkNeeds, LinkSettings, NoInbox},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::time::timeout;
 
 /// One Redis of a layer.
 pub(super) struct Host {
@@ -29,8 +29,7 @@ pub(super) struct Host {
     pub(super) named: NamedChannels,
     pub(super) endpoint: Endpoint,
     silence: Duration,
-    /// They end with the layer.
-    _tasks: JoinSet<()>,
+    tasks: ReceiverTasks,
 }
 
 /// The timeout of the first subscription.
@@ -112,7 +111,7 @@ impl Host {
             names,
             endpoint: connecting.endpoint,
             silence: connecting.silence,
-            _tasks: receiving.tasks,
+            tasks: receiving.tasks,
         }
     }
 
@@ -142,6 +141,10 @@ impl Host {
     /// # Errors
     /// [`ErrorKind::Layer`] with the reason if not.
     pub(super) fn health(&self) -> Result<()> {
+        if self.tasks.has_ended() {
+            let message = "this process does not receive: a task of the channel layer has panicked; restart the process";
+            return Err(Error::new(ErrorKind::Layer, message));
+        }
         self.publisher.health()
     }
 }

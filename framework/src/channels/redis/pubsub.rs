@@ -6,7 +6,7 @@
 //! queue.
 
 use super::{
-    connecting::{ReceiverParts, Receiving},
+    connecting::{ReceiverParts, ReceiverTasks, Receiving},
     deliverer::Deliverer,
     host_part::HostPart,
     names::HostNames,
@@ -23,7 +23,6 @@ use crate::{
 use futures_util::TryFutureExt;
 use redis::aio::MultiplexedConnection;
 use std::sync::Arc;
-use tokio::task::JoinSet;
 
 /// Starts to receive.
 ///
@@ -51,7 +50,7 @@ pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving>
         pending_gap: PendingGap::new(WireCommands::Publishing),
     };
     let (subscriptions, subscribing) = (connecting.subscriptions.clone(), link.clone());
-    let mut tasks = JoinSet::new();
+    let mut tasks = ReceiverTasks::default();
     tasks.spawn(async move {
         subscriptions
             .maintain(&subscribing, &local, subscriber)

@@ -3,7 +3,7 @@
 //! In a Cluster, where Python does not take part, the queue of a process is in one shard.
 
 use super::{
-    connecting::{LayerParts, ReceiverParts, Receiving},
+    connecting::{LayerParts, ReceiverParts, ReceiverTasks, Receiving},
     heartbeat::HeartbeatKey,
     inbox::{Backpressure, QueueReader},
     membership_check::MembershipCheck,
@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{error::Result, name::ChannelName, redis_link::LinkNeeds};
 use std::sync::Arc;
-use tokio::task::JoinSet;
 
 /// Starts to receive.
 ///
@@ -39,7 +38,7 @@ pub(super) async fn receive(connecting: &ReceiverParts<'_>) -> Result<Receiving>
         heartbeat.clone(),
         *group_expiry,
     );
-    let mut tasks = JoinSet::new();
+    let mut tasks = ReceiverTasks::default();
     let (link, readiness) = if reads_queue {
         let inbox = inbox(connecting).await?;
         let receiving = (inbox.link.clone(), inbox.readiness.clone());
