@@ -3,10 +3,14 @@
 
 use super::{
     Channels, Position, TopicQuery,
-    topics::{HistoryLimits, Look, ReadFrom, Recovery, RecoverySource, TopicWindow, Windows},
+    topics::{HistoryLimits, Look, ReadFrom, Recovery, RecoverySource, TopicWindow, WindowQuery},
 };
-use crate::{error::Result, metric, name::GroupName};
-use std::sync::Arc;
+use crate::{
+    error::{Error, ErrorKind, Result},
+    metric,
+    name::GroupName,
+};
+use std::{panic::resume_unwind, sync::Arc};
 use tokio::time::Instant;
 
 impl Channels {
@@ -35,29 +39,49 @@ impl Channels {
         loop {
             let is_shared = local.members(topic) > 1;
             let look = windows.look(topic, &request, source, asked, is_shared);
-            let (number, is_whole) = match look {
+            let query = match look {
                 Look::Found(recovery) => return Ok(recovery),
                 // It ends when the query has, whether it succeeded or not.
                 Look::Wait(mut done) => {
                     _ = done.changed().await;
                     continue;
                 }
-                Look::Query { number, is_whole } => (number, is_whole),
+                Look::Query(query) => query,
             };
-            let query = HistoryQuery {
-                windows,
-                topic,
-                number,
-            };
-            request.is_whole = is_whole;
-            let since = request.since.clone();
+            request.is_whole = query.is_whole();
+            return self.clone().query(query, topic.clone(), request).await;
+        }
+    }
+
+    /// Runs a query in a task of its own: others wait for it, and the caller may not be polled for
+    /// long, as that of a consumer in a slow hook, or be dropped.
+    async fn query(
+        self,
+        query: WindowQuery,
+        topic: GroupName,
+        request: TopicQuery,
+    ) -> Result<Recovery> {
+        let reading = tokio::spawn(async move {
+            let (since, limits) = (request.since.clone(), request.limits);
+            let is_whole = request.is_whole;
             let began = Instant::now();
             metric::topic_read();
-            let history = self.layer().topic_read(topic, request).await?;
-            let window = TopicWindow::new(topic, history, limits, is_whole, began);
+            let history = self.layer().topic_read(&topic, request).await?;
+            let window = TopicWindow::new(&topic, history, limits, is_whole, began);
             let recovery = window.finally_since(since.as_ref(), limits);
-            query.windows.finish(topic, query.number, window);
-            return Ok(recovery);
+            query.finish(window);
+            Ok(recovery)
+        });
+        match reading.await {
+            Ok(recovery) => recovery,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => {
+                    let message =
+                        "the history of a topic was not read: the runtime is shutting down";
+                    Err(Error::new(ErrorKind::Layer, message))
+                }
+            },
         }
     }
 
@@ -72,18 +96,5 @@ impl Channels {
                 channels.catch_up(&topic, since, limits, true, source).await
             })
         })
-    }
-}
-
-/// A query under way, which is abandoned if its future is dropped.
-struct HistoryQuery<'a> {
-    windows: &'a Windows,
-    topic: &'a GroupName,
-    number: u64,
-}
-
-impl Drop for HistoryQuery<'_> {
-    fn drop(&mut self) {
-        self.windows.abandon(self.topic, self.number);
     }
 }

@@ -324,7 +324,7 @@ impl LocalChannels {
     }
 
     /// Returns the last events of topics that have members here.
-    pub(super) fn windows(&self) -> &Windows {
+    pub(super) fn windows(&self) -> &Arc<Windows> {
         self.0.members.windows()
     }
 

@@ -33,7 +33,7 @@ pub(super) struct MemberIndex {
     channels: Vec<Mutex<ChannelShard>>,
     groups: Vec<RwLock<GroupShard>>,
     /// The last events of topics that have members here.
-    windows: Windows,
+    windows: Arc<Windows>,
     gauges: metric::MembershipGauges,
     /// Called when a group has more or fewer members than before.
     counted: OnceLock<Counted>,
@@ -82,7 +82,7 @@ impl MemberIndex {
             hasher: RandomState::new(),
             channels: (0..SHARDS).map(|_| Mutex::default()).collect(),
             groups: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            windows: Windows::default(),
+            windows: Arc::default(),
             gauges: metric::MembershipGauges::new(),
             counted: OnceLock::new(),
         }
@@ -96,7 +96,7 @@ impl MemberIndex {
     }
 
     /// Returns the last events of topics that have members here.
-    pub(super) fn windows(&self) -> &Windows {
+    pub(super) fn windows(&self) -> &Arc<Windows> {
         &self.windows
     }
 

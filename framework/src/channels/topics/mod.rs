@@ -18,7 +18,7 @@ pub(super) use self::{
     history::HistoryLimits,
     merge::{Merge, Merged, ReadFrom},
     window::{Recovery, TopicWindow},
-    windows::{Look, RecoverySource, Windows},
+    windows::{Look, RecoverySource, WindowQuery, Windows},
 };
 pub use self::{
     history::{TOPIC_AGE, TOPIC_EVENTS, TopicHistory, TopicPost, TopicQuery},

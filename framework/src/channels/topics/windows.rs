@@ -12,7 +12,7 @@ use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasher, RandomState},
     sync::{
-        Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -78,11 +78,17 @@ pub(in crate::channels) enum Look {
     Found(Recovery),
     /// Wait until another one's query has ended, then look again.
     Wait(watch::Receiver<()>),
-    /// Query the channel layer, then [`finish`](Windows::finish) or [`abandon`](Windows::abandon).
-    Query {
-        number: u64,
-        is_whole: bool,
-    },
+    /// Query the channel layer.
+    Query(WindowQuery),
+}
+
+/// A query of the channel layer, for which all others who ask wait: nothing but the layer may delay
+/// it. If it is dropped, it has returned nothing.
+pub(in crate::channels) struct WindowQuery {
+    windows: Arc<Windows>,
+    topic: GroupName,
+    number: u64,
+    is_whole: bool,
 }
 
 impl Default for Windows {
@@ -100,7 +106,7 @@ impl Windows {
     /// Returns what a consumer has missed, or what it is to do to know it. It began to ask at
     /// `asked`, as a member of the topic; `is_shared` if others are as well.
     pub(in crate::channels) fn look(
-        &self,
+        self: &Arc<Self>,
         topic: &GroupName,
         query: &TopicQuery,
         source: RecoverySource,
@@ -153,55 +159,12 @@ impl Windows {
             most: limits.events,
             is_outdated: false,
         });
-        Look::Query { number, is_whole }
-    }
-
-    /// Keeps the window that a query has returned, extended by what was delivered meanwhile, unless
-    /// an event may be missing. If the one that was to stay is of the same history, it stays.
-    pub(in crate::channels) fn finish(
-        &self,
-        topic: &GroupName,
-        number: u64,
-        mut window: TopicWindow,
-    ) {
-        let mut shard = self.shard(topic);
-        let Some(entry) = shard.get_mut(topic) else {
-            return;
-        };
-        let Some(loading) = entry.loading.take_if(|loading| loading.number == number) else {
-            return;
-        };
-        // At an earlier number than before, the store has lost events.
-        let is_same = |at: Position| at.until(window.position()).is_some();
-        if loading.kept_at.is_some_and(is_same)
-            && let Some(kept) = &mut entry.window
-        {
-            kept.confirm(&window);
-            return;
-        }
-        self.release(entry.window.take());
-        let mut events = loading.delivered.into_iter();
-        let is_current = !loading.is_outdated
-            && events.all(|(position, envelope)| window.push(&position, envelope));
-        if !is_current {
-            shard.remove(topic);
-            return;
-        }
-        self.add(window.bytes());
-        self.fit(&mut window);
-        entry.window = Some(window);
-    }
-
-    /// Ends a query that returned nothing.
-    pub(in crate::channels) fn abandon(&self, topic: &GroupName, number: u64) {
-        let mut shard = self.shard(topic);
-        let Some(entry) = shard.get_mut(topic) else {
-            return;
-        };
-        entry.loading.take_if(|loading| loading.number == number);
-        if entry.is_empty() {
-            shard.remove(topic);
-        }
+        Look::Query(WindowQuery {
+            windows: self.clone(),
+            topic: topic.clone(),
+            number,
+            is_whole,
+        })
     }
 
     /// Records an event that is about to be delivered to the members of the topic.
@@ -280,6 +243,65 @@ impl Windows {
     }
 }
 
+impl WindowQuery {
+    /// Returns whether to read all that the topic stores, for the others.
+    pub(in crate::channels) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// Keeps the window that the query has returned, extended by what was delivered meanwhile,
+    /// unless an event may be missing. If the one that was to stay is of the same history, it stays.
+    pub(in crate::channels) fn finish(self, mut window: TopicWindow) {
+        let Self {
+            windows,
+            topic,
+            number,
+            ..
+        } = &self;
+        let mut shard = windows.shard(topic);
+        let Some(entry) = shard.get_mut(topic) else {
+            return;
+        };
+        let Some(loading) = entry.loading.take_if(|loading| loading.number == *number) else {
+            return;
+        };
+        // At an earlier number than before, the store has lost events.
+        let is_same = |at: Position| at.until(window.position()).is_some();
+        if loading.kept_at.is_some_and(is_same)
+            && let Some(kept) = &mut entry.window
+        {
+            kept.confirm(&window);
+            return;
+        }
+        windows.release(entry.window.take());
+        let mut events = loading.delivered.into_iter();
+        let is_current = !loading.is_outdated
+            && events.all(|(position, envelope)| window.push(&position, envelope));
+        if !is_current {
+            shard.remove(topic);
+            return;
+        }
+        windows.add(window.bytes());
+        windows.fit(&mut window);
+        entry.window = Some(window);
+    }
+}
+
+impl Drop for WindowQuery {
+    fn drop(&mut self) {
+        let mut shard = self.windows.shard(&self.topic);
+        let Some(entry) = shard.get_mut(&self.topic) else {
+            return;
+        };
+        entry
+            .loading
+            .take_if(|loading| loading.number == self.number);
+        if entry.is_empty() {
+            shard.remove(&self.topic);
+        }
+    }
+}
+
 const UNPOISONED: &str = "no code panics while it holds this lock";
 
 #[cfg(test)]
@@ -304,7 +326,7 @@ mod tests {
         Envelope::from_bytes(&b"\x81\xa4type\xa4hail"[..]).at(&position.parse().unwrap())
     }
 
-    fn look(windows: &Windows, since: &str, is_shared: bool) -> Look {
+    fn look(windows: &Arc<Windows>, since: &str, is_shared: bool) -> Look {
         let request = request(since, false);
         windows.look(
             &topic(),
@@ -329,13 +351,17 @@ mod tests {
         match look {
             Look::Found(recovery) => recovery.all.then_some(recovery.events.len()),
             Look::Wait(_) => panic!("it is to wait"),
-            Look::Query { .. } => panic!("it is to query"),
+            Look::Query(_) => panic!("it is to query"),
         }
     }
 
-    fn query(look: Look) -> (u64, bool) {
+    /// Returns the query, and whether it is to read everything.
+    fn due(look: Look) -> (WindowQuery, bool) {
         match look {
-            Look::Query { number, is_whole } => (number, is_whole),
+            Look::Query(query) => {
+                let is_whole = query.is_whole();
+                (query, is_whole)
+            }
             _ => panic!("no query is needed"),
         }
     }
@@ -349,14 +375,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_query_serves_all_that_resume_a_topic() {
-        let windows = Windows::default();
-        let (number, is_whole) = query(look(&windows, "8:a", true));
+        let windows = Arc::new(Windows::default());
+        let (query, is_whole) = due(look(&windows, "8:a", true));
         let Look::Wait(mut done) = look(&windows, "7:a", true) else {
             panic!("a query is under way");
         };
 
         windows.record(&topic(), &event("11:a"));
-        windows.finish(&topic(), number, loaded(4, is_whole));
+        query.finish(loaded(4, is_whole));
 
         assert!(is_whole);
         assert!(done.changed().await.is_err(), "the query has ended");
@@ -368,8 +394,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_window_that_may_lack_events_is_dropped() {
-        let windows = Windows::default();
-        type Loss = fn(&Windows);
+        let windows = Arc::new(Windows::default());
+        type Loss = fn(&Arc<Windows>);
         let losses: [Loss; 4] = [
             |windows| windows.remove_all(&Everything),
             |windows| windows.remove(&topic()),
@@ -377,30 +403,29 @@ mod tests {
             |windows| windows.record(&topic(), &event("11:b")),
         ];
         for lose in losses {
-            let (number, _) = query(look(&windows, "8:a", true));
-            windows.finish(&topic(), number, loaded(4, true));
+            let (query, _) = due(look(&windows, "8:a", true));
+            query.finish(loaded(4, true));
             assert_eq!(found(look(&windows, "8:a", true)), Some(2));
 
             lose(&windows);
 
-            let (number, _) = query(look(&windows, "8:a", true));
+            let (query, _) = due(look(&windows, "8:a", true));
             lose(&windows);
-            windows.finish(&topic(), number, loaded(4, true));
-            let (number, _) = query(look(&windows, "8:a", true));
-            windows.abandon(&topic(), number);
+            query.finish(loaded(4, true));
+            drop(due(look(&windows, "8:a", true)));
             assert_eq!(windows.bytes.load(Ordering::Relaxed), 0);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_short_window_is_replaced_by_a_whole_one() {
-        let windows = Windows::default();
-        let (number, is_whole) = query(look(&windows, "9:a", false));
-        windows.finish(&topic(), number, loaded(1, is_whole));
+        let windows = Arc::new(Windows::default());
+        let (query, is_whole) = due(look(&windows, "9:a", false));
+        query.finish(loaded(1, is_whole));
         assert!(!is_whole);
 
-        let (number, is_whole) = query(look(&windows, "7:a", false));
-        windows.finish(&topic(), number, loaded(2, is_whole));
+        let (query, is_whole) = due(look(&windows, "7:a", false));
+        query.finish(loaded(2, is_whole));
 
         assert!(is_whole);
         assert_eq!(found(look(&windows, "7:a", false)), None);
@@ -408,7 +433,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn members_that_may_have_missed_events_read_those_only() {
-        let windows = Windows::default();
+        let windows = Arc::new(Windows::default());
         let missed_by = |since| {
             let request = request(since, true);
             windows.look(
@@ -420,21 +445,21 @@ mod tests {
             )
         };
 
-        let (number, is_whole) = query(missed_by("9:a"));
-        windows.finish(&topic(), number, loaded(1, is_whole));
+        let (query, is_whole) = due(missed_by("9:a"));
+        query.finish(loaded(1, is_whole));
 
         assert!(!is_whole);
         assert_eq!(found(missed_by("9:a")), Some(1));
         assert_eq!(found(missed_by("10:a")), Some(0));
-        let (_, is_whole) = query(missed_by("8:a"));
+        let (_, is_whole) = due(missed_by("8:a"));
         assert!(is_whole, "one that is behind the others serves all");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_place_ahead_is_a_gap_only_if_a_later_query_says_so() {
-        let windows = Windows::default();
-        let (number, _) = query(look(&windows, "9:a", false));
-        windows.finish(&topic(), number, loaded(1, false));
+        let windows = Arc::new(Windows::default());
+        let (query, _) = due(look(&windows, "9:a", false));
+        query.finish(loaded(1, false));
         tokio::time::advance(Duration::from_secs(1)).await;
 
         let asked = Instant::now();
@@ -442,12 +467,12 @@ mod tests {
             let request = request("12:a", is_received);
             windows.look(&topic(), &request, RecoverySource::Any, asked, false)
         };
-        let (number, _) = query(look(false));
-        windows.finish(&topic(), number, loaded(0, false));
+        let (query, _) = due(look(false));
+        query.finish(loaded(0, false));
 
         assert_eq!(found(look(false)), None);
         // Events that were received are lost: the store has to know.
-        query(look(true));
+        due(look(true));
     }
 
     /// Returns a window without events, as a query returns it that wants the position only.
@@ -467,19 +492,19 @@ mod tests {
             ("9:a", RecoverySource::Store, "9:a", None),
             ("8:b", RecoverySource::Any, "10:b", None),
         ] {
-            let windows = Windows::default();
-            let (number, is_whole) = query(look(&windows, "6:a", true));
-            windows.finish(&topic(), number, loaded(4, is_whole));
+            let windows = Arc::new(Windows::default());
+            let (query, is_whole) = due(look(&windows, "6:a", true));
+            query.finish(loaded(4, is_whole));
             tokio::time::advance(Duration::from_secs(1)).await;
 
             let asked = Instant::now();
             let again = || windows.look(&topic(), &request(unknown, false), source, asked, true);
-            let (number, is_whole) = query(again());
+            let (query, is_whole) = due(again());
             assert!(!is_whole, "{unknown}");
             assert!(matches!(again(), Look::Wait(_)), "{unknown}: one query");
             assert_eq!(found(look(&windows, "8:a", true)), Some(2), "{unknown}");
             windows.record(&topic(), &event("11:a"));
-            windows.finish(&topic(), number, empty(store));
+            query.finish(empty(store));
 
             let after = match look(&windows, "8:a", true) {
                 Look::Found(recovery) => Some(recovery.events.len()),
@@ -493,9 +518,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn clients_of_another_epoch_share_a_query_whose_last_event_is_not_delivered() {
-        let windows = Windows::default();
-        let (number, is_whole) = query(look(&windows, "6:a", true));
-        windows.finish(&topic(), number, loaded(4, is_whole));
+        let windows = Arc::new(Windows::default());
+        let (query, is_whole) = due(look(&windows, "6:a", true));
+        query.finish(loaded(4, is_whole));
         tokio::time::advance(Duration::from_secs(1)).await;
 
         let asked = Instant::now();
@@ -503,22 +528,22 @@ mod tests {
             let request = request("8:b", false);
             windows.look(&topic(), &request, RecoverySource::Any, asked, true)
         };
-        let (number, _) = query(again());
-        windows.finish(&topic(), number, empty("12:a"));
+        let (query, _) = due(again());
+        query.finish(empty("12:a"));
 
         assert_eq!(found(again()), None, "a gap");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_memory_of_all_windows_is_bounded() {
-        let windows = Windows::default();
+        let windows = Arc::new(Windows::default());
         windows.add(MOST_BYTES - 1000);
-        let (number, _) = query(look(&windows, "8:a", true));
+        let (query, _) = due(look(&windows, "8:a", true));
 
-        windows.finish(&topic(), number, loaded(4, true));
+        query.finish(loaded(4, true));
 
         assert!(windows.bytes.load(Ordering::Relaxed) <= MOST_BYTES);
-        let (_, is_whole) = query(look(&windows, "6:a", true));
+        let (_, is_whole) = due(look(&windows, "6:a", true));
         assert!(is_whole);
     }
 }

@@ -13,6 +13,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
+use tokio::time::sleep;
 
 /// A layer whose transport loses events, and delivers some in another order.
 #[derive(Clone, Default)]
@@ -34,6 +35,8 @@ pub(super) struct Faults {
     pub(super) read: usize,
     /// The number of reads that fail.
     pub(super) failures: usize,
+    /// How long a read takes.
+    pub(super) delay: Duration,
 }
 
 pub(super) enum Fate {
@@ -98,6 +101,10 @@ impl ChannelLayer for Lossy {
         topic: &GroupName,
         query: TopicQuery,
     ) -> Result<TopicHistory, Error> {
+        let delay = self.faults.lock().unwrap().delay;
+        if !delay.is_zero() {
+            sleep(delay).await;
+        }
         let mut faults = self.faults.lock().unwrap();
         faults.reads += 1;
         if let Some(left) = faults.failures.checked_sub(1) {

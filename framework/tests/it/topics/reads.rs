@@ -1,8 +1,13 @@
 //! How often a process reads a topic for its clients, and reads that fail.
 
-use super::{lossy::Lossy, lot, place};
+use super::{
+    lossy::{Fate, Lossy},
+    lot, place,
+};
+use futures_util::poll;
 use seaway::{Channels, ErrorKind, Position, TopicEvent};
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
+use tokio::time::timeout;
 
 #[tokio::test(start_paused = true)]
 async fn clients_that_come_back_at_once_are_one_read() {
@@ -80,6 +85,37 @@ async fn a_read_that_fails_or_is_dropped_lets_others_read() {
 
     assert_eq!(one.unwrap_err().kind(), ErrorKind::Layer);
     drop(two.unwrap());
+}
+
+/// A consumer is not polled for events while one of its hooks runs.
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_not_polled_while_it_reads_a_topic_delays_nobody() {
+    let layer = Lossy::default();
+    let channels = Channels::new(layer.clone());
+    let lot = lot(&channels);
+    let first = place(&lot, 0).await;
+    let mut slow = lot.listen(None).await.unwrap();
+    assert!(matches!(
+        &*slow.next().await.unwrap(),
+        TopicEvent::Recovered { .. }
+    ));
+    layer.faults.lock().unwrap().delay = Duration::from_secs(1);
+    layer.next([Fate::Lost]);
+    place(&lot, 1).await;
+    place(&lot, 2).await;
+    assert!(
+        poll!(pin!(slow.next())).is_pending(),
+        "it reads what was lost"
+    );
+
+    let resumed = timeout(Duration::from_secs(2), lot.listen(Some(first))).await;
+
+    let mut resumed = resumed.expect("the read goes on").unwrap();
+    for listener in [&mut resumed, &mut slow] {
+        for offset in [2, 3] {
+            assert_eq!(listener.next().await.unwrap().position().offset(), offset);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
