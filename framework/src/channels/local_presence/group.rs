@@ -14,6 +14,7 @@ use crate::{
 use bytes::Bytes;
 use std::{
     future::{Future, pending},
+    mem,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -72,6 +73,8 @@ struct GroupTask {
     refresh_at: Option<Instant>,
     /// A version of the store that this process should have reached by the next refresh.
     expected: Option<Version>,
+    /// Whether the last command was a declaration.
+    has_declared: bool,
 }
 
 impl GroupPresence {
@@ -182,6 +185,7 @@ impl GroupPresence {
             lost: Box::pin(pending()),
             retry_at: None,
             expected: None,
+            has_declared: false,
         };
         let mut operation: Option<StoreCommand> = None;
         loop {
@@ -240,18 +244,35 @@ impl GroupTask {
                 StoreOutcome::Subscribed(store.subscribe(&group.name).await)
             }));
         };
-        let mut state = self.group.state();
+        let state = self.group.state();
         if state.must_compare {
             return Some(Box::pin(async move {
                 StoreOutcome::Compared(store.own(&group.name).await)
             }));
         }
-        if let Some(batch) = state.take_due(DECLARED_AT_ONCE) {
-            return Some(Box::pin(async move {
-                let declared = store.declare(&group.name, &batch.declarations).await;
-                StoreOutcome::Declared(batch, declared)
-            }));
+        // Changes may come without a pause, and may not delay the rest for ever.
+        let rest_is_first = mem::take(&mut self.has_declared) && !state.own.is_declaring_first();
+        drop(state);
+        match rest_is_first {
+            true => self.other(now).or_else(|| self.declaration()),
+            false => self.declaration().or_else(|| self.other(now)),
         }
+    }
+
+    /// Returns the next declaration, if one is due.
+    fn declaration(&self) -> Option<StoreCommand> {
+        let batch = self.group.state().take_due(DECLARED_AT_ONCE)?;
+        let (group, store) = (self.group.clone(), self.store.clone());
+        Some(Box::pin(async move {
+            let declared = store.declare(&group.name, &batch.declarations).await;
+            StoreOutcome::Declared(batch, declared)
+        }))
+    }
+
+    /// Returns the next command that is no declaration, if one is due.
+    fn other(&mut self, now: Instant) -> Option<StoreCommand> {
+        let (group, store) = (self.group.clone(), self.store.clone());
+        let mut state = self.group.state();
         if state.is_idle() {
             return Some(Box::pin(async move {
                 store.unsubscribe(&group.name).await;
@@ -308,6 +329,7 @@ impl GroupTask {
 
     fn complete(&mut self, outcome: StoreOutcome) {
         let now = Instant::now();
+        self.has_declared = matches!(outcome, StoreOutcome::Declared(..));
         let done = match outcome {
             StoreOutcome::Subscribed(outcome) => outcome.map(|number| self.subscribed(number)),
             StoreOutcome::Compared(outcome) => outcome.map(|keys| {
@@ -398,5 +420,125 @@ impl GroupPresence {
             true => Duration::ZERO,
             false => self.second,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        LocalPresence,
+        memory::MemoryStore,
+        store::{Declaration, StoreListener, Totals},
+    };
+    use super::*;
+    use async_trait::async_trait;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::time::{sleep, timeout};
+
+    const PERIOD: Duration = Duration::from_secs(1);
+
+    /// A store that needs time for each declaration.
+    struct SlowStore {
+        store: MemoryStore,
+        refreshes: Arc<AtomicUsize>,
+    }
+
+    #[async_trait]
+    impl PresenceStore for SlowStore {
+        async fn subscribe(&self, group: &GroupName) -> Result<u64> {
+            self.store.subscribe(group).await
+        }
+
+        async fn lost(&self, group: &GroupName, subscription: u64) {
+            self.store.lost(group, subscription).await;
+        }
+
+        async fn unsubscribe(&self, group: &GroupName) {
+            self.store.unsubscribe(group).await;
+        }
+
+        async fn own(&self, group: &GroupName) -> Result<Vec<PersonKey>> {
+            self.store.own(group).await
+        }
+
+        async fn read(&self, group: &GroupName) -> Result<Snapshot> {
+            self.store.read(group).await
+        }
+
+        async fn totals(&self, group: &GroupName) -> Result<Totals> {
+            self.store.totals(group).await
+        }
+
+        async fn declare(&self, group: &GroupName, people: &[Declaration]) -> Result<Declared> {
+            sleep(Duration::from_millis(10)).await;
+            self.store.declare(group, people).await
+        }
+
+        async fn expire(&self, group: &GroupName, keys: &[PersonKey]) -> Result<Option<Version>> {
+            self.store.expire(group, keys).await
+        }
+
+        async fn refresh(&self, group: &GroupName) -> Result<Option<Version>> {
+            self.refreshes.fetch_add(1, Ordering::Relaxed);
+            self.store.refresh(group).await
+        }
+
+        fn refresh_every(&self) -> Option<Duration> {
+            Some(PERIOD)
+        }
+
+        fn missing_grace(&self) -> Duration {
+            self.store.missing_grace()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn people_who_change_without_a_pause_delay_neither_leaves_nor_refreshes_nor_reads() {
+        let (local, lot) = (LocalChannels::default(), GroupName::new("lot.7").unwrap());
+        let refreshes = Arc::new(AtomicUsize::new(0));
+        let presence = LocalPresence::with_store(&local, PERIOD, |sink| {
+            Arc::new(SlowStore {
+                store: MemoryStore::new(sink, PERIOD),
+                refreshes: refreshes.clone(),
+            })
+        });
+        let hub = presence.hub();
+        let meta = || Bytes::from_static(b"\xc0");
+        let [ana, bo, cy] = [(); 3].map(|()| local.open("here").unwrap());
+        for (channel, key) in [(&ana, "ana"), (&bo, "bo"), (&cy, "cy")] {
+            hub.enter(&lot, channel.name(), key, meta()).await.unwrap();
+        }
+        // More often than a declaration ends: another one is always due.
+        let change = async |channel: &ChannelName| {
+            loop {
+                let changed = hub.update(&lot, channel, meta());
+                _ = timeout(Duration::from_millis(3), changed).await;
+            }
+        };
+        let rest = async {
+            drop(cy);
+            sleep(PERIOD / 2).await;
+            // The list is to be read again.
+            hub.lost_by_store(&|_| true);
+            let mut di = local.open("here").unwrap();
+            hub.enter(&lot, di.name(), "di", meta()).await.unwrap();
+            sleep(PERIOD * 10).await;
+            let list = timeout(PERIOD, di.receive()).await.expect("the list");
+            assert!(list.is_ok());
+            let list = hub.list(&lot).await.unwrap();
+            let mut keys: Vec<_> = list.into_iter().map(|(key, ..)| key).collect();
+            keys.sort();
+            keys
+        };
+
+        let keys = tokio::select! {
+            never = change(ana.name()) => never,
+            never = change(bo.name()) => never,
+            keys = rest => keys,
+        };
+
+        assert_eq!(keys, ["ana", "bo", "di"].map(PersonKey::from));
+        let refreshes = refreshes.load(Ordering::Relaxed);
+        assert!((9..=11).contains(&refreshes), "{refreshes}");
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Own {
     people: HashMap<PersonKey, OwnPerson>,
     /// Those to declare, in order.
     due: VecDeque<PersonKey>,
+    /// How many of them are to be declared before anything else is done.
+    first: usize,
     /// Those without a connection, as the store knows.
     gone: HashSet<PersonKey>,
 }
@@ -103,6 +105,7 @@ impl Own {
     pub(super) fn declare_all(&mut self) {
         let keys: Vec<PersonKey> = self.people.keys().cloned().collect();
         keys.iter().for_each(|key| self.declare(key));
+        self.first = self.due.len();
     }
 
     /// Declares those whom the store has connected to this process. Some may have left.
@@ -132,6 +135,12 @@ impl Own {
         !self.due.is_empty()
     }
 
+    /// Returns whether further declarations go before anything else: those of all who were due when
+    /// the first of them was.
+    pub(super) fn is_declaring_first(&self) -> bool {
+        self.first > 0
+    }
+
     /// Returns whether no person is connected, or was lately.
     pub(super) fn is_empty(&self) -> bool {
         self.people.is_empty()
@@ -149,12 +158,17 @@ impl Own {
 
     /// Takes at most `limit` declarations.
     pub(super) fn take_due(&mut self, limit: usize) -> DeclarationBatch {
-        let keys: Vec<PersonKey> = self.due.drain(..limit.min(self.due.len())).collect();
+        if self.first == 0 {
+            self.first = self.due.len();
+        }
         let mut batch = DeclarationBatch {
-            declarations: Vec::with_capacity(keys.len()),
-            waiters: Vec::with_capacity(keys.len()),
+            declarations: Vec::new(),
+            waiters: Vec::new(),
         };
-        for key in keys {
+        while batch.declarations.len() < limit
+            && let Some(key) = self.due.pop_front()
+        {
+            self.first = self.first.saturating_sub(1);
             let Some(person) = self.people.get_mut(&key) else {
                 continue;
             };
@@ -198,6 +212,7 @@ impl Own {
             }
             self.declare(&declaration.key);
         }
+        self.first = self.due.len();
     }
 
     /// Tells all that wait why the store refuses; what they have changed remains due.
@@ -454,6 +469,29 @@ mod tests {
         let batch = own.take_due(1);
         assert_eq!(batch.declarations[0].meta, "mine");
         assert_eq!(batch.declarations[0].stamp, 1, "older than the other one");
+    }
+
+    #[test]
+    fn those_who_were_due_are_declared_before_anything_else_and_later_ones_are_not() {
+        let mut own = Own::default();
+        for (name, key) in [("p!1", "ana"), ("p!2", "bo"), ("p!3", "cy")] {
+            enter(&mut own, name, key, "m");
+        }
+
+        let batch = own.take_due(2);
+        own.stored(batch, None);
+        assert!(own.is_declaring_first(), "one is left");
+        enter(&mut own, "p!4", "di", "m");
+        let batch = own.take_due(1);
+        own.stored(batch, None);
+        assert!(own.is_due() && !own.is_declaring_first());
+
+        own.declare_all();
+        let batch = own.take_due(3);
+        assert!(own.is_declaring_first());
+        own.take_due(1);
+        own.take_back(batch);
+        assert!(own.is_declaring_first(), "it was not stored");
     }
 
     #[test]
