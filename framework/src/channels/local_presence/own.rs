@@ -10,6 +10,10 @@ use std::{
 };
 use tokio::sync::oneshot;
 
+/// The bytes of the metas in one declaration, about: the store publishes them as one value, which
+/// the receivers limit.
+const DECLARED_BYTES: usize = 512 * 1024;
+
 /// Gets the outcome of a declaration.
 pub(super) type DeclarationWaiter = oneshot::Sender<Result<(), Arc<str>>>;
 
@@ -156,7 +160,7 @@ impl Own {
         self.people.contains_key(key)
     }
 
-    /// Takes at most `limit` declarations.
+    /// Takes at most `limit` declarations, and fewer if their metas are large.
     pub(super) fn take_due(&mut self, limit: usize) -> DeclarationBatch {
         if self.first == 0 {
             self.first = self.due.len();
@@ -165,13 +169,16 @@ impl Own {
             declarations: Vec::new(),
             waiters: Vec::new(),
         };
+        let mut bytes = 0;
         while batch.declarations.len() < limit
+            && bytes < DECLARED_BYTES
             && let Some(key) = self.due.pop_front()
         {
             self.first = self.first.saturating_sub(1);
             let Some(person) = self.people.get_mut(&key) else {
                 continue;
             };
+            bytes += person.meta.len();
             person.is_due = false;
             batch.declarations.push(Declaration {
                 key,
@@ -469,6 +476,22 @@ mod tests {
         let batch = own.take_due(1);
         assert_eq!(batch.declarations[0].meta, "mine");
         assert_eq!(batch.declarations[0].stamp, 1, "older than the other one");
+    }
+
+    #[test]
+    fn large_metas_are_declared_in_parts() {
+        let mut own = Own::default();
+        let meta = Bytes::from(vec![0; 16 * 1024]);
+        for number in 0..100 {
+            let (waiter, _) = oneshot::channel();
+            let (name, key) = (format!("p!{number}"), number.to_string());
+            own.enter(&channel(&name), (*key).into(), meta.clone(), waiter);
+        }
+
+        let parts = std::iter::from_fn(|| own.is_due().then(|| own.take_due(250)));
+
+        let parts: Vec<_> = parts.map(|batch| batch.declarations.len()).collect();
+        assert_eq!(parts, [32, 32, 32, 4]);
     }
 
     #[test]
