@@ -8,6 +8,7 @@ use seaway_tests::support::{
     wait::{DEADLINE, until},
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     join,
@@ -230,6 +231,30 @@ async fn a_stream_to_which_another_program_has_added_an_id_of_the_future_expires
 
         let expiry = redis.does(&["PTTL", "asgi:topic:lot"]).await;
         assert_ne!(expiry, ":-1\r\n", "it would never be deleted");
+    }
+}
+
+#[tokio::test]
+async fn the_position_of_a_topic_is_stored_for_longer_than_its_events_whatever_their_age() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let redis = Redis::new().await;
+    let channels = Channels::redis(RedisConfig::new(redis.url()))
+        .await
+        .unwrap();
+    for days in [1, 30, 365] {
+        let lot = channels.topic(&format!("lot.{days}")).unwrap();
+        let text = "hello".to_owned();
+        let lot = lot.history_age(DAY * days);
+        lot.send(&Said { text }).await.unwrap();
+
+        let expiry = async |key: &str| {
+            let key = format!("asgi:topic:lot.{days}{key}");
+            let expiry = redis.does(&["PTTL", &key]).await;
+            let expiry = expiry.trim().trim_start_matches(':').parse().unwrap();
+            Duration::from_millis(expiry)
+        };
+        let (events, position) = (expiry("").await, expiry(":position").await);
+        assert!(position > events + DAY / 2, "{days} days");
     }
 }
 

@@ -492,10 +492,12 @@ struct TopicArguments {
 
 impl TopicArguments {
     fn new(up: &Up, age: Duration) -> Self {
+        // As much longer as the events are, since not every event renews it.
+        let kept = age.saturating_add(age / 4).saturating_add(POSITION_AGE);
         Self {
             run: up.run_id.as_deref().unwrap_or_default().to_owned(),
             epoch: fresh_epoch(),
-            kept: age.saturating_add(POSITION_AGE).as_millis().to_string(),
+            kept: kept.as_millis().to_string(),
         }
     }
 }
