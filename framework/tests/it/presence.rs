@@ -259,6 +259,23 @@ async fn people_can_be_kept_for_the_longest_grace_time() {
     assert_eq!(json_of(&mut ana).await["updated"][0]["count"], 0);
 }
 
+#[test]
+fn a_presence_whose_runtime_has_ended_goes_on_in_the_next_one() {
+    let channels = Channels::in_memory();
+    let app = Lot::application(&channels).boxed();
+    for key in ["ana", "bo"] {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut client = enter(&app, key).await;
+
+            assert!(json_of(&mut client).await["state"].is_array(), "{key}");
+            let lot: Presence<u32> = channels.presence("lot.7").unwrap();
+            assert_eq!(lot.count().await.unwrap().connections, 1, "{key}");
+        });
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_grace_time_is_one_too() {
     let layer = InMemoryChannelLayer::default().presence_grace(Duration::ZERO);

@@ -21,7 +21,9 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    runtime::Handle,
     sync::oneshot,
+    task::AbortHandle,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -62,7 +64,13 @@ pub(crate) struct Hub {
     store: Arc<dyn PresenceStore>,
     /// How long the store may take to confirm something.
     limit: Duration,
-    groups: Mutex<HashMap<GroupName, Arc<GroupPresence>>>,
+    groups: Mutex<HashMap<GroupName, HubGroup>>,
+}
+
+/// A group, and the task that keeps it up to date.
+struct HubGroup {
+    group: Arc<GroupPresence>,
+    task: AbortHandle,
 }
 
 impl LocalPresence {
@@ -153,7 +161,7 @@ impl Hub {
         meta: Bytes,
     ) -> Result<()> {
         let (waiter, outcome) = oneshot::channel();
-        let found = self.groups().get(group).cloned();
+        let found = self.group(group);
         if !found.is_some_and(|group| group.update(channel, meta, waiter)) {
             let message = format!(
                 "cannot update a presence in {group}: the connection is not present there; call `present` first; a presence that `connect` requests begins once it has returned"
@@ -184,7 +192,7 @@ impl Hub {
     /// Ends the presence of a connection in a group.
     pub(crate) fn leave(&self, group: &GroupName, channel: &ChannelName) {
         self.local.unattend(group, channel);
-        if let Some(group) = self.groups().get(group) {
+        if let Some(HubGroup { group, .. }) = self.groups().get(group) {
             group.leave(channel);
         }
     }
@@ -202,7 +210,7 @@ impl Hub {
         let groups = self.groups();
         let left: Vec<_> = attended
             .iter()
-            .filter_map(|group| groups.get(group).cloned())
+            .filter_map(|group| Some(groups.get(group)?.group.clone()))
             .collect();
         Some(async move {
             let deadline = Instant::now() + DEPARTURE;
@@ -219,7 +227,7 @@ impl Hub {
     /// # Errors
     /// [`ErrorKind::Layer`] if the store does not respond in time.
     pub(crate) async fn list(&self, group: &GroupName) -> Result<Vec<(PersonKey, u32, Bytes)>> {
-        let found = self.groups().get(group).cloned();
+        let found = self.group(group);
         if let Some(list) = found.and_then(|group| group.list()) {
             return Ok(list);
         }
@@ -259,36 +267,45 @@ impl Hub {
         }
     }
 
-    /// Calls `act` on a group, which is created and kept up to date if it is new.
+    /// Calls `act` on a group, which is created if it is new, and kept up to date in this runtime if
+    /// it is new or its runtime has ended.
     fn with_group<T>(
         self: &Arc<Self>,
         name: &GroupName,
         act: impl FnOnce(&GroupPresence) -> T,
     ) -> T {
+        let runtime = Handle::current();
         let mut groups = self.groups();
-        if let Some(group) = groups.get(name) {
+        let found = groups.get(name);
+        if let Some(HubGroup { group, task }) = found
+            && !task.is_finished()
+        {
             return act(group);
         }
-        let group = GroupPresence::new(name, &self.local);
+        let found = found.map(|found| found.group.clone());
+        let group = found.unwrap_or_else(|| GroupPresence::new(name, &self.local));
         let outcome = act(&group);
-        groups.insert(name.clone(), group.clone());
-        drop(groups);
-        let (hub, name) = (self.clone(), name.clone());
-        let store = self.store.clone();
+        let (hub, ended) = (self.clone(), name.clone());
         let end = move |group: &GroupPresence| {
             let mut groups = hub.groups();
             let is_idle = group.is_idle();
             if is_idle {
-                groups.remove(&name);
+                groups.remove(&ended);
             }
             is_idle
         };
-        tokio::spawn(group.run(store, end));
+        let task = runtime.spawn(group.clone().run(self.store.clone(), end));
+        let task = task.abort_handle();
+        groups.insert(name.clone(), HubGroup { group, task });
         outcome
     }
 
+    fn group(&self, name: &GroupName) -> Option<Arc<GroupPresence>> {
+        Some(self.groups().get(name)?.group.clone())
+    }
+
     /// It is locked before a group's own state.
-    fn groups(&self) -> MutexGuard<'_, HashMap<GroupName, Arc<GroupPresence>>> {
+    fn groups(&self) -> MutexGuard<'_, HashMap<GroupName, HubGroup>> {
         self.groups
             .lock()
             .expect("no code panics while it holds this lock")
@@ -297,14 +314,13 @@ impl Hub {
 
 impl StoreListener for Hub {
     fn received(&self, group: &GroupName, changes: Changes) {
-        let found = self.groups().get(group).cloned();
-        if let Some(group) = found {
+        if let Some(group) = self.group(group) {
             group.received(changes);
         }
     }
 
     fn lost_by_store(&self, concerns: &dyn Fn(&GroupName) -> bool) {
-        for (name, group) in &*self.groups() {
+        for (name, HubGroup { group, .. }) in &*self.groups() {
             // A group without a connection declares those who left when it reads the new list.
             if concerns(name) && group.has_connections() {
                 group.declare_all();
@@ -323,7 +339,7 @@ impl StoreListener for Hub {
     fn is_connected(&self, concerns: &dyn Fn(&GroupName) -> bool) -> bool {
         let groups = self.groups();
         let mut concerned = groups.iter().filter(|(name, _)| concerns(name));
-        concerned.any(|(_, group)| group.has_connections())
+        concerned.any(|(_, HubGroup { group, .. })| group.has_connections())
     }
 }
 
