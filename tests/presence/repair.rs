@@ -65,6 +65,34 @@ async fn a_person_that_another_program_has_damaged_is_repaired_and_excludes_no_o
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_whose_key_is_too_long_is_left_out_and_ends_no_process() {
+    const HARM: &str = "\
+        local lot = 'asgi:presence:lot'
+        local long, ana = string.rep('x', 70000), redis.call('HGET', lot, 'kana')
+        redis.call('HSET', lot, 'k' .. long, ana)
+        for _, field in ipairs(redis.call('HKEYS', 'asgi:presence$of:lot')) do
+            local process = field:match('^(.+)ana$')
+            if process then redis.call('HSET', 'asgi:presence$of:lot', process .. long, 1) end
+        end
+        local number = redis.call('HINCRBY', lot, 's', 1)
+        local change = {redis.call('HGET', lot, 'e'), number, 0, {long, ana}}
+        redis.call('PUBLISH', lot, cmsgpack.pack(change))";
+    let redis = Redis::new().await;
+    let (one, other) = (arena(&redis).await, arena(&redis).await);
+    let ana = Roster::connect(one.port(), "lot", "ana").await;
+    ana.sees("itself", &[("ana", 1)]).await;
+
+    redis.does(&["EVAL", HARM, "0"]).await;
+
+    let bo = Roster::connect(other.port(), "lot", "bo").await;
+    let cy = Roster::connect(one.port(), "lot", "cy").await;
+    for client in [&ana, &bo, &cy] {
+        let everyone = [("ana", 1), ("bo", 1), ("cy", 1)];
+        client.sees("everyone", &everyone).await;
+    }
+}
+
 /// As Redis does at its `maxmemory` with another policy than `noeviction`, or another program.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_which_a_part_is_deleted_or_damaged_is_rebuilt() {

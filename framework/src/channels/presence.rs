@@ -1,15 +1,16 @@
 //! The handle to a presence.
 
-use super::{Channels, LocalPresence, Meta, Present, local_presence::check_meta, messagepack};
+use super::{
+    Channels, LocalPresence, Meta, Present,
+    local_presence::{LONGEST_KEY, check_meta},
+    messagepack,
+};
 use crate::{
     error::{Error, ErrorKind, Result},
     name::{ChannelName, GroupName, IntoGroupName, NamesGroup},
 };
 use bytes::Bytes;
 use std::{fmt, future::Future, marker::PhantomData, pin::Pin};
-
-/// The longest key, in bytes.
-const LONGEST_KEY: usize = 256;
 
 /// The largest meta, encoded, in bytes.
 const LARGEST_META: usize = 16 * 1024;

@@ -30,6 +30,7 @@ pub(super) mod store;
 pub(super) use self::{
     batch::{DecodablePart, check_meta},
     hub::LONGEST_PRESENCE_TIME,
+    store::LONGEST_KEY,
 };
 pub use self::{
     event::{Left, Meta, PresenceEvent, Present},

@@ -8,6 +8,9 @@ use std::{
     time::Duration,
 };
 
+/// The longest key of a person, in bytes.
+pub(in crate::channels) const LONGEST_KEY: usize = 256;
+
 /// The key of a person.
 pub(crate) type PersonKey = Arc<str>;
 

@@ -3,7 +3,9 @@
 use crate::{
     channels::{
         LocalChannels,
-        local_presence::store::{Changes, PresenceChange, Record, Sink, Version},
+        local_presence::store::{
+            Changes, LONGEST_KEY, PersonKey, PresenceChange, Record, Sink, Version,
+        },
         messagepack,
         redis::coding::Coding,
     },
@@ -117,16 +119,25 @@ fn changes(payload: &[u8], group: &GroupName, coding: &Coding) -> Option<Changes
         messagepack::decode(payload).ok()?;
     let mut changes = Vec::with_capacity(list.len() / 2);
     for pair in list.chunks_exact(2) {
+        let Some(key) = person_key(&pair[0].0) else {
+            continue;
+        };
         let record = match &pair[1].0[..] {
             [] => None,
             packed => Some(record(packed, now, group, coding)?),
         };
-        let key = str::from_utf8(&pair[0].0).ok()?.into();
         changes.push(PresenceChange { key, record });
     }
     let epoch = str::from_utf8(&epoch.0).ok()?.parse().ok()?;
     let version = Version { epoch, number };
     Some(Changes { version, changes })
+}
+
+/// Returns the key of a person, unless another program has stored it: it is no text then, or too
+/// long.
+pub(super) fn person_key(key: &[u8]) -> Option<PersonKey> {
+    let key = str::from_utf8(key).ok()?;
+    (key.len() <= LONGEST_KEY).then(|| key.into())
 }
 
 /// Decodes a person.

@@ -1,13 +1,17 @@
 //! Reading the list of a group in parts: it may be larger than one value of Redis may be.
 
-use super::{super::coding::redis_time, host::PresenceHost, inbox::record};
+use super::{
+    super::coding::redis_time,
+    host::PresenceHost,
+    inbox::{person_key, record},
+};
 use crate::{
     channels::local_presence::store::{PersonKey, Record, Snapshot, Version},
     error::{Error, ErrorKind, Result},
     name::GroupName,
     redis_link::Up,
 };
-use std::{collections::HashMap, str};
+use std::collections::HashMap;
 
 /// More than the bytes of a person: a key, and an encrypted meta of 16 KiB.
 const LARGEST_PERSON: usize = 32 * 1024;
@@ -77,10 +81,11 @@ impl PresenceHost {
                 .arg("COUNT")
                 .arg(COUNTS_AT_ONCE);
             let ((from, fields),) = self.run::<((u64, Vec<(Vec<u8>, Vec<u8>)>),)>(&part).await?;
-            own.extend(fields.iter().filter_map(|(field, _)| {
-                let key = field.strip_prefix(process.as_bytes())?;
-                Some(PersonKey::from(str::from_utf8(key).ok()?))
-            }));
+            own.extend(
+                fields
+                    .iter()
+                    .filter_map(|(field, _)| person_key(field.strip_prefix(process.as_bytes())?)),
+            );
             next = (from != 0).then_some(from);
         }
         Ok(own)
@@ -117,11 +122,11 @@ impl PresenceHost {
             text.parse().ok()
         });
         let people = fields.iter().filter_map(|(field, packed)| {
-            let key = str::from_utf8(field.strip_prefix(b"k")?).ok()?;
+            let key = person_key(field.strip_prefix(b"k")?)?;
             let mut record = record(packed, now, group, &self.coding)?;
             // It may end later by the clock of Redis, if that has been set back since.
             record.grace = record.grace.min(self.times.grace);
-            Some((key.into(), record))
+            Some((key, record))
         });
         Ok(ListPart {
             version: Version {
