@@ -221,8 +221,13 @@ pub(super) fn in_topic(topic: &GroupName, position: &Position, envelope: &Envelo
 /// What an event uses besides its bytes, about.
 const OVERHEAD: usize = 250;
 
+/// How often an event is kept: encoded, and, once a client has received it, as the value and as the
+/// message. The three are about as large.
+const COPIES: usize = 3;
+
+/// Returns the memory that an event may use, about, in bytes.
 fn size(envelope: &Envelope) -> usize {
-    envelope.as_bytes().len() + OVERHEAD
+    COPIES * envelope.as_bytes().len() + OVERHEAD
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use std::{
 };
 use tokio::{sync::watch, time::Instant};
 
-/// The memory that all windows of a process may use, in bytes. Past it, a window that grows drops
-/// its own oldest events.
+/// The memory that all windows of a process may use, in bytes, with the values and messages made of
+/// their events. Past it, a window that grows drops its own oldest events.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// More shards than cores, so that two topics rarely contend for a lock.
