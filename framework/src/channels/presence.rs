@@ -211,8 +211,9 @@ impl<M: Meta> Presence<M> {
     ///
     /// # Errors
     /// [`ErrorKind::User`] if this is not the handle of a connection that is present,
-    /// [`ErrorKind::Layer`] if it was not stored, [`ErrorKind::Codec`] or [`ErrorKind::TooLarge`]
-    /// if the meta cannot be encoded or has more than 16 KiB.
+    /// [`ErrorKind::Layer`] if it is not stored yet: it will be once the channel layer is available,
+    /// unless it is replaced; [`ErrorKind::Codec`] or [`ErrorKind::TooLarge`] if the meta cannot be
+    /// encoded or has more than 16 KiB.
     pub async fn update(&self, meta: M) -> Result<()> {
         match &self.channel {
             Some(channel) => self.update_of(channel, &meta).await,

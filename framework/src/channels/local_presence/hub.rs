@@ -115,7 +115,8 @@ impl Hub {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the channel is not of this process, or the store refuses or does not
-    /// confirm it in time. The connection is not present then.
+    /// confirm it in time. The connection is not present then, unless it was before: then it is
+    /// stored later, as by [`update`](Self::update).
     pub(crate) async fn enter(
         self: &Arc<Self>,
         group: &GroupName,
@@ -145,15 +146,22 @@ impl Hub {
         if !self.local.attend(group, channel) {
             return Err(elsewhere());
         }
-        self.confirmed(group, outcome).await?;
-        undo.is_due = false;
+        match self.confirmed(outcome).await {
+            Ok(()) => undo.is_due = false,
+            Err(why) if was_present => return Err(not_stored_yet(group, &why)),
+            Err(why) => {
+                let message = format!("a presence in {group} was not stored: {why}");
+                return Err(Error::new(ErrorKind::Layer, message));
+            }
+        }
         Ok(())
     }
 
     /// Changes the meta of a connection of this process.
     ///
     /// # Errors
-    /// [`ErrorKind::User`] if it is not present in the group; otherwise as [`enter`](Self::enter).
+    /// [`ErrorKind::User`] if it is not present in the group; [`ErrorKind::Layer`] if the store
+    /// refuses or does not confirm it in time: it is stored later, unless it is replaced before.
     pub(crate) async fn update(
         &self,
         group: &GroupName,
@@ -168,25 +176,23 @@ impl Hub {
             );
             return Err(Error::new(ErrorKind::User, message));
         }
-        self.confirmed(group, outcome).await
+        let confirmed = self.confirmed(outcome).await;
+        confirmed.map_err(|why| not_stored_yet(group, &why))
     }
 
+    /// Waits until the store has confirmed a declaration; returns why not, if it does not.
     async fn confirmed(
         &self,
-        group: &GroupName,
         outcome: oneshot::Receiver<Result<(), Arc<str>>>,
-    ) -> Result<()> {
-        let why = match timeout(self.limit, outcome).await {
-            Ok(Ok(Ok(()))) => return Ok(()),
-            Ok(Ok(Err(why))) => why,
-            Ok(Err(_)) => Arc::from("the channel layer is shutting down"),
-            Err(_) => Arc::from(format!(
-                "it was not confirmed within {} s",
-                self.limit.as_secs_f32()
-            )),
-        };
-        let message = format!("a presence in {group} was not stored: {why}");
-        Err(Error::new(ErrorKind::Layer, message))
+    ) -> Result<(), Arc<str>> {
+        match timeout(self.limit, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err("the channel layer is shutting down".into()),
+            Err(_) => {
+                let seconds = self.limit.as_secs_f32();
+                Err(format!("it was not confirmed within {seconds} s").into())
+            }
+        }
     }
 
     /// Ends the presence of a connection in a group.
@@ -341,6 +347,13 @@ impl StoreListener for Hub {
         let mut concerned = groups.iter().filter(|(name, _)| concerns(name));
         concerned.any(|(_, HubGroup { group, .. })| group.has_connections())
     }
+}
+
+fn not_stored_yet(group: &GroupName, why: &str) -> Error {
+    let message = format!(
+        "a change of a presence in {group} is not stored yet: {why}; it will be once the channel layer is available, unless it is replaced"
+    );
+    Error::new(ErrorKind::Layer, message)
 }
 
 /// A presence that the store has not confirmed yet.
