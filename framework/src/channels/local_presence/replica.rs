@@ -2,7 +2,11 @@
 
 use super::store::{Changes, PersonKey, PresenceChange, Record, Snapshot, Version};
 use bytes::Bytes;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// The number of people that are removed in one step.
@@ -15,8 +19,18 @@ pub(super) struct Replica {
     /// The run of the store that it was read from.
     run: Option<Arc<str>>,
     people: HashMap<PersonKey, Person>,
-    /// When something is to be done about people: few of them have such a time.
-    due: HashMap<PersonKey, Due>,
+    /// When the grace times end.
+    expiries: Deadlines,
+    /// Until when those are kept whom a store that has lost data does not have: then they have left,
+    /// unless a process says before that it has them.
+    missing: Deadlines,
+}
+
+/// The times at which something is to be done about people, in order: few of them have such a time.
+#[derive(Default)]
+struct Deadlines {
+    by_key: HashMap<PersonKey, Instant>,
+    in_order: BTreeSet<(Instant, PersonKey)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,15 +39,6 @@ pub(super) struct Person {
     pub(super) stamp: u64,
     /// `None` if this process cannot decode it: consumers do not receive this person.
     pub(super) meta: Option<Bytes>,
-}
-
-#[derive(Clone, Copy)]
-enum Due {
-    /// The grace time ends.
-    Expiry(Instant),
-    /// A store that has lost data does not have this person; then they have left, unless a process
-    /// says before that it has them.
-    Missing(Instant),
 }
 
 /// A difference between two states of the list.
@@ -108,16 +113,15 @@ impl Replica {
             differences.extend(self.set(key, record, now));
         }
         for (key, ()) in missing {
-            let is_over = matches!(self.due.get(&key), Some(Due::Expiry(at)) if *at <= now);
+            let is_over = self.expiries.get(&key).is_some_and(|at| at <= now);
             if is_continued || is_over {
                 differences.extend(self.remove(key));
-            } else {
-                let missing = Due::Missing(now + missing_grace);
-                // An earlier one ends earlier.
-                let due = self.due.entry(key).or_insert(missing);
-                if let Due::Expiry(_) = due {
-                    *due = missing;
-                }
+                continue;
+            }
+            self.expiries.remove(&key);
+            // An earlier one ends earlier.
+            if self.missing.get(&key).is_none() {
+                self.missing.set(key, now + missing_grace);
             }
         }
         differences
@@ -131,9 +135,10 @@ impl Replica {
             meta,
         } = record;
         let person = Person { count, stamp, meta };
+        self.missing.remove(&key);
         match person.count {
-            0 => _ = self.due.insert(key.clone(), Due::Expiry(now + grace)),
-            _ => _ = self.due.remove(&key),
+            0 => self.expiries.set(key.clone(), now + grace),
+            _ => self.expiries.remove(&key),
         }
         match self.people.insert(key.clone(), person.clone()) {
             None => Some(Difference::Joined(key, person)),
@@ -143,15 +148,15 @@ impl Replica {
     }
 
     fn remove(&mut self, key: PersonKey) -> Option<Difference> {
-        self.due.remove(&key);
+        self.expiries.remove(&key);
+        self.missing.remove(&key);
         self.people.remove(&key).map(|_| Difference::Left(key))
     }
 
     /// Removes the people whom a store that has lost data did not get back in time.
     pub(super) fn expire_missing(&mut self, now: Instant) -> Vec<Difference> {
-        let is_over = |due: &Due| matches!(due, Due::Missing(at) if *at <= now);
-        let over = self.due.iter().filter(|(_, due)| is_over(due));
-        let over: Vec<PersonKey> = over.map(|(key, _)| key.clone()).collect();
+        let over = self.missing.until(now);
+        let over: Vec<PersonKey> = over.map(|(_, key)| key.clone()).collect();
         over.into_iter()
             .filter_map(|key| self.remove(key))
             .collect()
@@ -164,9 +169,10 @@ impl Replica {
         now: Instant,
         delay: impl Fn(&PersonKey) -> Duration,
     ) -> Vec<PersonKey> {
-        let due = self.due.iter();
-        due.filter(|(key, due)| matches!(due, Due::Expiry(at) if *at + delay(key) <= now))
-            .map(|(key, _)| key.clone())
+        let expired = self.expiries.until(now);
+        expired
+            .filter(|(at, key)| *at + delay(key) <= now)
+            .map(|(_, key)| key.clone())
             .take(MOST_EXPIRED)
             .collect()
     }
@@ -174,30 +180,29 @@ impl Replica {
     /// Has those who are still in their grace time checked again later.
     pub(super) fn postpone(&mut self, keys: &[PersonKey], until: Instant) {
         for key in keys {
-            if let Some(Due::Expiry(at)) = self.due.get_mut(key) {
-                *at = until.max(*at);
+            if let Some(at) = self.expiries.get(key) {
+                self.expiries.set(key.clone(), until.max(at));
             }
         }
     }
 
     /// Returns when the next grace time ends, later by what `delay` returns for each person.
     pub(super) fn next_expiry(&self, delay: impl Fn(&PersonKey) -> Duration) -> Option<Instant> {
-        let due = self.due.iter();
-        due.filter_map(|(key, due)| match due {
-            Due::Expiry(at) => Some(*at + delay(key)),
-            Due::Missing(_) => None,
-        })
-        .min()
+        let mut next: Option<Instant> = None;
+        for (at, key) in &self.expiries.in_order {
+            if next.is_some_and(|next| next <= *at) {
+                break;
+            }
+            let end = *at + delay(key);
+            next = Some(next.map_or(end, |next| next.min(end)));
+        }
+        next
     }
 
     /// Returns when the first of the missing people counts as having left.
     pub(super) fn next_missing_expiry(&self) -> Option<Instant> {
-        let due = self.due.values();
-        due.filter_map(|due| match due {
-            Due::Missing(at) => Some(*at),
-            Due::Expiry(_) => None,
-        })
-        .min()
+        let first = self.missing.in_order.first();
+        first.map(|(at, _)| *at)
     }
 
     pub(super) fn version(&self) -> Option<Version> {
@@ -211,6 +216,29 @@ impl Replica {
 
     pub(super) fn people(&self) -> &HashMap<PersonKey, Person> {
         &self.people
+    }
+}
+
+impl Deadlines {
+    fn get(&self, key: &PersonKey) -> Option<Instant> {
+        self.by_key.get(key).copied()
+    }
+
+    fn set(&mut self, key: PersonKey, at: Instant) {
+        self.remove(&key);
+        self.by_key.insert(key.clone(), at);
+        self.in_order.insert((at, key));
+    }
+
+    fn remove(&mut self, key: &PersonKey) {
+        if let Some((key, at)) = self.by_key.remove_entry(key) {
+            self.in_order.remove(&(at, key));
+        }
+    }
+
+    /// Returns those whose time has come, the earliest first.
+    fn until(&self, now: Instant) -> impl Iterator<Item = &(Instant, PersonKey)> {
+        self.in_order.iter().take_while(move |(at, _)| *at <= now)
     }
 }
 
