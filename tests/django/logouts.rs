@@ -91,6 +91,35 @@ async fn a_logout_closes_the_sockets_from_before_the_session_was_saved_again() {
     }
 }
 
+/// Channels sends the signal without a request, and ends the session only afterwards.
+#[tokio::test]
+async fn a_logout_in_a_consumer_of_channels_closes_all_sockets_of_the_user() {
+    with_each_engine(async |place: Place<'_>| {
+        let Place {
+            site,
+            redis,
+            engine,
+        } = place;
+        let (here, bo) = (site.log_in("ana").await, site.log_in("bo").await);
+        let there = site.log_in_again("ana").await;
+        let server = server(site, redis, engine, &NEVER).await;
+        let (first, _) = who_is(&server, &here).await;
+        let (second, _) = who_is(&server, &there).await;
+        let (mut bos, _) = who_is(&server, &bo).await;
+
+        site.call("log_out_in_channels", json!([here])).await;
+
+        for socket in [first, second] {
+            assert_eq!(socket.closed().await, (4401, "logged out".to_owned()));
+        }
+        assert_open(&mut bos).await;
+        if engine != "signed_cookies" {
+            assert_eq!(site.call("knows", json!([here])).await, Value::Null);
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_logout_succeeds_while_redis_is_down_or_frozen() {
     type Outage = fn(&mut Redis);
@@ -98,13 +127,18 @@ async fn a_logout_succeeds_while_redis_is_down_or_frozen() {
     for outage in outages {
         let mut redis = Redis::new().await;
         let mut site = site_with(&redis, "db", json!({})).await;
-        let cookie = site.log_in("ana").await;
-        assert_eq!(site.call("knows", json!([cookie])).await, "ana");
+        let cookies = [site.log_in("ana").await, site.log_in_again("ana").await];
+        for cookie in &cookies {
+            assert_eq!(site.call("knows", json!([cookie])).await, "ana");
+        }
 
         outage(&mut redis);
 
         // It checks that the page redirects.
-        site.call("log_out", json!([cookie])).await;
-        assert_eq!(site.call("knows", json!([cookie])).await, Value::Null);
+        site.call("log_out", json!([cookies[0]])).await;
+        site.call("log_out_in_channels", json!([cookies[1]])).await;
+        for cookie in &cookies {
+            assert_eq!(site.call("knows", json!([cookie])).await, Value::Null);
+        }
     }
 }

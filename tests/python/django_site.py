@@ -4,6 +4,7 @@ Each line is a call of a function below, `{"call": "log_in", "with": ["ana"]}`; 
 returns. The arguments of the script are the port of a Redis and settings to change.
 """
 
+import asyncio
 import json
 import os
 import sqlite3
@@ -36,6 +37,7 @@ import pymysql  # noqa: E402
 pymysql.install_as_MySQLdb()
 django.setup()
 
+import channels.auth  # noqa: E402
 from django.conf import settings as in_use  # noqa: E402
 from django.contrib.auth import (  # noqa: E402
     BACKEND_SESSION_KEY,
@@ -102,6 +104,18 @@ def log_out(cookie):
     """Logs out on the page."""
     page = client(cookie).post("/accounts/logout/")
     assert page.status_code == 302, page.content
+
+
+def log_out_in_channels(cookie):
+    """Logs out as a consumer of Channels does."""
+
+    async def log_out():
+        scope = {"session": session(cookie)}
+        scope["user"] = await channels.auth.get_user(scope)
+        assert scope["user"].is_authenticated
+        await channels.auth.logout(scope)
+
+    asyncio.run(log_out())
 
 
 def knows(cookie):

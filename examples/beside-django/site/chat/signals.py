@@ -23,18 +23,25 @@ def user_group(user):
     return name if is_name else "seaway.sha256." + digest(f"user.{user.pk}")
 
 
+def groups_to_close(request, user):
+    groups = []
+    if request:
+        cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+        # The name of a group is not secret, as the cookie is.
+        groups.append("seaway.session." + digest(cookie))
+    # The logout of Channels has no request, so the cookie is not known. With signed cookies,
+    # sockets may have been opened with those from before the session was last saved.
+    if user and (not request or settings.SESSION_ENGINE.endswith("signed_cookies")):
+        groups.append(user_group(user))
+    return groups
+
+
 @receiver(user_logged_out)
 def close_sockets(request, user, **_):
-    cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
-    # The name of a group is not secret, as the cookie is.
-    groups = ["seaway.session." + digest(cookie)]
-    if user and settings.SESSION_ENGINE.endswith("signed_cookies"):
-        # Sockets may have been opened with cookies from before the session was last saved.
-        groups.append(user_group(user))
     event = {"type": "seaway.disconnect", "code": 4401, "reason": "logged out"}
     try:
         if layer := get_channel_layer():
-            for group in groups:
+            for group in groups_to_close(request, user):
                 async_to_sync(asyncio.wait_for)(layer.group_send(group, event), timeout=2)
     except Exception:
         # The logout continues; what it ends is closed by the next recheck.
