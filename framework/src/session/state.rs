@@ -48,14 +48,14 @@ impl SessionState {
 
     /// Sets the value of a key; returns the value that it replaces, if another one.
     pub(super) fn insert(&mut self, key: &str, value: Value) -> Option<Value> {
-        let is_same = self.stage.values()?.get(key) == Some(&value);
+        let is_equal = self.stage.values()?.get(key) == Some(&value);
         let replaced = self.stage.write(key, Some(value));
-        if is_same {
-            // A save writes the key. An equal value alone is no reason for the response to save.
-            return None;
+        // A save writes the key. An equal value alone is no reason for the response to save, unless
+        // the session has ended: then it begins another one.
+        if !is_equal || matches!(self.stage, SessionStage::Ended(_)) {
+            self.mark_modified();
         }
-        self.mark_modified();
-        replaced
+        replaced.filter(|_| !is_equal)
     }
 
     /// Removes a key; returns its value, if there was one.

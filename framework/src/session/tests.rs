@@ -183,6 +183,20 @@ async fn a_session_that_was_deleted_can_be_read_but_not_revived() {
 }
 
 #[tokio::test]
+async fn a_value_of_a_deleted_session_that_is_inserted_again_begins_another_one() {
+    let store = MemoryStore::default();
+    let old = stored(&store, &["a", "b"]).await;
+    let session = session(&store, Some(old));
+    session.delete().await.unwrap();
+
+    session.insert("a", "a").await.unwrap();
+
+    assert_eq!(responds(&session).await.unwrap(), "set");
+    assert_ne!(session.id(), Some(old));
+    assert_eq!(keys(&store, session.id().unwrap()).await.unwrap(), ["a"]);
+}
+
+#[tokio::test]
 async fn an_open_connection_can_neither_begin_a_session_nor_give_it_a_new_id() {
     let store = MemoryStore::default();
     let id = stored(&store, &["a"]).await;
