@@ -76,12 +76,14 @@ impl Client {
         }
     }
 
-    /// Returns the user as of now, for a check of an open connection, once it may read the
-    /// database. The view limits its checks itself.
+    /// Returns the user as of now, for a check of an open connection, once it may ask the source.
     pub(super) async fn user_in_turn(&self) -> Result<Option<DjangoUser>> {
         match self {
             Self::OfTables(_, tables) => tables.database.check(self.user_now()).await,
-            Self::OfView(..) => self.user_now().await,
+            Self::OfView(Some(cookie), view) => {
+                Ok(user_of_view(view.recheck(cookie).await?, view, cookie))
+            }
+            Self::OfView(None, _) => Ok(None),
         }
     }
 
@@ -90,10 +92,7 @@ impl Client {
     pub(super) async fn user_now(&self) -> Result<Option<DjangoUser>> {
         match self {
             Self::OfTables(session, tables) => tables.user(session.read()).await,
-            Self::OfView(Some(cookie), view) => {
-                Ok(user_of_view(view.recheck(cookie).await?, view, cookie))
-            }
-            Self::OfView(None, _) => Ok(None),
+            Self::OfView(..) => self.user().await,
         }
     }
 
