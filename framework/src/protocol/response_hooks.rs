@@ -41,8 +41,8 @@ pub(super) async fn run<B: From<Cow<'static, str>>>(
         }
     };
     if timeout(LIMIT, running).await.is_err() {
-        let late =
-            "the response hooks took longer than 10 s; check whether the session store responds";
+        let late = "the response hooks took longer than 10 s; check whether the session store and \
+                    the channel layer respond";
         replace(
             Rejection::from(Error::new(ErrorKind::Timeout, late)),
             &mut head,

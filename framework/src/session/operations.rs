@@ -5,7 +5,7 @@
 
 use super::{
     Expiry, Id, Record, SessionStore,
-    announcement::{announce, announce_later, group},
+    announcement::{announce, announce_later, close_connections, group},
     error::{GONE, gone, too_late, too_late_for_new_id},
     expiry,
     merge::{Data, merge},
@@ -220,7 +220,7 @@ impl SessionCore {
             state.lost_login.take_if(|_| is_response_made)
         };
         if let Some(id) = lost_login {
-            announce(&self.backend.channels, &id).await;
+            announce(&self.backend.channels, id).await;
         }
     }
 
@@ -319,7 +319,7 @@ impl SessionCore {
         if let Some(id) = ended
             && self.state().is_response_made
         {
-            announce(&self.backend.channels, &id).await;
+            announce(&self.backend.channels, id).await;
         }
         Ok(())
     }
@@ -403,8 +403,7 @@ impl Drop for SessionCore {
         let is_ended = state.cookie_session == CookieSession::Ended && !state.is_response_made;
         let ended = self.cookie.filter(|_| is_ended).or(state.lost_login);
         if let (Some(id), Ok(runtime)) = (ended, Handle::try_current()) {
-            let channels = self.backend.channels.clone();
-            runtime.spawn(async move { announce(&channels, &id).await });
+            runtime.spawn(close_connections(self.backend.channels.clone(), id));
         }
     }
 }

@@ -80,7 +80,7 @@ impl Session {
         drop(guard);
         match announced {
             Some(id) if goes_on => announce_later(&self.0.backend.channels, id),
-            Some(id) => announce(&self.0.backend.channels, &id).await,
+            Some(id) => announce(&self.0.backend.channels, id).await,
             None => {}
         }
         self.0.announce_lost_login().await;

@@ -155,7 +155,15 @@ impl Site {
         auth: impl FnOnce(Auth<Accounts>) -> Auth<Accounts>,
         sessions: impl FnOnce(Sessions) -> Sessions,
     ) -> Self {
-        let layer = InMemoryChannelLayer::default();
+        Self::over(InMemoryChannelLayer::default(), auth, sessions)
+    }
+
+    /// The same over another channel layer.
+    pub(crate) fn over(
+        layer: impl ChannelLayer,
+        auth: impl FnOnce(Auth<Accounts>) -> Auth<Accounts>,
+        sessions: impl FnOnce(Sessions) -> Sessions,
+    ) -> Self {
         let local = layer.local().clone();
         let channels = Channels::new(layer);
         let accounts = Accounts::of(&["ana", "bo", "root"]);
