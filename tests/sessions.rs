@@ -22,6 +22,8 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tower_sessions_sqlx_store::{SqliteStore, sqlx::SqlitePool};
 
+use crate::redis_layer::log::Log;
+
 /// Expands to a test for each rule and store.
 macro_rules! with_every_store {
     ($($rule:ident),* $(,)?) => {
@@ -229,6 +231,29 @@ async fn requests_that_need_a_session_get_503_while_the_store_is_down() {
         (page.status() == 200).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_logout_while_redis_is_at_its_maxmemory_ends_the_session() {
+    let (log, _listening) = Log::listen();
+    let redis = Redis::new().await;
+    let store = RedisStore::connect(&redis.url()).await.unwrap();
+    let site = Site::new(store);
+    let cookie = site.writes(None, "cart", "3").await;
+    let mut socket = site.socket(&cookie);
+    assert_eq!(socket.asks("set cart 4").await, "ok");
+    redis.does(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let refused = socket.asks("why not save").await;
+    let remedy = "it has reached its `maxmemory`; raise it, or delete keys";
+    assert!(refused.contains(remedy), "{refused}");
+
+    let page = site.page("/logout", Some(&cookie)).await;
+
+    assert_eq!(page.status(), 200);
+    assert_eq!(socket.0.receive_close().await.code, 4401);
+    assert_eq!(site.reads(&cookie, "cart").await, "nothing");
+    let warnings = log.lines("cannot record that a session has ended");
+    assert!(warnings[0].contains(remedy), "{warnings:?}");
 }
 
 #[tokio::test]

@@ -8,11 +8,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// The log so far.
 #[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     /// Records the log for as long as the guard exists.
-    pub(super) fn listen() -> (Self, impl Sized) {
+    pub(crate) fn listen() -> (Self, impl Sized) {
         let log = Self::default();
         let lines = log.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || lines.clone());
@@ -20,7 +20,7 @@ impl Log {
     }
 
     /// Returns the lines that contain this text.
-    pub(super) fn lines(&self, text: &str) -> Vec<String> {
+    pub(crate) fn lines(&self, text: &str) -> Vec<String> {
         let log = self.0.lock().unwrap();
         let log = String::from_utf8_lossy(&log);
         let lines = log.lines().filter(|line| line.contains(text));

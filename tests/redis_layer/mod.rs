@@ -4,7 +4,7 @@ mod clock;
 mod cluster_gaps;
 mod conformance;
 mod connections;
-mod log;
+pub(crate) mod log;
 mod member_counts;
 mod queues;
 mod refusals;

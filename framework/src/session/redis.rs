@@ -4,7 +4,7 @@ use super::{Id, Record, SessionStore, session_store};
 use crate::{
     error::{Error, ErrorKind, Result},
     redis_link::{
-        Hosts, Link, LinkNeeds, LinkSettings, MAX_VALUE, NoInbox, Up, endpoints, error_text,
+        Hosts, Link, LinkNeeds, LinkSettings, MAX_VALUE, NoInbox, Up, endpoints, error_text, remedy,
     },
 };
 use async_trait::async_trait;
@@ -239,8 +239,11 @@ async fn run_command<T: redis::FromRedisValue>(
             }
             let error = refused.insert(error);
             if !link.may_repeat(generation, error).await {
+                let remedy = remedy(error).unwrap_or_default();
                 let error = error_text(error);
-                return Err(format!("a session command failed in Redis: {error}"));
+                return Err(format!(
+                    "a session command failed in Redis{remedy}: {error}"
+                ));
             }
         }
     };

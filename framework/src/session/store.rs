@@ -9,7 +9,7 @@ use super::{
     Id, Record, SessionStore,
     error::{failed, gone},
 };
-use crate::error::Result;
+use crate::{error::Result, log_limit::log_limited};
 use cookie::time::OffsetDateTime;
 use sha2::{Digest, Sha256};
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -64,12 +64,20 @@ impl Store {
     }
 
     /// Deletes a session. Its end is recorded first, so that a later load or save can detect it.
+    ///
+    /// A store that is full may accept deletions only, so a failure to record it is logged.
     pub(super) async fn end(&self, id: &Id) -> Result<()> {
-        let marker = self.mark_ended(id).await?;
+        let marked = self.mark_ended(id).await;
         let deleted = self.delete(id).await;
-        if deleted.is_err() {
+        match (&deleted, marked) {
+            (Ok(()), Err(error)) => log_limited!(
+                warn,
+                error = %format_args!("{error:#}"),
+                "cannot record that a session has ended; it is deleted, but a save in progress may restore it"
+            ),
             // The session goes on: with this marker, the next request that saves it would end it.
-            _ = self.delete(&marker).await;
+            (Err(_), Ok(marker)) => _ = self.delete(&marker).await,
+            (Ok(()), Ok(_)) | (Err(_), Err(_)) => {}
         }
         deleted
     }
