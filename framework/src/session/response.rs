@@ -45,6 +45,11 @@ impl Session {
         complete(async move { session.conclude_changes(is_failure).await }).await
     }
 
+    /// Returns whether the response is made. After that, no cookie can be set.
+    pub(crate) fn is_response_made(&self) -> bool {
+        self.0.state().is_response_made
+    }
+
     /// Ends the session under the id that a new one has replaced.
     ///
     /// It is called once the response has the new cookie: a client whose response times out before

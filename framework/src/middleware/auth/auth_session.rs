@@ -117,8 +117,6 @@ pub(super) struct LogIn<A: Authenticator> {
     pub(super) span: ConnectionSpan,
     /// Whether the span has the field `user`.
     pub(super) is_shown: AtomicBool,
-    /// Whether the response is made. After that, no cookie can be set.
-    pub(super) is_response_made: AtomicBool,
     /// The user, once loaded; the inner `None` means that nobody is logged in.
     pub(super) user: Mutex<Option<Option<A::User>>>,
 }
@@ -193,7 +191,7 @@ impl<A: Authenticator> LogIn<A> {
 
     pub(super) async fn log_in(&self, user: &A::User) -> Result<()> {
         let session = self.session()?;
-        if self.is_response_made.load(Ordering::Acquire) {
+        if session.is_response_made() {
             return Err(session_error(
                 "an open WebSocket cannot log in, because it cannot set a cookie: log in in an HTTP handler or in `connect`",
             ));

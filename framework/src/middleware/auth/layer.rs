@@ -22,10 +22,7 @@ use std::{
     any::type_name,
     fmt,
     future::Future,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 use tower_layer::Layer;
@@ -217,24 +214,23 @@ where
                 .change_notifier(),
             span: scope.span().clone(),
             is_shown: AtomicBool::new(false),
-            is_response_made: AtomicBool::new(false),
             user: Mutex::new(None),
         });
         scope.insert(UserLookup::<A::User>(log_in.clone()));
         scope.insert(AuthSession(log_in.clone()));
         let revocations = scope.extensions.get_or_insert_default::<Revocations>();
         revocations.add(log_in.clone());
-        let answered = log_in.clone();
-        P::on_response(
-            &mut connection,
-            Box::new(move |response| {
-                answered.is_response_made.store(true, Ordering::Release);
-                if by_subprotocol && response.status == StatusCode::SWITCHING_PROTOCOLS {
-                    token::choose(&mut response.headers);
-                }
-                Box::pin(async { Ok(()) })
-            }),
-        );
+        if by_subprotocol {
+            P::on_response(
+                &mut connection,
+                Box::new(|response| {
+                    if response.status == StatusCode::SWITCHING_PROTOCOLS {
+                        token::choose(&mut response.headers);
+                    }
+                    Box::pin(async { Ok(()) })
+                }),
+            );
+        }
         match scope.extensions.remove::<LogInAs<A::User>>() {
             None => LogInFuture::Application {
                 future: self.inner.call(scope, connection),
