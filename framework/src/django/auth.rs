@@ -13,27 +13,23 @@ use super::{
 };
 use crate::{
     application::Application,
-    error::Result,
+    error::{Error, Result},
     message::Close,
     middleware::auth::{
         disconnect,
+        lazy_user::LazyUser,
         user::{Identify, UserLookup},
     },
     name::GroupName,
     outage::{MAX_OUTAGE, Outage},
     required_state::RequiredState,
-    revocation::{ChangeNotifier, Revocation, Revocations},
+    revocation::{Revocation, Revocations},
     scope::{OpensOverHttp, Scope},
     session::Session,
 };
 use async_trait::async_trait;
 use http::{HeaderValue, header};
-use std::{
-    fmt,
-    future::Future,
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
-};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 /// Django's default authentication backend.
@@ -249,19 +245,14 @@ impl<P: OpensOverHttp, A: Application<P>> Application<P> for WithDjangoUser<A> {
         if let Some(session) = client.session() {
             scope.extensions.insert(session.clone());
         }
-        let page = scope.head.uri.path_and_query();
-        let page = page.filter(|_| P::IS_PAGE);
-        let page = page.map(|page| page.as_str().into());
-        let revocations = scope.extensions.get_or_insert_default::<Revocations>();
+        let outage = Outage::new("a user of Django", self.config.max_outage);
         let log_in = Arc::new(DjangoLogIn {
             client,
             cookie,
             recheck: Recheck::new(&self.rechecks, self.config.recheck),
-            outage: Outage::new("a user of Django", self.config.max_outage),
-            page,
-            news: revocations.change_notifier(),
-            user: Mutex::new(None),
+            user: LazyUser::new(&mut scope, outage),
         });
+        let revocations = scope.extensions.get_or_insert_default::<Revocations>();
         revocations.add(Arc::new(LogOut(log_in.clone())));
         revocations.add(log_in.clone());
         scope.insert(UserLookup::<DjangoUser>(log_in.clone()));
@@ -296,46 +287,24 @@ struct DjangoLogIn {
     /// The value of the session cookie.
     cookie: Option<String>,
     recheck: Recheck,
-    outage: Outage,
-    /// Path and query of an HTTP request.
-    page: Option<Box<str>>,
-    news: ChangeNotifier,
-    /// The user, once loaded; the inner `None` means that nobody is logged in.
-    user: Mutex<Option<Option<DjangoUser>>>,
+    user: LazyUser<DjangoUser>,
 }
 
 impl DjangoLogIn {
-    fn known(&self) -> MutexGuard<'_, Option<Option<DjangoUser>>> {
-        let lock = self.user.lock();
-        lock.expect("no code panics while it holds this lock")
-    }
-
-    /// Returns the user who was found, if somebody is logged in.
-    fn known_user(&self) -> Option<DjangoUser> {
-        self.known().clone().flatten()
-    }
-
     /// Returns whether anything was read, so that the response depends on the cookie.
     fn is_read(&self) -> bool {
-        self.known().is_some() || self.client.session().is_some_and(DjangoSession::is_read)
+        self.user.is_loaded() || self.client.session().is_some_and(DjangoSession::is_read)
     }
 }
 
 #[async_trait]
 impl Identify<DjangoUser> for DjangoLogIn {
     async fn identify(&self) -> Result<Option<DjangoUser>> {
-        if let Some(known) = &*self.known() {
-            return Ok(known.clone());
-        }
-        let user = self.client.user().await?;
-        *self.known() = Some(user.clone());
-        // From now on, the connection depends on its user.
-        self.news.notify();
-        Ok(user)
+        self.user.get_or_load(self.client.user()).await
     }
 
     fn page(&self) -> Option<&str> {
-        self.page.as_deref()
+        self.user.page()
     }
 }
 
@@ -343,13 +312,13 @@ impl Identify<DjangoUser> for DjangoLogIn {
 #[async_trait]
 impl Revocation for DjangoLogIn {
     fn group(&self) -> Option<GroupName> {
-        Some(disconnect::group("user", &self.known_user()?.id))
+        Some(disconnect::group("user", &self.user.known()?.id))
     }
 
     async fn broken(&self) -> Option<Close> {
-        let known = self.known_user()?;
+        let known = self.user.known()?;
         let cookie = self.cookie.as_deref()?;
-        let checking = async {
+        let is_unchanged = async {
             let is_first = self.recheck.is_first();
             // Boxed, as each of the many futures around it would hold it: without optimization, their
             // calls filled the stack of a thread.
@@ -359,17 +328,14 @@ impl Revocation for DjangoLogIn {
                     false => self.client.user_in_turn().await,
                 }
             });
-            let user = self.recheck.user(cookie, reading).await;
-            user.map(|user| {
-                let is_unchanged = user.is_some_and(|user| user.is_unchanged_since(&known));
-                (!is_unchanged).then(|| Close::new(Close::UNAUTHORIZED, "log in again"))
-            })
+            let user = self.recheck.user(cookie, reading).await?;
+            Ok::<_, Arc<Error>>(user.is_some_and(|user| user.is_unchanged_since(&known)))
         };
-        self.outage.check(checking).await
+        self.user.check(is_unchanged).await
     }
 
     fn every(&self) -> Option<Duration> {
-        self.outage.next_check(Some(self.recheck.next()))
+        self.user.next_check(Some(self.recheck.next()))
     }
 }
 
@@ -379,7 +345,7 @@ struct LogOut(Arc<DjangoLogIn>);
 #[async_trait]
 impl Revocation for LogOut {
     fn group(&self) -> Option<GroupName> {
-        self.0.known_user()?;
+        self.0.user.known()?;
         self.0.cookie.as_deref().map(cookie::logout_group)
     }
 

@@ -1,6 +1,6 @@
 //! Login and logout.
 
-use super::{Authenticator, user::Identify};
+use super::{Authenticator, lazy_user::LazyUser, user::Identify};
 use crate::{
     connection_span::ConnectionSpan,
     digest::digest,
@@ -8,10 +8,9 @@ use crate::{
     extract::FromScope,
     message::Close,
     name::GroupName,
-    outage::Outage,
     rejection::Rejection,
     required_state::RequiredState,
-    revocation::{ChangeNotifier, Revocation},
+    revocation::Revocation,
     scope::{OpensOverHttp, Scope},
     session::Session,
 };
@@ -23,7 +22,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -67,7 +66,7 @@ impl<A: Authenticator> AuthSession<A> {
     /// # Errors
     /// Those of the session store and of [`Authenticator::load`].
     pub async fn user(&self) -> Result<Option<A::User>> {
-        self.0.user().await
+        self.0.identify().await
     }
 
     /// Returns the user with these credentials, without logging in.
@@ -108,17 +107,11 @@ pub(super) struct LogIn<A: Authenticator> {
     pub(super) authenticator: Arc<A>,
     pub(super) credential: Credential,
     pub(super) recheck: Option<Duration>,
-    pub(super) outage: Outage,
-    /// Path and query of an HTTP request. A copy: a slice would hold hyper's buffer while a
-    /// response streams.
-    pub(super) page: Option<Box<str>>,
-    pub(super) changes: ChangeNotifier,
+    pub(super) user: LazyUser<A::User>,
     /// The span of the connection, whose log lines show the user.
     pub(super) span: ConnectionSpan,
     /// Whether the span has the field `user`.
     pub(super) is_shown: AtomicBool,
-    /// The user, once loaded; the inner `None` means that nobody is logged in.
-    pub(super) user: Mutex<Option<Option<A::User>>>,
 }
 
 /// The means by which a client authenticates.
@@ -145,17 +138,6 @@ impl<A: Authenticator> LogIn<A> {
     /// Returns the session key of the user who is logged in.
     fn key() -> String {
         format!("_{}", A::REALM)
-    }
-
-    async fn user(&self) -> Result<Option<A::User>> {
-        if let Some(known) = &*self.known() {
-            return Ok(known.clone());
-        }
-        let user = self.load().await?;
-        *self.known() = Some(user.clone());
-        // From now on, the connection depends on its user.
-        self.changes.notify();
-        Ok(user)
     }
 
     /// Loads the user again, even if it is cached.
@@ -203,14 +185,14 @@ impl<A: Authenticator> LogIn<A> {
         }
         session.cycle_id().await?;
         session.insert_reserved(&Self::key(), kept).await?;
-        *self.known() = Some(Some(user.clone()));
+        self.user.set(Some(user.clone()));
         Ok(())
     }
 
     async fn log_out(&self) -> Result<()> {
         let session = self.session()?;
         session.flush().await?;
-        *self.known() = Some(None);
+        self.user.set(None);
         Ok(())
     }
 
@@ -233,11 +215,6 @@ impl<A: Authenticator> LogIn<A> {
             stamp: digest(self.authenticator.stamp(user).as_bytes()),
         }
     }
-
-    fn known(&self) -> MutexGuard<'_, Option<Option<A::User>>> {
-        let lock = self.user.lock();
-        lock.expect("no code panics while it holds this lock")
-    }
 }
 
 fn session_error(why: &'static str) -> Error {
@@ -247,11 +224,11 @@ fn session_error(why: &'static str) -> Error {
 #[async_trait]
 impl<A: Authenticator> Identify<A::User> for LogIn<A> {
     async fn identify(&self) -> Result<Option<A::User>> {
-        self.user().await
+        self.user.get_or_load(self.load()).await
     }
 
     fn page(&self) -> Option<&str> {
-        self.page.as_deref()
+        self.user.page()
     }
 }
 
@@ -259,27 +236,21 @@ impl<A: Authenticator> Identify<A::User> for LogIn<A> {
 #[async_trait]
 impl<A: Authenticator> Revocation for LogIn<A> {
     fn group(&self) -> Option<GroupName> {
-        let known = self.known();
-        let user = known.as_ref()?.as_ref()?;
-        Some(super::disconnect::group(
-            A::REALM,
-            &self.authenticator.id(user),
-        ))
+        let id = self.authenticator.id(&self.user.known()?);
+        Some(super::disconnect::group(A::REALM, &id))
     }
 
     async fn broken(&self) -> Option<Close> {
-        let known = self.known().clone()??;
-        let checking = async {
-            self.load().await.map(|user| {
-                let is_unchanged = user.is_some_and(|user| self.kept(&user) == self.kept(&known));
-                (!is_unchanged).then(|| Close::new(Close::UNAUTHORIZED, "log in again"))
-            })
+        let known = self.user.known()?;
+        let is_unchanged = async {
+            let user = self.load().await?;
+            Ok::<_, Error>(user.is_some_and(|user| self.kept(&user) == self.kept(&known)))
         };
-        self.outage.check(checking).await
+        self.user.check(is_unchanged).await
     }
 
     fn every(&self) -> Option<Duration> {
-        self.outage.next_check(self.recheck)
+        self.user.next_check(self.recheck)
     }
 }
 

@@ -4,6 +4,7 @@ use super::{
     AuthSession, Authenticator,
     auth_session::{Credential, LogIn, Verify},
     disconnect::realm_mistake,
+    lazy_user::LazyUser,
     log_in_as::{LogInAs, LogInFuture, respond},
     token,
     user::UserLookup,
@@ -22,7 +23,7 @@ use std::{
     any::type_name,
     fmt,
     future::Future,
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 use tower_layer::Layer;
@@ -200,21 +201,14 @@ where
         mut connection: P::Connection,
     ) -> impl Future<Output = crate::Result<()>> + Send {
         let (credential, by_subprotocol) = self.auth.credential(&mut scope);
-        let page = scope.head.uri.path_and_query();
-        let page = page.filter(|_| P::IS_PAGE);
+        let outage = Outage::new("a user", self.auth.max_outage);
         let log_in = Arc::new(LogIn {
             authenticator: self.auth.authenticator.clone(),
             credential,
             recheck: self.auth.recheck,
-            outage: Outage::new("a user", self.auth.max_outage),
-            page: page.map(|page| page.as_str().into()),
-            changes: scope
-                .extensions
-                .get_or_insert_default::<Revocations>()
-                .change_notifier(),
+            user: LazyUser::new(&mut scope, outage),
             span: scope.span().clone(),
             is_shown: AtomicBool::new(false),
-            user: Mutex::new(None),
         });
         scope.insert(UserLookup::<A::User>(log_in.clone()));
         scope.insert(AuthSession(log_in.clone()));

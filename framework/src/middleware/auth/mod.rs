@@ -6,6 +6,7 @@
 //! | `layer.rs` | the middleware |
 //! | `auth_session.rs` | login and logout |
 //! | `user.rs` | the extractor of the user |
+//! | `lazy_user.rs` | the user of one connection, loaded on first use |
 //! | `require.rs` | the middleware that admits only users |
 //! | `token.rs` | bearer tokens, for clients without cookies |
 //! | `disconnect.rs` | closing a user's connections in every process |
@@ -15,6 +16,7 @@ mod auth_session;
 mod authenticator;
 pub(crate) mod disconnect;
 mod layer;
+pub(crate) mod lazy_user;
 mod log_in_as;
 mod require;
 mod token;
