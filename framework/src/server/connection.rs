@@ -4,7 +4,7 @@ use super::{
     access_log::AccessLine,
     alarm::Stall,
     client_stream::ClientStream,
-    drain::Connection,
+    drain::{Connection, ON_THE_WAY},
     forwarded::ForwardedRequest,
     head_wait::HeadWait,
     http2_stream::{self, Pieces},
@@ -182,19 +182,21 @@ async fn serve_http_1<S: ServedApp>(
 ) -> Result<(), BoxError> {
     let limits = requests.limits;
     let timer = HeadWait::new(traffic.clone());
+    let mut stop = connection.stopping();
     let service = {
         let traffic = traffic.clone();
+        let stop = connection.stopping();
         service_fn(move |request: Request<Incoming>| {
             let checked = match traffic.begin_request() {
                 true => Err(request_head::two_lengths()),
                 false => requests.check(&request),
             };
-            let is_rejected = checked.is_err();
+            let is_last = checked.is_err() || stop.is_set();
             let is_connect = *request.method() == Method::CONNECT;
             let carrier = Carrier::Http1(&traffic);
             let traffic = traffic.clone();
             let finish = move |mut response: ServerResponse<_>| {
-                if is_rejected || traffic.has_broken_body() {
+                if is_last || traffic.has_broken_body() {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
                 }
@@ -215,24 +217,25 @@ async fn serve_http_1<S: ServedApp>(
         .max_header_size(limits.max_head_size)
         .max_buf_size(limits.max_head_size.max(MIN_BUFFER));
     let mut http = pin!(builder.serve_connection(stream, service).with_upgrades());
-    let mut stop = connection.stopping();
+    let mut on_the_way = Stall::new(ON_THE_WAY);
+    let mut is_ending = false;
     let mut head = Stall::new(limits.head_timeout);
     let mut writing = Stall::new(limits.write_timeout);
     let mut half_closed = Stall::new(limits.half_close_timeout);
     let mut is_half_closed = false;
     let mut unread = Stall::new(HANG_UP_CHECK);
-    let mut has_read = false;
     poll_fn(|cx| {
-        // Not before the first poll, in which hyper reads the request that has arrived: it would
-        // close the connection instead.
-        if has_read && stop.poll(cx) {
-            http.as_mut().graceful_shutdown();
-        }
         traffic.begin_poll();
         if let Poll::Ready(served) = http.as_mut().poll(cx) {
             return Poll::Ready(served.map_err(BoxError::from));
         }
-        if !mem::replace(&mut has_read, true) && stop.poll(cx) {
+        // hyper closes a connection without a request at once, so not before a request that has
+        // been sent can have arrived.
+        if !is_ending
+            && stop.poll(cx)
+            && (traffic.is_serving() || on_the_way.poll(Some(0), cx).is_ready())
+        {
+            is_ending = true;
             http.as_mut().graceful_shutdown();
             cx.waker().wake_by_ref();
         }

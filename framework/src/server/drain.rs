@@ -16,8 +16,9 @@ use std::{
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
-/// How long a client that had just connected when the server stopped may take to send something.
-const FIRST_BYTES: Duration = Duration::from_millis(250);
+/// How long a request may take to arrive that was on the way when the server stopped: on a connection
+/// that had just been opened, or on one over HTTP/1 that was kept after another request.
+pub(super) const ON_THE_WAY: Duration = Duration::from_millis(250);
 
 /// The open connections of a server, and the signals that end them.
 pub(super) struct Drain {
@@ -47,7 +48,8 @@ impl Drain {
         })
     }
 
-    /// Notifies all connections that the server stops: those without an open request end.
+    /// Notifies all connections that the server stops: those without an open request end, a short
+    /// time later.
     pub(super) fn begin(&self) {
         self.stop.set();
         self.connections.close();
@@ -85,7 +87,7 @@ impl Drain {
     /// stopped has then arrived.
     pub(super) async fn first_bytes_overdue(&self) {
         self.stop.wait().await;
-        tokio::time::sleep(FIRST_BYTES).await;
+        tokio::time::sleep(ON_THE_WAY).await;
     }
 
     /// Runs a task that leads to a connection. It counts as one meanwhile.

@@ -356,7 +356,7 @@ impl<S> Serve<S> {
     ///
     /// There are ten batches per second at most, and 600 in all; each connection is in a random
     /// one. Until its turn a connection is served as before. The listeners are closed at once, and
-    /// so are connections without an open request. Clients that obey
+    /// connections without an open request 250 ms later. Clients that obey
     /// [`retry_after`](Serve::retry_after) spread by themselves; this spreads the others, too.
     pub fn close_over(mut self, time: Duration) -> Self {
         self.limits.close_over = time;

@@ -1,7 +1,7 @@
 //! Tests of the batches in which connections close when the server stops.
 
 use crate::{
-    support::{Client, PATIENCE, Server, connect, echo, next_close, read_until},
+    support::{Client, PATIENCE, Server, connect, echo, ended, next_close, read_until},
     test_consumer::TestState,
 };
 use futures_util::{SinkExt, StreamExt};
@@ -116,6 +116,26 @@ async fn a_connection_is_served_until_its_batch_closes() {
         .expect("it stops with its last connection")
         .unwrap()
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_was_sent_on_a_kept_connection_before_the_stop_gets_its_response() {
+    const REQUEST: &[u8] = b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n";
+    let server = server(Duration::ZERO).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    client.write_all(REQUEST).await.unwrap();
+    read_until(&mut client, "\r\n\r\nNot Found").await;
+
+    // The server's task stops before the runtime learns that the socket can be read.
+    client.write_all(REQUEST).await.unwrap();
+    let stopped = server.stop();
+
+    let mut response = String::new();
+    let reading = timeout(PATIENCE, client.read_to_string(&mut response)).await;
+    reading.expect("the connection is closed").unwrap();
+    assert!(response.contains("HTTP/1.1 404"), "{response:?}");
+    assert!(response.contains("connection: close"), "{response}");
+    ended(stopped).await;
 }
 
 #[tokio::test]
