@@ -295,17 +295,33 @@ impl RedisConnection {
 }
 
 /// An open client connection.
-pub(crate) struct OpenConnection(
-    #[expect(dead_code, reason = "it counts until it is dropped")] OpenUnit,
-);
+pub(crate) struct OpenConnection(());
 
 impl OpenConnection {
     pub(crate) fn new() -> Self {
-        Self(OpenUnit::new(gauge!("seaway_connections_open")))
+        Self::gauge().increment(1.0);
+        Self(())
     }
 
-    /// Counts it once more, because it has turned out to be of HTTP/2.
-    pub(crate) fn http_2() -> Self {
+    /// Looked up each time, so that an idle connection does not hold a handle of its own.
+    fn gauge() -> Gauge {
+        gauge!("seaway_connections_open")
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        Self::gauge().decrement(1.0);
+    }
+}
+
+/// An open client connection that uses HTTP/2.
+pub(crate) struct OpenHttp2Connection(
+    #[expect(dead_code, reason = "it counts until it is dropped")] OpenUnit,
+);
+
+impl OpenHttp2Connection {
+    pub(crate) fn new() -> Self {
         Self(OpenUnit::new(gauge!("seaway_http2_connections_open")))
     }
 }

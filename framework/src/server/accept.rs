@@ -5,6 +5,7 @@ use super::{
     connection::{self, ConnectionLimits, ServedApp, Stalled, log_stall},
     drain::Drain,
     listener::{Accepted, AcceptedClient, Arrival, ErasedListener},
+    place::Place,
     shutdown_signal::ShutdownSignal,
     trusted_proxies::TrustedProxies,
 };
@@ -12,7 +13,6 @@ use crate::{
     catch_panic::catch_panic,
     error::{BoxError, Error, ErrorKind, Result},
     log_limit::log_limited,
-    metric,
     rejection_log::{Peer, Rejected, Rule},
 };
 use http::StatusCode;
@@ -173,7 +173,7 @@ impl<S: ServedApp> Acceptor<S> {
             Some((client, too_many)) => (Some(client), too_many),
             None => (None, None),
         };
-        let connection = self.drain.open(client, permit);
+        let connection = self.drain.open(Place::new(client, permit));
         if let Some(too_many) = too_many {
             log_too_many(address, &too_many);
             if too_many == TooMany::Response {
@@ -184,7 +184,6 @@ impl<S: ServedApp> Acceptor<S> {
         let (app, limits) = (self.app.clone(), self.limits.connection);
         let proxies = self.limits.proxies.clone();
         connection.clone().spawn(async move {
-            let _open = metric::OpenConnection::new();
             let serving = connection::serve(socket, app, connection, limits, proxies);
             if let Err(error) = serving.await {
                 log_end(address, &error);

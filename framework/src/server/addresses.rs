@@ -24,7 +24,7 @@ struct OpenConnections(Mutex<HashMap<IpAddr, usize>>);
 /// The client of one connection, which is counted until this is dropped.
 pub(super) struct CountedClient {
     address: SocketAddr,
-    /// `None` if there is no limit, so that nothing is counted.
+    /// `None` if there is no limit, so that nothing is counted, or if the count was taken.
     counted: Option<Arc<OpenConnections>>,
 }
 
@@ -77,6 +77,14 @@ impl OpenConnections {
 impl CountedClient {
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Takes the count; only the address is left.
+    pub(super) fn take(&mut self) -> Self {
+        Self {
+            address: self.address,
+            counted: self.counted.take(),
+        }
     }
 }
 

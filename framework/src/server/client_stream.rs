@@ -2,6 +2,7 @@
 
 use super::{
     framing::RequestFraming,
+    place::Place,
     preface::Preface,
     socket::{AcceptedStream, HalfClosed},
     traffic::Traffic,
@@ -56,6 +57,11 @@ impl ClientStream {
             traffic,
             failed: None,
         }
+    }
+
+    /// Returns the place of a connection that has left HTTP.
+    pub(super) fn take_place(&self) -> Option<Place> {
+        self.traffic.take_place()
     }
 
     /// Returns the socket, for a protocol that follows HTTP; `None` if the client has closed its

@@ -196,13 +196,15 @@ async fn serve_http_1<S: ServedApp>(
             let carrier = Carrier::Http1(&traffic);
             let traffic = traffic.clone();
             let finish = move |mut response: ServerResponse<_>| {
-                if is_last || traffic.has_broken_body() {
+                let status = response.status();
+                let leaves_http =
+                    status == StatusCode::SWITCHING_PROTOCOLS || is_connect && status.is_success();
+                if is_last && !leaves_http || traffic.has_broken_body() {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
                 }
-                let status = response.status();
-                if status == StatusCode::SWITCHING_PROTOCOLS || is_connect && status.is_success() {
-                    traffic.end_http();
+                if leaves_http {
+                    traffic.end_http(connection.take_place());
                 }
                 response
             };
@@ -268,7 +270,7 @@ async fn serve_http_2<S: ServedApp>(
     connection: Connection,
     traffic: Arc<Traffic>,
 ) -> Result<(), BoxError> {
-    let _open = metric::OpenConnection::http_2();
+    let _open = metric::OpenHttp2Connection::new();
     let limits = requests.limits;
     let server = connection.server();
     let service = service_fn(move |request: Request<Incoming>| {

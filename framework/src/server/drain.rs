@@ -1,6 +1,6 @@
 //! The open connections of a server, and their shutdown.
 
-use super::{addresses::CountedClient, batches::Batches, client_stream::ClientStream};
+use super::{batches::Batches, client_stream::ClientStream, place::Place};
 use crate::{
     error::{Error, ErrorKind, Result},
     protocol::{ConnectionHandle, ServerConnection, Signal, SignalWatch, UpgradedStream},
@@ -13,7 +13,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 /// How long a request may take to arrive that was on the way when the server stopped: on a connection
@@ -95,36 +94,35 @@ impl Drain {
         self.connections.spawn(task);
     }
 
-    /// Adds a connection, with its permit.
-    pub(super) fn open(
-        self: &Arc<Self>,
-        client: Option<CountedClient>,
-        permit: OwnedSemaphorePermit,
-    ) -> Connection {
-        Connection(Arc::new(ConnectionPermits {
-            client,
+    /// Adds a connection, which has this place in the limits.
+    pub(super) fn open(self: &Arc<Self>, place: Place) -> Connection {
+        Connection(Arc::new(TrackedConnection {
             drain: self.clone(),
             batch: self.batches.assign(),
-            half_close: Mutex::default(),
+            state: Mutex::new(TrackedState {
+                place,
+                half_close: None,
+            }),
             _present: self.connections.token(),
-            _permit: permit,
         }))
     }
 }
 
-/// An open connection. When the last clone is dropped, its place in all limits is free again.
+/// An open connection, for which the drain waits until the last clone is dropped.
 #[derive(Clone)]
-pub(super) struct Connection(Arc<ConnectionPermits>);
+pub(super) struct Connection(Arc<TrackedConnection>);
 
-struct ConnectionPermits {
-    /// `None` if the client has no address.
-    client: Option<CountedClient>,
+struct TrackedConnection {
     drain: Arc<Drain>,
     batch: u16,
-    /// Created when it is first needed, and dropped when the connection leaves HTTP/1.
-    half_close: Mutex<Option<Signal>>,
+    state: Mutex<TrackedState>,
     _present: TaskTrackerToken,
-    _permit: OwnedSemaphorePermit,
+}
+
+struct TrackedState {
+    place: Place,
+    /// Created when it is first needed, and dropped when the connection leaves HTTP/1.
+    half_close: Option<Signal>,
 }
 
 impl Connection {
@@ -141,6 +139,12 @@ impl Connection {
     /// Returns a signal that is set when the server stops, before its batch closes.
     pub(super) fn stopping(&self) -> SignalWatch {
         self.0.drain.stop.watch()
+    }
+
+    /// Takes the place of a connection that leaves HTTP, for its stream: a service that takes the
+    /// stream from hyper itself, such as axum's, holds nothing else of the connection.
+    pub(super) fn take_place(&self) -> Place {
+        self.0.lock().place.take()
     }
 
     /// Records that the client has closed its sending side while a request is served.
@@ -164,20 +168,20 @@ impl Connection {
     }
 }
 
-impl ConnectionPermits {
+impl TrackedConnection {
     fn half_close_signal(&self) -> Signal {
-        self.lock_half_close().get_or_insert_default().clone()
+        self.lock().half_close.get_or_insert_default().clone()
     }
 
-    fn lock_half_close(&self) -> MutexGuard<'_, Option<Signal>> {
-        let lock = self.half_close.lock();
+    fn lock(&self) -> MutexGuard<'_, TrackedState> {
+        let lock = self.state.lock();
         lock.expect("no code panics while it holds this lock")
     }
 }
 
-impl ServerConnection for ConnectionPermits {
+impl ServerConnection for TrackedConnection {
     fn client(&self) -> Option<SocketAddr> {
-        self.client.as_ref().map(CountedClient::address)
+        self.lock().place.client()
     }
 
     fn closing(&self) -> SignalWatch {
@@ -200,14 +204,22 @@ impl ServerConnection for ConnectionPermits {
         self.drain.abort.watch()
     }
 
-    /// Returns the bare stream: the stream around it follows HTTP.
+    /// Returns the bare stream: the stream around it follows HTTP. Its place comes back, since what
+    /// gets the stream holds the connection.
     fn upgraded_stream(&self, upgraded: Upgraded) -> Result<UpgradedStream> {
         let parts = match upgraded.downcast::<TokioIo<ClientStream>>() {
             Ok(parts) => parts,
             Err(upgraded) => return Ok(upgraded.into()),
         };
-        *self.lock_half_close() = None;
-        let socket = parts.io.into_inner().into_socket();
+        let stream = parts.io.into_inner();
+        {
+            let mut state = self.lock();
+            state.half_close = None;
+            if let Some(place) = stream.take_place() {
+                state.place = place;
+            }
+        }
+        let socket = stream.into_socket();
         let socket = socket.ok_or_else(|| Error::new(ErrorKind::Closed, "the client left"))?;
         Ok(UpgradedStream {
             io: socket.into_stream(),

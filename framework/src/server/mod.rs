@@ -7,6 +7,7 @@
 //! | `serve_workers.rs` | a program of workers, and its run |
 //! | `lifecycle.rs` | what both runs have in common: startup, work until a signal, shutdown |
 //! | `accept.rs` | the accept loop, and graceful shutdown |
+//! | `place.rs` | the place of a connection in the limits of the server |
 //! | `addresses.rs` | the limit of connections per client address |
 //! | `lifespan.rs`, `running.rs` | startup and shutdown functions |
 //! | `shutdown_signal.rs` | Ctrl-C, SIGTERM, or a future: when to stop, and when to stop at once |
@@ -55,6 +56,7 @@ mod lifecycle;
 mod lifespan;
 mod listener;
 mod open_streams;
+mod place;
 mod preface;
 mod proxy_protocol;
 mod request_body;

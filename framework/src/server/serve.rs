@@ -284,7 +284,8 @@ impl<S> Serve<S> {
 
     /// Passes requests with the method CONNECT to the application.
     ///
-    /// By default the server responds with 501.
+    /// By default the server responds with 501. A tunnel counts as a connection until it ends, but the
+    /// server does not wait for it when it stops.
     pub fn allow_connect(mut self) -> Self {
         self.limits.connection.allows_connect = true;
         self

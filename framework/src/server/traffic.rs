@@ -1,16 +1,23 @@
 //! The state that the parts of one connection share: its byte stream, hyper's timer, its service
 //! and its timeouts.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use super::place::Place;
+use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+};
 
-/// The state that the parts of one connection share. It is only used in the connection's task, so
-/// the atomics need no ordering; `has_broken_body` is set before the response that depends on it.
+/// The state that the parts of one connection share. It is only used in the connection's task, apart
+/// from `place`, so the atomics need no ordering; `has_broken_body` is set before the response that
+/// depends on it.
 #[derive(Default)]
 pub(super) struct Traffic {
     /// Whether hyper waits for a request head.
     awaits_head: AtomicBool,
     /// Whether the connection has left HTTP.
     is_upgraded: AtomicBool,
+    /// The place of a connection that has left HTTP: the stream has it, wherever that goes.
+    place: Mutex<Option<Box<Place>>>,
     /// Number of requests that the service was called with.
     requests: AtomicUsize,
     /// Number of the request that has both `Content-Length` and `Transfer-Encoding`, from 1; 0 for
@@ -58,9 +65,20 @@ impl Traffic {
         self.ambiguous.load(Relaxed) == number
     }
 
-    /// Records that the connection was upgraded: it is no longer HTTP.
-    pub(super) fn end_http(&self) {
+    /// Records that the connection was upgraded: it is no longer HTTP, and its stream has its place.
+    pub(super) fn end_http(&self, place: Place) {
         self.is_upgraded.store(true, Relaxed);
+        self.lock_place().get_or_insert_with(|| Box::new(place));
+    }
+
+    /// Returns the place of a connection that has left HTTP, once.
+    pub(super) fn take_place(&self) -> Option<Place> {
+        self.lock_place().take().map(|place| *place)
+    }
+
+    fn lock_place(&self) -> MutexGuard<'_, Option<Box<Place>>> {
+        let lock = self.place.lock();
+        lock.expect("no code panics while it holds this lock")
     }
 
     pub(super) fn record_ambiguous(&self, request: usize) {

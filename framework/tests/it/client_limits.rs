@@ -1,16 +1,22 @@
 //! Tests of the limit per client address, of several listeners, and of the close at a restart.
 
-use crate::support::{
-    Client, PATIENCE, Server, connect, echo, ended, next_close, next_text, read_until, send_text,
+use crate::{
+    metrics::Counters,
+    support::{
+        Client, PATIENCE, Server, connect, echo, ended, eventually, next_close, next_text,
+        read_until, send_text,
+    },
 };
+use http::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 use seaway::{
     Channels, Close, HttpConsumer, HttpContext, HttpHandshake, HttpResponse, NoEvent, Rejection,
     Result, Scope, application_fn,
-    protocol::{Upgrade, WebSocket},
+    protocol::{Body, Upgrade, WebSocket},
     routing::ProtocolTypeRouter,
     serve,
 };
-use std::{future::IntoFuture, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, future::IntoFuture, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
@@ -18,6 +24,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_tungstenite::client_async;
+use tower::service_fn;
 
 async fn connect_from(local: &str, server: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
@@ -79,6 +86,80 @@ async fn an_address_with_too_many_connections_gets_429_and_others_are_served() {
     timeout(PATIENCE, served)
         .await
         .expect("a place is free again");
+}
+
+#[tokio::test]
+async fn a_connection_that_a_service_upgrades_itself_counts_until_its_stream_ends() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let configure = |server: seaway::Serve<_>| server.max_connections_per_address(1);
+    let server = Server::configured(service_fn(upgrade), configure).await;
+    let connect = async || {
+        let mut stream = connect_from("127.0.0.1", server.address).await;
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let head = read_until(&mut stream, "\r\n\r\n").await;
+        (stream, head)
+    };
+    let echoes = async |stream: &mut TcpStream| {
+        stream.write_all(b"a").await.unwrap();
+        let echo = timeout(PATIENCE, stream.read_u8()).await;
+        assert_eq!(echo.expect("an echo").unwrap(), b'a');
+    };
+    let (mut open, head) = connect().await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    echoes(&mut open).await;
+
+    let (_, head) = connect().await;
+    assert!(head.starts_with("HTTP/1.1 429 "), "{head}");
+    let count = || counters.gauge("seaway_connections_open");
+    eventually(|| (count() == 1.0).then_some(())).await;
+    drop(open);
+    eventually(|| (count() == 0.0).then_some(())).await;
+    let (mut open, head) = connect().await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+
+    // The server does not wait for it when it stops.
+    echoes(&mut open).await;
+    ended(server.stop()).await;
+    echoes(&mut open).await;
+}
+
+/// Upgrades to a protocol that echoes each byte.
+async fn upgrade(mut request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let upgrading = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let mut stream = TokioIo::new(upgrading.await.unwrap());
+        while let Ok(byte) = stream.read_u8().await {
+            stream.write_all(&[byte]).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+    });
+    let response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header("connection", "upgrade")
+        .header("upgrade", "echo");
+    Ok(response.body(Body::empty()).unwrap())
+}
+
+#[tokio::test]
+async fn an_open_websocket_is_an_open_connection() {
+    let counters = Counters::default();
+    let _counting = metrics::set_default_local_recorder(&counters);
+    let app = ProtocolTypeRouter::new().websocket(echo());
+    let configure = |server: seaway::Serve<_>| server.max_connections_per_address(1);
+    let server = Server::configured(app, configure).await;
+
+    let mut client = connect(server.address, "/").await;
+    send_text(&mut client, "in").await;
+    assert_eq!(next_text(&mut client).await, "in");
+
+    let count = || counters.gauge("seaway_connections_open");
+    assert_eq!(count(), 1.0);
+    let rejected = response(connect_from("127.0.0.1", server.address).await).await;
+    assert!(rejected.starts_with("HTTP/1.1 429 "), "{rejected}");
+    drop(client);
+    eventually(|| (count() == 0.0).then_some(())).await;
 }
 
 #[tokio::test]

@@ -139,6 +139,26 @@ async fn a_request_that_was_sent_on_a_kept_connection_before_the_stop_gets_its_r
 }
 
 #[tokio::test]
+async fn a_handshake_that_was_sent_before_the_stop_opens_a_websocket() {
+    let server = server(Duration::ZERO).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let page = b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.write_all(page).await.unwrap();
+    read_until(&mut client, "\r\n\r\nNot Found").await;
+
+    let handshake = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    client.write_all(handshake).await.unwrap();
+    let stopped = server.stop();
+
+    let head = read_until(&mut client, "\r\n\r\n").await;
+    assert!(head.contains("HTTP/1.1 101 "), "{head}");
+    assert!(!head.contains("close"), "{head}");
+    drop(client);
+    ended(stopped).await;
+}
+
+#[tokio::test]
 async fn a_waiting_request_gets_events_until_its_batch_closes() {
     let state = TestState::new();
     let app = ProtocolTypeRouter::new().http(state.pages());
