@@ -1,6 +1,6 @@
 //! The limit of connections per client address.
 
-use super::socket::AcceptedStream;
+use super::{preface::Preface, socket::AcceptedStream};
 use std::{
     collections::HashMap,
     io,
@@ -115,7 +115,8 @@ fn network(client: IpAddr) -> IpAddr {
     }
 }
 
-/// How long a client that has too many connections may take to read the response.
+/// How long a client that has too many connections may take to send the first bytes of a request
+/// and to read the response.
 const LINGER: Duration = Duration::from_secs(1);
 
 const RESPONSE: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
@@ -124,14 +125,26 @@ const RESPONSE: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
     content-length: 39\r\n\r\n\
     too many connections from this address\n";
 
+/// The frames of HTTP/2 in place of a response: SETTINGS, and GOAWAY with ENHANCE_YOUR_CALM and the
+/// reason (RFC 9113, 6.8 and 7).
+const GO_AWAY: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
+    \0\0\x2e\x07\0\0\0\0\0\
+    \0\0\0\0\0\0\0\x0b\
+    too many connections from this address";
+
 /// Responds to a client that has too many connections, and closes this one.
 pub(super) async fn respond(socket: AcceptedStream) {
-    // A client that does not read, or has left, gets no response.
+    // A client that sends no request, does not read, or has left, gets no response.
     _ = tokio::time::timeout(LINGER, write(socket)).await;
 }
 
 async fn write(mut socket: AcceptedStream) -> io::Result<()> {
-    socket.write_all(RESPONSE).await?;
+    let preface = Preface::read(&mut socket).await?;
+    let response = match preface.is_http_2() {
+        true => GO_AWAY,
+        false => RESPONSE,
+    };
+    socket.write_all(response).await?;
     socket.shutdown().await?;
     // Unread bytes would reset the connection, and with it a response that is still on its way.
     let mut discarded = [0; 1024];

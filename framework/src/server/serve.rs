@@ -319,10 +319,10 @@ impl<S> Serve<S> {
 
     /// Sets how many connections one client address may have at once (default: no limit).
     ///
-    /// At the bound a further connection gets 429 and is closed; of those which that client does
-    /// not close itself, at most as many again wait for up to 1 s, and others are closed without a
-    /// response. Of an IPv6 address the first 64 bits count. Clients without an address, as on a
-    /// Unix socket, have no limit.
+    /// At the bound a further connection gets 429, or over HTTP/2 GOAWAY with ENHANCE_YOUR_CALM, and
+    /// is closed; of those which that client does not close itself, at most as many again wait for
+    /// up to 1 s, and others are closed without a response. Of an IPv6 address the first 64 bits
+    /// count. Clients without an address, as on a Unix socket, have no limit.
     ///
     /// Behind a proxy all clients have the proxy's address: set the limit there instead.
     ///

@@ -89,6 +89,27 @@ async fn an_address_with_too_many_connections_gets_429_and_others_are_served() {
 }
 
 #[tokio::test]
+async fn a_client_of_http_2_with_too_many_connections_is_told_so() {
+    let app = ProtocolTypeRouter::new().websocket(echo());
+    let server = Server::configured(app, |server| server.max_connections_per_address(1)).await;
+    let _open = open_from("127.0.0.1", server.address).await;
+
+    let stream = connect_from("127.0.0.1", server.address).await;
+    let (_client, connection) = h2::client::handshake(stream).await.unwrap();
+
+    let ended = timeout(PATIENCE, connection).await;
+    let error = ended.expect("the connection ends").unwrap_err();
+    assert_eq!(error.reason(), Some(h2::Reason::ENHANCE_YOUR_CALM));
+    assert!(error.is_go_away() && error.is_remote(), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("too many connections from this address"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_connection_that_a_service_upgrades_itself_counts_until_its_stream_ends() {
     let counters = Counters::default();
     let _counting = metrics::set_default_local_recorder(&counters);
