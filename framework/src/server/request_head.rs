@@ -8,7 +8,11 @@ use http::{
 use hyper::ext::Protocol;
 use std::{net::Ipv6Addr, str};
 
-/// Checks the method, the request target, the host and the transfer coding. CONNECT passes only if
+/// The most headers of a request: as many as hyper allows over HTTP/1.
+const MAX_HEADERS: usize = 100;
+
+/// Checks the method, the request target, the host, the length or transfer coding of the body, and
+/// the number of headers. CONNECT passes only if
 /// `allows_connect`, or if it opens a WebSocket (RFC 8441).
 ///
 /// # Errors
@@ -24,10 +28,11 @@ pub(super) fn check<B>(request: &Request<B>, allows_connect: bool) -> Result<(),
         None => check_target(request.method(), uri, allows_connect)?,
     }
     check_host(request.version(), uri, request.headers())?;
+    check_length(request.headers())?;
     if request.headers().contains_key(header::TRANSFER_ENCODING) {
         check_coding(request.headers())?;
     }
-    Ok(())
+    check_count(request.headers())
 }
 
 /// Returns the rejection of a request with both `Content-Length` and `Transfer-Encoding`.
@@ -181,6 +186,39 @@ fn is_same_host(target: &Authority, host: &HeaderValue, scheme: Option<&str>) ->
     target.eq_ignore_ascii_case(host) && is_same_port
 }
 
+/// Accepts values that are one and the same number. Two that differ let a proxy and this server see
+/// different ends of the body.
+fn check_length(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter().map(length);
+    let Some(first) = lengths.next() else {
+        return Ok(());
+    };
+    match first.is_some() && lengths.all(|length| length == first) {
+        true => Ok(()),
+        false => Err(bad("Content-Length must be one number (RFC 9110, 8.6)")),
+    }
+}
+
+fn length(value: &HeaderValue) -> Option<u64> {
+    let digits = value.as_bytes();
+    let digits = str::from_utf8(digits)
+        .ok()
+        .filter(|_| digits.iter().all(u8::is_ascii_digit));
+    digits?.parse().ok()
+}
+
+/// Does not count cookies, each of which may have a header of its own over HTTP/2 (RFC 9113, 8.2.3).
+fn check_count(headers: &HeaderMap) -> Result<(), Rejection> {
+    let others = || headers.len() - headers.get_all(header::COOKIE).iter().count();
+    match headers.len() <= MAX_HEADERS || others() <= MAX_HEADERS {
+        true => Ok(()),
+        false => Err(Rejection::new(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "the request has more than 100 headers",
+        )),
+    }
+}
+
 /// Accepts `chunked`, once. hyper has already rejected requests whose last coding is another one.
 fn check_coding(headers: &HeaderMap) -> Result<(), Rejection> {
     let values = headers.get_all(header::TRANSFER_ENCODING).iter();
@@ -313,6 +351,42 @@ mod tests {
         for (target, expected) in [("a:80", true), ("/", false), ("http://a:80/", false)] {
             let request = Request::connect(target).header("host", "a:80").body(());
             assert_eq!(check(&request.unwrap(), true).is_ok(), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_one_number() {
+        for (lengths, expected) in [
+            (vec!["0"], 200),
+            (vec!["5"], 200),
+            (vec!["5", "5"], 200),
+            (vec!["5", "6"], 400),
+            (vec!["5", "05"], 200),
+            (vec!["5, 5"], 400),
+            (vec!["+5"], 400),
+            (vec!["-5"], 400),
+            (vec!["5 "], 400),
+            (vec!["five"], 400),
+            (vec![""], 400),
+            (vec!["18446744073709551616"], 400),
+        ] {
+            for version in [Version::HTTP_11, Version::HTTP_2] {
+                let mut headers = vec![("host", b"a".as_slice())];
+                let lengths = lengths.iter();
+                headers.extend(lengths.map(|length| ("content-length", length.as_bytes())));
+                let got = status(version, ("POST", "http://a/"), &headers);
+                assert_eq!(got, expected, "{version:?} {headers:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_has_at_most_100_headers_besides_cookies() {
+        for (name, count, expected) in [("x", 99, 200), ("x", 100, 431), ("cookie", 200, 200)] {
+            let mut headers = vec![("host", b"a".as_slice())];
+            headers.extend(vec![(name, b"y".as_slice()); count]);
+            let got = status(Version::HTTP_2, ("GET", "http://a/"), &headers);
+            assert_eq!(got, expected, "{count} of {name}");
         }
     }
 
