@@ -86,12 +86,23 @@ impl fmt::Debug for ProxyProtocol {
     }
 }
 
+/// What the header of a connection states.
+enum Header {
+    Client(SocketAddr),
+    /// The connection is of the proxy itself, or its client has no address.
+    Proxy,
+    /// The connection ended before its first byte: the health check of a load balancer may only
+    /// connect.
+    Missing,
+}
+
 /// Reads the header of a connection; `None` if it has none.
 async fn read(mut client: AcceptedClient) -> Option<AcceptedClient> {
     let header = timeout(HEADER_TIMEOUT, read_header(&mut client.socket)).await;
     match header.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(Some(address)) => client.address = Some(canonical(address)),
-        Ok(None) => {}
+        Ok(Header::Client(address)) => client.address = Some(canonical(address)),
+        Ok(Header::Proxy) => {}
+        Ok(Header::Missing) => return None,
         Err(error) => {
             let reason = format!("a trusted proxy sent no valid PROXY header: {error}");
             let peer = Peer::without_request(client.address);
@@ -102,11 +113,14 @@ async fn read(mut client: AcceptedClient) -> Option<AcceptedClient> {
     Some(client)
 }
 
-/// Reads a header, and no byte after it; returns the client that it states.
-async fn read_header(socket: &mut AcceptedStream) -> io::Result<Option<SocketAddr>> {
+/// Reads a header, and no byte after it.
+async fn read_header(socket: &mut AcceptedStream) -> io::Result<Header> {
     // Both versions are longer than the signature of the second.
     let mut header = vec![0; v2::PROTOCOL_PREFIX.len()];
-    socket.read_exact(&mut header).await?;
+    let Ok(first @ 1..) = socket.read(&mut header).await else {
+        return Ok(Header::Missing);
+    };
+    socket.read_exact(&mut header[first..]).await?;
     if header == v2::PROTOCOL_PREFIX {
         header.resize(FIXED_LENGTH, 0);
         socket
@@ -120,17 +134,17 @@ async fn read_header(socket: &mut AcceptedStream) -> io::Result<Option<SocketAdd
         socket.read_exact(&mut header[FIXED_LENGTH..]).await?;
         if header[v2::PROTOCOL_PREFIX.len()] == LOCAL {
             // A receiver ignores the rest, whose family and addresses need not fit together.
-            return Ok(None);
+            return Ok(Header::Proxy);
         }
         let header = v2::Header::try_from(&*header).map_err(invalid)?;
         return Ok(match header.addresses {
             v2::Addresses::IPv4(addresses) => {
-                Some((addresses.source_address, addresses.source_port).into())
+                Header::Client((addresses.source_address, addresses.source_port).into())
             }
             v2::Addresses::IPv6(addresses) => {
-                Some((addresses.source_address, addresses.source_port).into())
+                Header::Client((addresses.source_address, addresses.source_port).into())
             }
-            v2::Addresses::Unspecified | v2::Addresses::Unix(_) => None,
+            v2::Addresses::Unspecified | v2::Addresses::Unix(_) => Header::Proxy,
         });
     }
     if !header.starts_with(v1::PROTOCOL_PREFIX.as_bytes()) {
@@ -145,12 +159,12 @@ async fn read_header(socket: &mut AcceptedStream) -> io::Result<Option<SocketAdd
     let header = v1::Header::try_from(&*header).map_err(invalid)?;
     Ok(match header.addresses {
         v1::Addresses::Tcp4(addresses) => {
-            Some((addresses.source_address, addresses.source_port).into())
+            Header::Client((addresses.source_address, addresses.source_port).into())
         }
         v1::Addresses::Tcp6(addresses) => {
-            Some((addresses.source_address, addresses.source_port).into())
+            Header::Client((addresses.source_address, addresses.source_port).into())
         }
-        v1::Addresses::Unknown => None,
+        v1::Addresses::Unknown => Header::Proxy,
     })
 }
 

@@ -1,6 +1,9 @@
 //! Tests of clients behind proxies: `X-Forwarded-For` and the PROXY protocol.
 
-use crate::support::{PATIENCE, Server, connect, echo, ended, next_close};
+use crate::{
+    log::Log,
+    support::{PATIENCE, Server, connect, echo, ended, next_close},
+};
 use axum::{Router, routing::get};
 use futures_util::StreamExt;
 use seaway::{
@@ -230,6 +233,21 @@ async fn a_connection_of_a_proxy_without_a_valid_header_is_closed() {
     ] {
         assert_eq!(page(address, header, "").await, "", "{header:?}");
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_only_connects_is_not_logged_as_a_rejection() {
+    let address = proxied("127.0.0.1").await;
+    let log = Log::listen();
+
+    let mut probe = TcpStream::connect(address).await.unwrap();
+    probe.shutdown().await.unwrap();
+    let closed = timeout(PATIENCE, probe.read_to_end(&mut Vec::new())).await;
+    closed.expect("the server closes it, too").unwrap();
+
+    assert_eq!(log.lines("rejected a client"), [""; 0]);
+    page(address, b"PROXY", "").await;
+    log.line("a trusted proxy sent no valid PROXY header");
 }
 
 #[tokio::test]
