@@ -21,7 +21,7 @@ use rustls::{
 use std::{
     any::Any,
     fmt,
-    future::{Future, pending},
+    future::Future,
     io::{self, IoSlice},
     path::{Path, PathBuf},
     pin::Pin,
@@ -32,10 +32,11 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    sync::oneshot,
+    sync::{oneshot, watch},
     time::{Instant, sleep_until},
 };
 use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, server::TlsStream};
+use tokio_util::task::AbortOnDropHandle;
 
 /// A [`Listener`] that speaks TLS 1.2 and 1.3 over another one, and offers HTTP/2 and HTTP/1.1
 /// (ALPN, RFC 7301).
@@ -59,9 +60,12 @@ use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor, server::TlsStream};
 /// [`with_config`](TlsListener::with_config).
 pub struct TlsListener {
     inner: Box<dyn ErasedListener>,
-    acceptor: TlsAcceptor,
+    acceptor: watch::Receiver<TlsAcceptor>,
     /// `None` if the certificate is not read from files.
-    renewal: Option<CertificateReload>,
+    certificate: Option<PathBuf>,
+    /// Until the first call of `accept`, which is within a runtime.
+    reload: Option<CertificateReload>,
+    reloading: Option<AbortOnDropHandle<()>>,
 }
 
 /// How often the files are checked for changes.
@@ -83,15 +87,18 @@ impl TlsListener {
             key: key.as_ref().to_owned(),
         };
         let modified = files.modified();
+        let (loaded, acceptor) = watch::channel(files.load()?);
         Ok(Self {
             inner: Box::new(listener),
-            acceptor: files.load()?,
-            renewal: Some(CertificateReload {
+            acceptor,
+            certificate: Some(files.certificate.clone()),
+            reload: Some(CertificateReload {
                 files: Arc::new(files),
                 modified,
                 checked: Instant::now(),
-                check: None,
+                loaded,
             }),
+            reloading: None,
         })
     }
 
@@ -114,33 +121,22 @@ impl TlsListener {
     pub fn with_config(listener: impl Listener, config: Arc<ServerConfig>) -> Self {
         Self {
             inner: Box::new(listener),
-            acceptor: TlsAcceptor::from(config),
-            renewal: None,
+            acceptor: watch::channel(TlsAcceptor::from(config)).1,
+            certificate: None,
+            reload: None,
+            reloading: None,
         }
     }
 }
 
 impl Listener for TlsListener {
     async fn accept(&mut self) -> io::Result<Accepted> {
-        let Self {
-            inner,
-            acceptor,
-            renewal,
-        } = self;
-        let mut accepting = inner.accept();
-        let accepted = loop {
-            let renewed = async {
-                match renewal {
-                    Some(renewal) => renewal.renewed().await,
-                    None => pending().await,
-                }
-            };
-            tokio::select! {
-                accepted = &mut accepting => break accepted?,
-                renewed = renewed => *acceptor = renewed,
-            }
-        };
-        let acceptor = acceptor.clone();
+        if let Some(reload) = self.reload.take() {
+            // A task of its own: no client is accepted while `max_connections` is reached.
+            self.reloading = Some(AbortOnDropHandle::new(tokio::spawn(reload.run())));
+        }
+        let accepted = self.inner.accept().await?;
+        let acceptor = self.acceptor.borrow().clone();
         Ok(accepted.map(move |socket, client| {
             // A socket that fails here fails again when it is read.
             _ = socket.set_options();
@@ -157,9 +153,8 @@ impl Listener for TlsListener {
 
 impl fmt::Debug for TlsListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let files = self.renewal.as_ref().map(|renewal| &renewal.files);
         f.debug_struct("TlsListener")
-            .field("certificate", &files.map(|files| &files.certificate))
+            .field("certificate", &self.certificate)
             .finish_non_exhaustive()
     }
 }
@@ -172,7 +167,7 @@ struct CertificateReload {
     modified: Modified,
     /// When the last check ended.
     checked: Instant,
-    check: Option<oneshot::Receiver<FileCheck>>,
+    loaded: watch::Sender<TlsAcceptor>,
 }
 
 /// When the certificate and the key were last modified.
@@ -205,22 +200,12 @@ impl FileTimes {
 type FileCheck = Option<(Modified, Result<TlsAcceptor>)>;
 
 impl CertificateReload {
-    /// Waits until the files have changed and are loaded. Until they can be loaded, the old ones
-    /// remain in use.
-    ///
-    /// # Cancel safety
-    /// Safe.
-    async fn renewed(&mut self) -> TlsAcceptor {
+    /// Loads the files each time they have changed. Until they can be loaded, the old ones remain in
+    /// use.
+    async fn run(mut self) {
         loop {
-            let check = match &mut self.check {
-                Some(check) => check,
-                None => {
-                    sleep_until(self.checked + CHECK_EVERY).await;
-                    self.check.insert(self.files.check(self.modified))
-                }
-            };
-            let checked = check.await;
-            self.check = None;
+            sleep_until(self.checked + CHECK_EVERY).await;
+            let checked = self.files.check(self.modified).await;
             self.checked = Instant::now();
             // A check without an outcome is one whose thread could not be started.
             let Ok(Some((modified, loaded))) = checked else {
@@ -229,8 +214,8 @@ impl CertificateReload {
             match loaded {
                 Ok(acceptor) => {
                     self.modified = modified;
+                    self.loaded.send_replace(acceptor);
                     tracing::info!(certificate = %self.files.certificate.display(), "loaded the new TLS certificate");
-                    return acceptor;
                 }
                 Err(error) => log_limited!(
                     error,

@@ -399,6 +399,22 @@ async fn a_renewed_certificate_is_used_without_a_restart_and_a_broken_one_is_not
     log.line("loaded the new TLS certificate");
 }
 
+#[tokio::test]
+async fn a_renewed_certificate_is_loaded_while_no_more_connections_are_accepted() {
+    let files = Files::new("full");
+    let server = Server::configured(&files, |server| server.max_connections(1)).await;
+    let mut open = files.connect(server.address, &[]).await.unwrap();
+    assert!(page(&mut open).await.starts_with("HTTP/1.1 200"));
+    let log = Log::listen();
+
+    files.renew("full");
+    pass_time().await;
+
+    eventually(|| log.lines("loaded the new TLS certificate").pop()).await;
+    drop(open);
+    files.connect(server.address, &[]).await.unwrap();
+}
+
 /// As by a program that restores the times of what it copies.
 #[cfg(unix)]
 #[tokio::test]
