@@ -1,7 +1,7 @@
 //! The proxies that are trusted to state the client's address, and the header in which they do.
 
 use crate::error::{Error, ErrorKind, Result};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use std::{
     net::{IpAddr, SocketAddr},
     str::FromStr,
@@ -146,15 +146,26 @@ impl FromStr for TrustedProxies {
 }
 
 fn network(entry: &str) -> Result<IpNet> {
-    let address = entry
-        .parse()
-        .map(|address: IpAddr| IpNet::from(address.to_canonical()));
-    address.or_else(|_| entry.parse()).map_err(|_| {
+    let address = entry.parse().map(|address: IpAddr| IpNet::from(address));
+    let network = address.or_else(|_| entry.parse()).map(canonical);
+    network.map_err(|_| {
         let message = format!(
             "{entry:?} is not an address or a network; write 127.0.0.1, 10.0.0.0/8 or unix"
         );
         Error::new(ErrorKind::Codec, message)
     })
+}
+
+/// Returns the IPv4 network of mapped addresses, as `::ffff:10.0.0.0/104`.
+fn canonical(network: IpNet) -> IpNet {
+    if let IpNet::V6(mapped) = network
+        && let Some(address) = mapped.addr().to_ipv4_mapped()
+        && let Some(prefix) = mapped.prefix_len().checked_sub(96)
+        && let Ok(network) = Ipv4Net::new(address, prefix)
+    {
+        return network.into();
+    }
+    network
 }
 
 #[cfg(test)]
@@ -163,7 +174,13 @@ mod tests {
 
     #[test]
     fn addresses_networks_and_unix_sockets_are_trusted_as_listed() {
-        let proxies = TrustedProxies::new(["192.0.2.7", " 10.0.0.0/8 ", "2001:db8::/32"]);
+        let proxies = TrustedProxies::new([
+            "192.0.2.7",
+            " 10.0.0.0/8 ",
+            "2001:db8::/32",
+            "::ffff:198.51.100.7",
+            "::ffff:172.16.0.0/108",
+        ]);
         for (peer, trusted) in [
             ("192.0.2.7:1", true),
             ("192.0.2.8:1", false),
@@ -171,6 +188,11 @@ mod tests {
             ("[::ffff:10.0.0.1]:1", true),
             ("[2001:db8:1::1]:1", true),
             ("[2001:db9::1]:1", false),
+            ("198.51.100.7:1", true),
+            ("198.51.100.8:1", false),
+            ("172.31.0.1:1", true),
+            ("[::ffff:172.31.0.1]:1", true),
+            ("172.32.0.1:1", false),
         ] {
             assert_eq!(
                 proxies.trust(Some(peer.parse().unwrap())),
