@@ -4,7 +4,7 @@ use super::{
     events,
     hooks::Hook,
     messages,
-    method::place,
+    method::{Method, place},
     read::{Constant, Consumer},
     timers, typescript,
 };
@@ -134,16 +134,15 @@ fn http(consumer: &Consumer) -> TokenStream {
 fn stream(consumer: &Consumer) -> TokenStream {
     let Consumer { ty, hooks, .. } = consumer;
     let span = at(ty);
-    let opened = hooks.get(Hook::Opened).map(|method| {
-        let call = method.call(&[]);
-        quote_spanned!(at(&method.name)=> #call?;)
-    });
+    let opened = hooks
+        .get(Hook::Opened)
+        .map(|method| handled(method, &method.call(&[])));
     let missed = match hooks.get(Hook::Missed) {
         Some(method) => {
             let spans = method.arguments.iter().map(place);
             let arguments = spans.map(|span| quote_spanned!(span=> missed));
             let call = method.call(&arguments.collect::<Vec<_>>());
-            quote_spanned!(at(&method.name)=> #call?)
+            handled(method, &call)
         }
         None => quote_spanned! {span=>
             return ::core::result::Result::Err(::seaway::Error::from(missed).into())
@@ -170,6 +169,16 @@ fn stream(consumer: &Consumer) -> TokenStream {
                 }
             }
             ::core::result::Result::Ok(stream.end())
+        }
+    }
+}
+
+/// Generates code that ends `handle` with the error of a hook, if it returns one.
+fn handled(hook: &Method, call: &TokenStream) -> TokenStream {
+    quote_spanned! {at(&hook.name)=>
+        {
+            let handled: ::seaway::Result<()> = #call;
+            handled?;
         }
     }
 }

@@ -367,3 +367,42 @@ async fn a_connect_of_ones_own_rejects() {
     assert_eq!(forged.status().await, 403);
     assert_eq!(valid.receive().await.unwrap(), "come in");
 }
+
+/// A stream whose hooks return nothing.
+#[derive(HttpConsumer)]
+struct Quiet {
+    #[state]
+    recorder: Recorder,
+    #[group("chat")]
+    _members: Group<ChatEvent>,
+}
+
+#[consumer(sse, forward)]
+impl Quiet {
+    fn opened(&mut self) {
+        self.recorder.record("opened");
+    }
+
+    async fn missed(&mut self, missed: Missed) {
+        self.recorder.record(format!("{missed:?}"));
+    }
+}
+
+#[tokio::test]
+async fn the_hooks_of_a_stream_may_return_nothing() {
+    let recorder = Recorder::default();
+    let channels = Channels::in_memory();
+    let app = Quiet::application(&channels).with(Provide(recorder.clone()));
+    let mut stream = HttpCommunicator::open(&app.boxed(), Request::get("/").body("").unwrap());
+    assert_eq!(stream.status().await, StatusCode::OK);
+
+    let chat: Group<ChatEvent> = channels.group("chat").unwrap();
+    let left = ChatEvent::Left { name: "bo".into() };
+    chat.send(&left).await.unwrap();
+
+    assert_eq!(
+        stream.receive_event().await.data,
+        r#"{"type":"chat.left","name":"bo"}"#
+    );
+    assert_eq!(recorder.entries(), ["opened"]);
+}
