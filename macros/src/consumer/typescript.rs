@@ -20,6 +20,7 @@ pub(super) fn description(consumer: &Consumer) -> TokenStream {
     let messages = consumer.messages.iter().map(message);
     quote_spanned! {at(ty)=>
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #impl_generics ::seaway::typescript::DescribedConsumer for #ty #where_clause {
             fn describe(#schema: &mut ::seaway::typescript::Schema) {
                 #events

@@ -36,6 +36,7 @@ fn web_socket(consumer: &Consumer) -> TokenStream {
     let timers = timers::timers(&consumer.timers, ty);
     let written = quote! {
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #impl_generics ::seaway::WebSocketConsumer for #ty #where_clause {
             type Input = #input;
             type Event = #event_type;
@@ -64,6 +65,7 @@ fn web_socket(consumer: &Consumer) -> TokenStream {
     }
     let input = messages::input(&consumer.messages);
     quote! {
+        #[allow(deprecated)]
         const _: () = {
             #input
             #written
@@ -109,6 +111,7 @@ fn http(consumer: &Consumer) -> TokenStream {
     let check = check(consumer);
     quote! {
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #impl_generics ::seaway::HttpConsumer for #ty #where_clause {
             type Event = #event_type;
 
@@ -283,5 +286,5 @@ fn check(consumer: &Consumer) -> Option<TokenStream> {
         return None;
     }
     let check = events::all_handled(consumer)?;
-    Some(quote!(const _: () = #check;))
+    Some(quote!(#[allow(deprecated)] const _: () = #check;))
 }

@@ -18,6 +18,7 @@ pub(super) fn write(events: &Events) -> TokenStream {
     let includes = includes(events);
     let description = events.is_typescript.then(|| description(events));
     quote! {
+        #[allow(deprecated)]
         const _: () = {
             #mirror
             #description
@@ -277,6 +278,7 @@ fn finders(events: &Events) -> TokenStream {
     });
     quote! {
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #name {
             #(#finders)*
         }

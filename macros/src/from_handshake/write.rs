@@ -39,10 +39,11 @@ pub(super) fn write(consumer: &HandshakeStruct, protocol: ConsumerProtocol) -> T
             ConsumerProtocol::Http => quote!(is_http_consumer),
         };
         let check = quote_spanned!(at(name)=> ::seaway::__private::#check::<#name>());
-        quote!(const _: () = #check;)
+        quote!(#[allow(deprecated)] const _: () = #check;)
     });
     quote! {
         #[automatically_derived]
+        #[allow(deprecated)]
         impl #impl_generics ::seaway::FromHandshake<#marker> for #name #type_generics #where_clause {
             type Event = #event;
 

@@ -1,6 +1,7 @@
 //! Tests of the macros through their public interface.
 
 mod by_hand;
+mod deprecated;
 mod events;
 mod fields;
 mod groups;
