@@ -268,6 +268,7 @@ fn finders(events: &Events) -> TokenStream {
         quote_spanned! {*span=>
             #[doc(hidden)]
             #[allow(dead_code, private_interfaces, unreachable_patterns, unreachable_pub)]
+            #[must_use]
             #visibility const fn #finder(&self) -> ::core::option::Option<#payload> {
                 match self {
                     #pattern => ::core::option::Option::Some(#found),
