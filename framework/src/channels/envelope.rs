@@ -79,8 +79,12 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
         false
     }
 
-    /// Returns the position of an event of a topic, for the id of a server-sent event.
-    #[doc(hidden)]
+    /// Returns the position of an event of a topic, which `#[consumer(sse, forward)]` sends as the id
+    /// of the server-sent event.
+    ///
+    /// Default: `None`. [`TopicEvent`](super::TopicEvent) implements it, and `#[derive(Event)]` for
+    /// enums that include one; an enum by hand that includes one calls the method of what its variant
+    /// holds.
     fn topic_position(&self) -> Option<&Position> {
         None
     }

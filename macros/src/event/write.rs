@@ -15,6 +15,7 @@ pub(super) fn write(events: &Events) -> TokenStream {
     let types = events.variants.iter().map(|variant| &variant.kind);
     let finders = finders(events);
     let is_other = is_other(events);
+    let topic_position = topic_position(events);
     let includes = includes(events);
     let description = events.is_typescript.then(|| description(events));
     quote! {
@@ -45,6 +46,7 @@ pub(super) fn write(events: &Events) -> TokenStream {
             #[automatically_derived]
             impl ::seaway::Event for #name {
                 #is_other
+                #topic_position
             }
 
             #includes
@@ -215,6 +217,24 @@ fn is_other(events: &Events) -> Option<TokenStream> {
             match self {
                 #(#arms,)*
                 _ => false,
+            }
+        }
+    })
+}
+
+/// Generates `topic_position`, unless no event can have one.
+fn topic_position(events: &Events) -> Option<TokenStream> {
+    let included = events.variants.iter().filter(|variant| variant.is_included);
+    let included: Vec<&Ident> = included.map(|variant| &variant.ident).collect();
+    if included.is_empty() {
+        return None;
+    }
+    Some(quote! {
+        #[allow(unreachable_patterns)]
+        fn topic_position(&self) -> ::core::option::Option<&::seaway::Position> {
+            match self {
+                #(Self::#included(event) => ::seaway::Event::topic_position(event),)*
+                _ => ::core::option::Option::None,
             }
         }
     })

@@ -3,11 +3,12 @@
 use super::stage;
 use http::Request;
 use seaway::{
-    ApplicationExt, Channels, Context, Event, Group, HttpConsumer, Position, Result, Topic,
-    TopicEvent, WebSocketConsumer, consumer,
+    ApplicationExt, Channels, Context, Event, Group, HttpConsumer, Includes, Position, Result,
+    Topic, TopicEvent, WebSocketConsumer, consumer,
     routing::PathRouter,
     testing::{HttpCommunicator, WebSocketCommunicator},
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -229,4 +230,87 @@ async fn a_forwarded_stream_has_positions_as_ids_and_resumes_by_the_last_one() {
         again.receive_event().await.json::<Value>(),
         recovered(&second, true)
     );
+}
+
+/// A stream of a topic and a group.
+#[derive(HttpConsumer)]
+#[consumer(event = DeskEvent)]
+struct DeskFeed {
+    #[topic("lot.7")]
+    _lot: Topic<LotEvent>,
+    #[group("hall")]
+    _hall: Group<HallEvent>,
+}
+
+#[consumer(sse, forward, event = DeskEvent)]
+impl DeskFeed {}
+
+#[tokio::test(start_paused = true)]
+async fn a_forwarded_stream_of_a_topic_and_a_group_has_positions_as_ids_too() {
+    let channels = Channels::in_memory();
+    let app = DeskFeed::application(&channels).boxed();
+    let lot: Topic<LotEvent> = channels.topic("lot.7").unwrap();
+    let hall: Group<HallEvent> = channels.group("hall").unwrap();
+    let open =
+        |request: http::request::Builder| HttpCommunicator::open(&app, request.body("").unwrap());
+    let mut stream = open(Request::get("/"));
+    let start = stream.receive_event().await;
+
+    let first = lot.send(&LotEvent::Placed { cents: 1 }).await.unwrap();
+    assert_eq!(stream.receive_event().await.id, first.to_string());
+    hall.send(&HallEvent::Closing).await.unwrap();
+    let closing = stream.receive_event().await;
+    assert_eq!(closing.json::<Value>()["type"], "hall.closing");
+
+    let mut again = open(Request::get("/").header("last-event-id", &start.id));
+    let missed = again.receive_event().await;
+    assert_eq!(missed.json::<Value>(), placed(&first, 1));
+}
+
+/// A narrower view of a lot.
+#[derive(Event)]
+#[event(prefix = "lot")]
+enum PlacedEvent {
+    Placed {},
+}
+
+/// Written by hand; it decodes the events of lots as another type.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum ByHand {
+    Lot(TopicEvent<PlacedEvent>),
+}
+
+impl Event for ByHand {
+    fn topic_position(&self) -> Option<&Position> {
+        let Self::Lot(event) = self;
+        event.topic_position()
+    }
+}
+
+impl Includes<TopicEvent<LotEvent>> for ByHand {}
+
+#[derive(HttpConsumer)]
+#[consumer(event = ByHand)]
+struct ViewFeed {
+    #[topic("lot.7")]
+    _lot: Topic<LotEvent>,
+}
+
+#[consumer(sse, forward, event = ByHand)]
+impl ViewFeed {}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_type_that_is_written_by_hand_includes_a_topic_as_another_type() {
+    let channels = Channels::in_memory();
+    let app = ViewFeed::application(&channels).boxed();
+    let mut stream = HttpCommunicator::open(&app, Request::get("/").body("").unwrap());
+
+    let start = stream.receive_event().await;
+    let at: Position = start.id.parse().unwrap();
+    assert_eq!(start.json::<Value>(), recovered(&at, true));
+
+    let lot: Topic<LotEvent> = channels.topic("lot.7").unwrap();
+    let first = lot.send(&LotEvent::Placed { cents: 1 }).await.unwrap();
+    assert_eq!(stream.receive_event().await.id, first.to_string());
 }
