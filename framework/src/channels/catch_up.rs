@@ -10,7 +10,7 @@ use crate::{
     metric,
     name::GroupName,
 };
-use std::{panic::resume_unwind, sync::Arc};
+use std::panic::resume_unwind;
 use tokio::time::Instant;
 
 impl Channels {
@@ -87,9 +87,9 @@ impl Channels {
 
     /// Returns a function that reads what a member of a topic has missed since a position that it
     /// had reached.
-    pub(super) fn reader(&self, topic: &GroupName, limits: HistoryLimits) -> ReadFrom {
+    pub(super) fn reader<E>(&self, topic: &GroupName, limits: HistoryLimits) -> ReadFrom {
         let (channels, topic) = (self.clone(), topic.clone());
-        Arc::new(move |since, source| {
+        ReadFrom::new::<E>(move |since, source| {
             let (channels, topic) = (channels.clone(), topic.clone());
             Box::pin(async move {
                 let since = Some(since);

@@ -309,7 +309,12 @@ impl Envelope {
     /// # Errors
     /// [`ErrorKind::Codec`] as [`decode`](Envelope::decode).
     pub(crate) fn decode_anew<E: Event>(&self) -> Result<E> {
-        messagepack::decode(self.event_bytes()).map_err(|source| {
+        let decoded = messagepack::decode(self.event_bytes());
+        let decoded = decoded.or_else(|error| match self.without_event_type() {
+            Some(bytes) => messagepack::decode(&bytes),
+            None => Err(error),
+        });
+        decoded.map_err(|source| {
             let name = std::any::type_name::<E>();
             let message = match foreign_setting(self.event_bytes()) {
                 Some(setting) => format!("cannot decode an event as {name}: {setting}"),
@@ -321,6 +326,13 @@ impl Envelope {
             };
             Error::new(ErrorKind::Codec, message).with_source(source)
         })
+    }
+
+    /// Returns the end of a resume without the type of the topic's events, for an enum that does not
+    /// include that type, but another one that it decodes the topic as.
+    fn without_event_type(&self) -> Option<Bytes> {
+        let is_of_topic = self.has_this_type(positioned::TYPE);
+        is_of_topic.then(|| positioned::without_event_type(self.event_bytes()))?
     }
 
     /// Returns whether decoding failed because the enum has no variant of this `type`.

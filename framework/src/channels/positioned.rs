@@ -14,6 +14,10 @@ pub(super) const KEY: &[u8] = b"\xb0__seaway_topic__";
 /// The `type` of an event of a topic, as consumers that resume it decode it.
 pub(super) const TYPE: &str = "seaway.topic";
 
+/// The key of the type of a topic's events in the end of a resume, with MessagePack's byte for its
+/// length.
+const EVENT_TYPE: &[u8] = b"\xaaevent_type";
+
 /// The position of an event, and the event without it.
 pub(super) struct PositionedEvent {
     pub(super) position: Position,
@@ -69,11 +73,22 @@ pub(super) fn topic_event(topic: &GroupName, position: &Position, event: &[u8]) 
     messagepack::map(5, &entries, event)
 }
 
-/// Returns the end of a resume, or a gap, as consumers decode it.
-pub(super) fn recovered(topic: &GroupName, position: &Position, all: bool) -> Bytes {
+/// Returns the end of a resume, or a gap, as consumers decode it: as that of a topic with events of
+/// this type.
+pub(super) fn recovered(
+    topic: &GroupName,
+    event_type: &str,
+    position: &Position,
+    all: bool,
+) -> Bytes {
     let mut entries = entry(topic, position);
-    entries.extend(string("recovered"));
-    messagepack::map(5, &entries, &[if all { 0xc3 } else { 0xc2 }])
+    entries.extend([EVENT_TYPE, &string(event_type), &string("recovered")].concat());
+    messagepack::map(6, &entries, &[if all { 0xc3 } else { 0xc2 }])
+}
+
+/// Returns the end of a resume without the type of the topic's events.
+pub(super) fn without_event_type(recovered: &[u8]) -> Option<Bytes> {
+    messagepack::take_entry(recovered, EVENT_TYPE).map(|entry| entry.others)
 }
 
 /// Returns four entries: the type, the topic and the position.

@@ -184,7 +184,7 @@ impl<E: Event> Topic<E> {
         let recovery =
             channels.catch_up(self.name(), since, self.limits, false, RecoverySource::Any);
         let recovery = recovery.await?;
-        let read = channels.reader(self.name(), self.limits);
+        let read = channels.reader::<E>(self.name(), self.limits);
         local.resume(self.name(), channel, recovery, read)?;
         undo.is_due = false;
         Ok(())

@@ -54,7 +54,7 @@ fn recovery(since: u64, until: u64) -> Recovery {
 /// Returns a history that ends with number 3, and is read once `asked` is notified.
 fn history(asked: &Arc<Notify>) -> ReadFrom {
     let asked = asked.clone();
-    Arc::new(move |since, _| {
+    ReadFrom::new::<()>(move |since, _| {
         let asked = asked.clone();
         Box::pin(async move {
             asked.notified().await;
@@ -227,7 +227,7 @@ fn resumed(history: Option<ReadFrom>) -> Mailbox {
 #[test]
 fn no_resume_or_request_to_read_again_is_lost_while_the_mailbox_is_polled() {
     const ROUNDS: usize = 2000;
-    let one_more: ReadFrom = Arc::new(|since, _| {
+    let one_more = ReadFrom::new::<()>(|since, _| {
         Box::pin(async move { Ok(recovery(since.offset(), since.offset() + 1)) })
     });
     let unanswered = || history(&Arc::default());

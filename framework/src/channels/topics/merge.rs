@@ -9,6 +9,7 @@ use crate::{
     name::GroupName,
 };
 use std::{
+    any::type_name,
     collections::{HashMap, VecDeque},
     future::Future,
     mem,
@@ -18,8 +19,12 @@ use std::{
 };
 
 /// Reads what was missed of a topic since a position that this mailbox has reached.
-pub(in crate::channels) type ReadFrom =
-    Arc<dyn Fn(Position, RecoverySource) -> Reading + Send + Sync>;
+#[derive(Clone)]
+pub(in crate::channels) struct ReadFrom {
+    /// The name of the type of the topic's events.
+    event_type: &'static str,
+    read: Arc<dyn Fn(Position, RecoverySource) -> Reading + Send + Sync>,
+}
 
 type Reading = Pin<Box<dyn Future<Output = Result<Recovery>> + Send>>;
 
@@ -78,6 +83,17 @@ struct HistorySource {
     resume: u64,
 }
 
+impl ReadFrom {
+    pub(in crate::channels) fn new<E>(
+        read: impl Fn(Position, RecoverySource) -> Reading + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            event_type: type_name::<E>(),
+            read: Arc::new(read),
+        }
+    }
+}
+
 /// What happens with an event.
 pub(in crate::channels) enum Merged {
     Deliver(Envelope),
@@ -125,7 +141,7 @@ impl ResumedTopic {
             topic: topic.clone(),
             resume: self.resume,
         };
-        (source, (self.read)(self.at.clone(), from))
+        (source, (self.read.read)(self.at.clone(), from))
     }
 
     fn reach(&mut self, position: Position) {
@@ -163,17 +179,17 @@ impl Merge {
         } = recovery;
         self.backlog.retain(|read| read.group() != Some(topic));
         self.backlog.extend(events);
-        self.push_recovered(topic, &position, all);
         self.resumes += 1;
         let resumed = ResumedTopic {
             resume: self.resumes,
             read_until: position.offset(),
-            at: position,
+            at: position.clone(),
             is_open: false,
             read,
             ended: VecDeque::new(),
         };
         self.topics.insert(topic.clone(), resumed);
+        self.push_recovered(topic, &position, all);
     }
 
     /// Handles that the owner has left a topic: it receives nothing of it any more, neither what
@@ -324,8 +340,13 @@ impl Merge {
     }
 
     fn push_recovered(&mut self, topic: &GroupName, position: &Position, all: bool) {
+        let Some(resumed) = self.topics.get(topic) else {
+            return;
+        };
         metric::topic_recovered(all);
-        let recovered = Envelope::from_bytes(positioned::recovered(topic, position, all));
+        let event_type = resumed.read.event_type;
+        let recovered = positioned::recovered(topic, event_type, position, all);
+        let recovered = Envelope::from_bytes(recovered);
         recovered.record_group(topic);
         self.backlog.push_back(recovered);
     }
@@ -381,7 +402,9 @@ mod tests {
 
     /// Returns a history that ends with this number.
     fn history(until: u64) -> ReadFrom {
-        Arc::new(move |since, _| Box::pin(async move { Ok(recovery(since.offset(), until)) }))
+        ReadFrom::new::<()>(move |since, _| {
+            Box::pin(async move { Ok(recovery(since.offset(), until)) })
+        })
     }
 
     fn read(merge: &mut Merge) {
@@ -433,7 +456,7 @@ mod tests {
             event.record_group(&topic());
             event
         };
-        let next: ReadFrom = Arc::new(|since, _| {
+        let next = ReadFrom::new::<()>(|since, _| {
             let recovery = Recovery {
                 position: Position::new(1, "next").unwrap(),
                 events: Vec::new(),
@@ -491,7 +514,7 @@ mod tests {
     #[test]
     fn a_topic_that_was_left_is_not_read_any_more() {
         let mut merge = Merge::default();
-        let unwanted: ReadFrom = Arc::new(|_, _| Box::pin(async { panic!("it is not needed") }));
+        let unwanted = ReadFrom::new::<()>(|_, _| Box::pin(async { panic!("it is not needed") }));
         merge.resume(&topic(), recovery(0, 5), unwanted);
         merge.reread();
 

@@ -9,6 +9,7 @@ use serde::{
     de::Error as _,
     ser::{Error as _, SerializeMap},
 };
+use std::any::type_name;
 
 /// An event of a topic with its position, or the end of a resume.
 ///
@@ -133,6 +134,9 @@ struct Fields<E> {
     event: Option<E>,
     #[serde(default)]
     recovered: Option<bool>,
+    /// The type of the topic's events, beside `recovered`: an enum may include topics of several.
+    #[serde(default)]
+    event_type: Option<String>,
 }
 
 fn present<'de, E: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<E>, D::Error> {
@@ -147,7 +151,11 @@ impl<'de, E: Deserialize<'de>> Deserialize<'de> for TopicEvent<E> {
             epoch,
             event,
             recovered,
+            event_type,
         } = Fields::deserialize(from)?;
+        if event_type.is_some_and(|name| name != type_name::<E>()) {
+            return Err(D::Error::custom("the topic has events of another type"));
+        }
         let position = Position::new(offset, &epoch).map_err(D::Error::custom)?;
         match (event, recovered) {
             (Some(event), None) => Ok(Self::Event {
@@ -226,7 +234,12 @@ mod tests {
         let encoded = [
             (placed.at(position).in_topic(topic), event.clone()),
             (
-                Envelope::from_bytes(positioned::recovered(topic, position, false)),
+                Envelope::from_bytes(positioned::recovered(
+                    topic,
+                    type_name::<Lot>(),
+                    position,
+                    false,
+                )),
                 end,
             ),
         ];

@@ -190,6 +190,60 @@ async fn an_on_method_may_take_the_events_of_an_included_topic() {
     assert_eq!(ana.receive_text().await, "5 cents");
 }
 
+#[derive(Debug, Event)]
+enum ChatEvent {
+    Said { text: String },
+}
+
+#[derive(Debug, Event)]
+enum TwoTopicsEvent {
+    #[event(include)]
+    Lot(TopicEvent<LotEvent>),
+    #[event(include)]
+    Chat(TopicEvent<ChatEvent>),
+}
+
+/// A consumer of two topics with different events.
+#[derive(WebSocketConsumer)]
+#[consumer(event = TwoTopicsEvent)]
+struct TwoTopics {
+    #[topic("lot.7")]
+    _lot: Topic<LotEvent>,
+    #[topic("chat.3")]
+    _chat: Topic<ChatEvent>,
+}
+
+#[consumer(event = TwoTopicsEvent)]
+impl TwoTopics {
+    #[on(Lot)]
+    async fn lot(
+        &mut self,
+        ctx: &mut Context<TwoTopicsEvent>,
+        event: &TopicEvent<LotEvent>,
+    ) -> Result<()> {
+        Ok(ctx.send(format!("lot: {}", event.topic())).await?)
+    }
+
+    #[on(Chat)]
+    async fn chat(
+        &mut self,
+        ctx: &mut Context<TwoTopicsEvent>,
+        event: &TopicEvent<ChatEvent>,
+    ) -> Result<()> {
+        Ok(ctx.send(format!("chat: {}", event.topic())).await?)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_gap_of_a_topic_reaches_the_method_for_its_events() {
+    let app = stage::<TwoTopics>();
+    let path = "/ws/7?resume=lot.7:5:elsewhere,chat.3:5:elsewhere";
+    let mut ana = WebSocketCommunicator::open(&app, Request::get(path));
+
+    assert_eq!(ana.receive_text().await, "lot: lot.7");
+    assert_eq!(ana.receive_text().await, "chat: chat.3");
+}
+
 /// A stream of a topic.
 #[derive(HttpConsumer)]
 struct Feed {
