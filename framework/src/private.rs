@@ -289,6 +289,17 @@ pub const fn all_handled<E: EventTypes>(handled: &[&str]) {
     }
 }
 
+/// Compiles unless `E`, which an enum includes before `Next`, decodes the events of `Next` as those
+/// that it does not know.
+#[track_caller]
+pub const fn is_included_before<E: Event, Next: Event>() {
+    let takes_all = E::HAS_OTHER && (Next::IS_OF_TOPIC || !E::IS_OF_TOPIC);
+    assert!(
+        !takes_all,
+        "`#[serde(other)]` takes the events of the enums that are included after this one: include it last"
+    );
+}
+
 /// A text built at compile time. Parts that do not fit are left out.
 struct CompileError {
     bytes: [u8; 2048],

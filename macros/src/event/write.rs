@@ -7,16 +7,18 @@ use super::{
 use crate::errors::at;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Fields, Ident, LitStr};
+use syn::{Fields, Ident, LitStr, Type};
 
 pub(super) fn write(events: &Events) -> TokenStream {
     let name = &events.name;
     let mirror = mirror(events);
     let types = events.variants.iter().map(|variant| &variant.kind);
     let finders = finders(events);
+    let has_other = has_other(events);
     let is_other = is_other(events);
     let topic_position = topic_position(events);
     let includes = includes(events);
+    let order = order(events);
     let description = events.is_typescript.then(|| description(events));
     quote! {
         #[allow(deprecated)]
@@ -45,11 +47,13 @@ pub(super) fn write(events: &Events) -> TokenStream {
 
             #[automatically_derived]
             impl ::seaway::Event for #name {
+                #has_other
                 #is_other
                 #topic_position
             }
 
             #includes
+            #order
 
             #[automatically_derived]
             impl ::seaway::__private::EventTypes for #name {
@@ -194,6 +198,44 @@ fn description(events: &Events) -> TokenStream {
     }
 }
 
+/// Returns the enums that this one includes, in order.
+fn included(events: &Events) -> Vec<&Type> {
+    let included = events.variants.iter().filter(|variant| variant.is_included);
+    let types = included.filter_map(|variant| variant.fields.iter().next());
+    types.map(|field| &field.ty).collect()
+}
+
+/// Generates `HAS_OTHER`, unless it is `false`.
+fn has_other(events: &Events) -> Option<TokenStream> {
+    let own = events.variants.iter().any(|variant| variant.is_other);
+    let included = included(events);
+    let has_other = match (own, &included[..]) {
+        (true, _) => quote!(true),
+        (false, []) => return None,
+        (false, _) => {
+            let each = included
+                .iter()
+                .map(|ty| quote!(<#ty as ::seaway::Event>::HAS_OTHER));
+            quote!(#(#each)||*)
+        }
+    };
+    Some(quote!(const HAS_OTHER: bool = #has_other;))
+}
+
+/// Generates a check that fails to compile if an included enum takes the events of a later one.
+fn order(events: &Events) -> TokenStream {
+    let included = included(events);
+    let pairs = included.iter().enumerate().flat_map(|(place, first)| {
+        let later = included[place + 1..].iter();
+        later.map(move |next| {
+            quote_spanned! {at(first)=>
+                const _: () = ::seaway::__private::is_included_before::<#first, #next>();
+            }
+        })
+    });
+    quote!(#(#pairs)*)
+}
+
 /// Generates `is_other`, unless no event can be one.
 fn is_other(events: &Events) -> Option<TokenStream> {
     let arms: Vec<TokenStream> = events
@@ -243,13 +285,11 @@ fn topic_position(events: &Events) -> Option<TokenStream> {
 /// Generates an impl per included enum, which lets consumers of this one join its groups.
 fn includes(events: &Events) -> TokenStream {
     let name = &events.name;
-    let included = events.variants.iter().filter(|variant| variant.is_included);
-    let impls = included.filter_map(|variant| {
-        let ty = &variant.fields.iter().next()?.ty;
-        Some(quote_spanned! {at(ty)=>
+    let impls = included(events).into_iter().map(|ty| {
+        quote_spanned! {at(ty)=>
             #[automatically_derived]
             impl ::seaway::Includes<#ty> for #name {}
-        })
+        }
     });
     quote!(#(#impls)*)
 }

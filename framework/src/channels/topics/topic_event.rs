@@ -88,6 +88,9 @@ impl<E> TopicEvent<E> {
 }
 
 impl<E: Event> Event for TopicEvent<E> {
+    const HAS_OTHER: bool = E::HAS_OTHER;
+    const IS_OF_TOPIC: bool = true;
+
     fn is_other(&self) -> bool {
         match self {
             Self::Event { event, .. } => event.is_other(),
