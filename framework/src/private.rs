@@ -224,6 +224,13 @@ impl<T: FromScope<WebSocket>> Needs<T> {
     }
 }
 
+impl<T: FromScope<Http>> Needs<T> {
+    /// For an extractor of an HTTP consumer.
+    pub fn http_extractor(&self) -> RequiredState {
+        T::required_state()
+    }
+}
+
 impl<T: FromHandshake> Needs<T> {
     /// For a consumer whose fields are filled by the derive macro.
     pub fn fields(&self) -> RequiredState {
@@ -244,6 +251,9 @@ pub trait NeedsNothing {
         RequiredState::none()
     }
     fn extractor(&self) -> RequiredState {
+        RequiredState::none()
+    }
+    fn http_extractor(&self) -> RequiredState {
         RequiredState::none()
     }
     fn fields(&self) -> RequiredState {

@@ -4,7 +4,7 @@ use crate::auth_app::{Account, Accounts};
 use axum::Router;
 use seaway::{
     Application, ApplicationExt, AuthSession, BlockingConsumer, BlockingContext, BlockingHandshake,
-    Channels, ErrorKind, Group, Handshake, HttpConsumer, HttpContext, HttpHandshake, HttpResponse,
+    Channels, ErrorKind, FromScope, Group, Handshake, HttpConsumer, HttpContext, HttpHandshake, HttpResponse,
     Lifespan, NoEvent, Rejection, RequiredState, Result, Scope, Session, User, WebSocketConsumer,
     consumer, from_service,
     middleware::{Auth, Provide, RequireUser, Sessions},
@@ -283,6 +283,43 @@ fn sessions_and_auth_are_needed_in_their_order() {
     let expected =
         format!("the middleware RequireUser needs a User<it::auth_app::Account>: {to_auth}");
     assert_eq!(missing(outside), expected);
+}
+
+/// An extractor for HTTP alone.
+struct Visit;
+
+impl FromScope<Http> for Visit {
+    async fn from_scope(scope: &Scope<Http>) -> Result<Self, Rejection> {
+        scope.get::<Database>()?;
+        Ok(Self)
+    }
+    fn required_state() -> RequiredState {
+        RequiredState::of::<Database>()
+    }
+}
+
+#[derive(HttpConsumer)]
+struct Visited {
+    _visit: Visit,
+}
+
+#[consumer]
+impl Visited {
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
+        ctx.reply("here you are")
+    }
+}
+
+#[test]
+fn an_extractor_for_http_alone_states_what_it_needs() {
+    let visited = Visited::application(&Channels::in_memory());
+
+    let missing = visited.required_state().to_string();
+
+    assert!(
+        missing.contains("Visited needs it::required_state::Database"),
+        "{missing}"
+    );
 }
 
 #[test]

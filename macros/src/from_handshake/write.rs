@@ -32,7 +32,7 @@ pub(super) fn write(consumer: &HandshakeStruct, protocol: ConsumerProtocol) -> T
         true => quote!(#handshake),
         false => quote!(_),
     };
-    let required_state = required_state(consumer);
+    let required_state = required_state(consumer, protocol);
     let check = consumer.generics.params.is_empty().then(|| {
         let check = match protocol {
             ConsumerProtocol::WebSocket => quote!(is_consumer),
@@ -101,7 +101,11 @@ fn event(consumer: &HandshakeStruct) -> TokenStream {
 }
 
 /// Generates the report of what the fields need in the scope, if they need anything.
-fn required_state(consumer: &HandshakeStruct) -> Option<TokenStream> {
+fn required_state(consumer: &HandshakeStruct, protocol: ConsumerProtocol) -> Option<TokenStream> {
+    let extractor = match protocol {
+        ConsumerProtocol::WebSocket => quote!(extractor),
+        ConsumerProtocol::Http => quote!(http_extractor),
+    };
     let params = consumer
         .fields
         .iter()
@@ -111,9 +115,9 @@ fn required_state(consumer: &HandshakeStruct) -> Option<TokenStream> {
         let inner = types::optional(ty).unwrap_or(ty);
         let (needed, method) = match &field.source {
             FieldSource::State => (quote!(#ty), quote!(state)),
-            FieldSource::User => (quote!(::seaway::User<#inner>), quote!(extractor)),
-            FieldSource::Session(_) => (quote!(::seaway::session::Session), quote!(extractor)),
-            FieldSource::Extractor => (quote!(#ty), quote!(extractor)),
+            FieldSource::User => (quote!(::seaway::User<#inner>), extractor.clone()),
+            FieldSource::Session(_) => (quote!(::seaway::session::Session), extractor.clone()),
+            FieldSource::Extractor => (quote!(#ty), extractor.clone()),
             FieldSource::Param(_)
             | FieldSource::Query(_)
             | FieldSource::Group(_)
