@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     /// `sse`
     pub(super) sse: Option<Span>,
     /// `typescript`
-    pub(super) is_typescript: bool,
+    pub(super) typescript: Option<Span>,
 }
 
 /// The events that are sent to the client as they are.
@@ -60,7 +60,7 @@ impl Arguments {
             } else if meta.path.is_ident("sse") {
                 arguments.sse = Some(meta.path.span());
             } else if meta.path.is_ident("typescript") {
-                arguments.is_typescript = true;
+                arguments.typescript = Some(meta.path.span());
             } else {
                 return Err(meta.error(EXPECTED));
             }

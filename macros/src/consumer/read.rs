@@ -10,7 +10,7 @@ use super::{
     timers::TimerMethod,
 };
 use crate::{errors::Errors, protocol::ConsumerProtocol, types};
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{Attribute, Error, FnArg, Generics, Ident, ImplItem, ImplItemFn, ItemImpl, Type};
 
@@ -22,8 +22,8 @@ pub(super) struct Consumer {
     /// `#[consumer(event = …)]`.
     pub(super) event: Option<Type>,
     pub(super) forward: Forward,
-    /// Whether the consumer's messages are described in TypeScript.
-    pub(super) is_typescript: bool,
+    /// `typescript`: the consumer's messages are described in TypeScript.
+    pub(super) typescript: Option<Span>,
     pub(super) constants: Vec<Constant>,
     pub(super) hooks: HookMethods,
     pub(super) messages: Vec<MessageMethod>,
@@ -49,7 +49,7 @@ pub(super) fn read(arguments: TokenStream, block: &mut ItemImpl, errors: &mut Er
         style,
         event: arguments.event,
         forward: arguments.forward,
-        is_typescript: arguments.is_typescript,
+        typescript: arguments.typescript,
         constants: Vec::new(),
         hooks: HookMethods::default(),
         messages: Vec::new(),
@@ -143,6 +143,10 @@ impl Consumer {
                     message.method.name
                 ),
             );
+        }
+        if let (ConsumerProtocol::Http, Some(span)) = (self.style.protocol(), self.typescript) {
+            let message = "`typescript` describes the messages of a WebSocket consumer; an HTTP consumer has none";
+            errors.push(Error::new(span, message));
         }
         super::messages::check_unique(&self.messages, errors);
         super::events::check(&self.events, &self.forward, errors);

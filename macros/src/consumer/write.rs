@@ -57,9 +57,8 @@ fn web_socket(consumer: &Consumer) -> TokenStream {
         }
     };
     let check = check(consumer);
-    let description = consumer
-        .is_typescript
-        .then(|| typescript::description(consumer));
+    let described = consumer.typescript;
+    let description = described.map(|_| typescript::description(consumer));
     if consumer.messages.is_empty() {
         return quote!(#written #check #description);
     }

@@ -47,6 +47,12 @@ impl Closed {
 }
 
 #[derive(HttpConsumer)]
+struct Described {}
+
+#[consumer(sse, typescript)]
+impl Described {}
+
+#[derive(HttpConsumer)]
 struct NoHandle {}
 
 #[derive(HttpConsumer)]
