@@ -79,6 +79,11 @@ impl<T: Requests> Request<T> {
         let head: MessageHead = serde_json::from_str(text).map_err(|source| {
             Error::new(ErrorKind::Codec, "unexpected JSON").with_source(source)
         })?;
+        // serde decodes a list as well, by the order of the fields.
+        if !text.trim_ascii_start().starts_with('{') {
+            let message = "unexpected JSON: a message must be an object";
+            return Err(Error::new(ErrorKind::Codec, message));
+        }
         let kind = head.r#type.as_str();
         match kind.is_some_and(|kind| T::WITHOUT_REPLY.contains(&kind)) {
             true => Ok(None),

@@ -191,6 +191,8 @@ async fn a_malformed_message_without_a_usable_id_is_malformed() {
         r#"{"type":"bid","id":1.5,"cents":1}"#,
         r#"{"type":"bid","id":1,"id":2,"cents":1000}"#,
         r#"{"type":"forget","id":1}"#,
+        r#"["fail",false]"#,
+        r#"["bid",7]"#,
         "7",
         "ahoy",
     ] {
