@@ -165,8 +165,19 @@ impl Hook {
             errors.push(syn::Error::new_spanned(argument, message));
         } else if self.fits(method) {
             method.must_take(self.takes(), errors);
+            self.check_output(method, errors);
         } else {
             errors.push(method.misfit(self.parameters(style)));
+        }
+    }
+
+    /// Adds an error if `disconnect` returns something.
+    fn check_output(self, method: &Method, errors: &mut Errors) {
+        let returns = method.returns.as_ref();
+        let is_value = |ty: &&Type| !matches!(ty, Type::ImplTrait(_));
+        if let (Hook::Disconnect, Some(ty)) = (self, returns.filter(is_value)) {
+            let message = "`disconnect` returns nothing, as no hook follows that could handle an error: log it there";
+            errors.add(ty, message);
         }
     }
 

@@ -1,7 +1,7 @@
 //! A hook returns nothing, or a result whose error `?` converts.
 #![allow(unused_variables)]
 
-use seaway::{Context, HttpContext, HttpHandshake, WebSocketConsumer, consumer};
+use seaway::{Close, Context, HttpContext, HttpHandshake, WebSocketConsumer, consumer};
 
 #[derive(WebSocketConsumer)]
 struct Chat {}
@@ -27,6 +27,16 @@ impl Page {
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> seaway::Result<String> {
         Ok(String::new())
+    }
+}
+
+#[derive(WebSocketConsumer)]
+struct Leaver {}
+
+#[consumer]
+impl Leaver {
+    async fn disconnect(self, close: Close) -> seaway::Result<()> {
+        Ok(())
     }
 }
 
