@@ -19,6 +19,7 @@ mod errors;
 mod event;
 mod from_handshake;
 mod protocol;
+mod serde_items;
 mod types;
 mod wide;
 

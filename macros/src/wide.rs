@@ -1,10 +1,7 @@
 //! Integers of 128 bits, which serde does not decode inside an enum with a tag.
 
-use crate::types;
-use syn::{
-    Attribute, Error, GenericArgument, Meta, PathArguments, Result, Token, Type,
-    punctuated::Punctuated,
-};
+use crate::{serde_items, types};
+use syn::{Attribute, Error, GenericArgument, PathArguments, Result, Type};
 
 /// Returns an error if this is the type of a field that can never be decoded. The `type` that
 /// selects the variant may come last, so serde buffers the fields, and its buffer has no integers
@@ -51,13 +48,7 @@ fn wide(ty: &Type) -> Option<&Type> {
 /// Returns whether serde's attributes select another decoder, or none.
 fn is_decoded_otherwise(serde: &[Attribute]) -> bool {
     const OTHERWISE: &[&str] = &["with", "deserialize_with", "skip", "skip_deserializing"];
-    let items = Punctuated::<Meta, Token![,]>::parse_terminated;
-    // serde reports attributes that it does not understand.
-    let mut items = serde
-        .iter()
-        .filter_map(|attribute| attribute.parse_args_with(items).ok())
-        .flatten();
-    items.any(|item| types::is_word(item.path(), OTHERWISE))
+    serde_items::items(serde).any(|item| types::is_word(item.path(), OTHERWISE))
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@ use super::method::{Method, context, place};
 use crate::{
     errors::{Errors, at},
     protocol::ConsumerProtocol,
-    types, wide,
+    serde_items, types, wide,
 };
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{
-    Attribute, Error, Ident, LitStr, Pat, PatType, Result, Type, ext::IdentExt, parse::Parser,
+    Attribute, Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaNameValue, Pat, PatType, Result,
+    Type, ext::IdentExt, parse::Parser,
 };
 
 /// A method for messages of one type.
@@ -50,7 +51,10 @@ impl MessageMethod {
         }
         let shape = match &method.arguments[..] {
             [only] if types::is_named(&only.ty, "Json") => match types::argument(&only.ty) {
-                Some(inner) => Shape::Whole(Box::new((inner.clone(), only.clone()))),
+                Some(inner) => {
+                    check_whole(inner, errors);
+                    Shape::Whole(Box::new((inner.clone(), only.clone())))
+                }
                 None => {
                     errors.add(&only.ty, "write `Json<Message>`, with your own type");
                     Shape::Fields(Vec::new())
@@ -62,7 +66,7 @@ impl MessageMethod {
             }
         };
         if let (true, Shape::Fields(fields)) = (is_request, &shape)
-            && let Some(id) = fields.iter().find(|field| field.name.unraw() == "id")
+            && let Some(id) = fields.iter().find(|field| field.is_key("id"))
         {
             let message =
                 "`id` is the id of the request and cannot be a parameter: name it otherwise";
@@ -167,6 +171,38 @@ impl MessageMethod {
                 ::seaway::__private::send_reply(ctx, reply).await
             }
         }
+    }
+}
+
+impl Field {
+    /// Returns whether serde reads the parameter from this key of the message.
+    fn is_key(&self, key: &str) -> bool {
+        let (mut is_name, mut is_alias) = (self.name.unraw() == key, false);
+        for item in serde_items::items(&self.attributes) {
+            let Meta::NameValue(MetaNameValue { path, value, .. }) = item else {
+                continue;
+            };
+            let is_it = matches!(value, Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value() == key);
+            if path.is_ident("rename") {
+                is_name = is_it;
+            }
+            is_alias |= path.is_ident("alias") && is_it;
+        }
+        is_name || is_alias
+    }
+}
+
+/// Adds an error if the type is certainly not decoded from a map, as a message with its `type` is
+/// one.
+fn check_whole(ty: &Type, errors: &mut Errors) {
+    let inner = types::optional(ty).unwrap_or(ty);
+    let is_unit = matches!(inner, Type::Tuple(tuple) if tuple.elems.is_empty());
+    if types::is_plain(inner) && !is_unit {
+        let message = format!(
+            "the whole message is an object, and this type is not one: name the field, as in `value: {}`",
+            quote!(#ty).to_string().replace(' ', "")
+        );
+        errors.add(ty, message);
     }
 }
 

@@ -19,6 +19,12 @@ impl Chat {
     #[on_message("draw")]
     async fn draw(&mut self, key: String, Json(colour): Json<u32>) {}
 
+    #[on_message("list")]
+    async fn list(&mut self, Json(keys): Json<Vec<u8>>) {}
+
+    #[on_message("none")]
+    async fn none(&mut self, Json(()): Json<()>) {}
+
     #[on_message("late")]
     async fn late(&mut self, text: String, ctx: &mut Context) {}
 

@@ -18,6 +18,21 @@ impl Mistakes {
         Ok(())
     }
 
+    #[on_message("renamed", reply)]
+    async fn renamed(&mut self, #[serde(rename = "id")] lot: u32) -> Result<()> {
+        Ok(())
+    }
+
+    #[on_message("also", reply)]
+    async fn also(&mut self, #[serde(default, alias = "id")] lot: u32) -> Result<()> {
+        Ok(())
+    }
+
+    #[on_message("other", reply)]
+    async fn other(&mut self, #[serde(rename = "lot")] id: u32) -> Result<()> {
+        Ok(())
+    }
+
     #[on_message("replies", replies)]
     async fn replies(&mut self) -> Result<()> {
         Ok(())
