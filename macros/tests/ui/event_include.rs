@@ -1,6 +1,6 @@
 //! An included variant holds another enum of events.
 
-use seaway::Event;
+use seaway::{Event, PresenceEvent};
 
 #[derive(Event)]
 enum LotEvent {
@@ -25,6 +25,14 @@ enum Swallowed {
 enum Misspelt {
     #[event(includes)]
     Lot(LotEvent),
+}
+
+#[derive(Event)]
+enum TwoPresences {
+    #[event(include)]
+    People(PresenceEvent<String>),
+    #[event(include)]
+    Bots(seaway::PresenceEvent<u32>),
 }
 
 #[derive(Event)]
