@@ -87,6 +87,14 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// Returns the mailboxes and memberships of this process.
     fn local(&self) -> &LocalChannels;
 
+    /// Returns the layer that this one is around, if it is around one: the methods below that have a
+    /// default then call those of that layer.
+    ///
+    /// Default: `None`.
+    fn inner(&self) -> Option<&dyn ChannelLayer> {
+        None
+    }
+
     /// Opens a new channel, whose group memberships end when the mailbox is dropped.
     async fn open(&self) -> Result<Mailbox>;
 
@@ -140,8 +148,10 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Layer`] if it was not stored, [`ErrorKind::Unconfirmed`] if it may have been.
     async fn topic_send(&self, topic: &GroupName, post: TopicPost) -> Result<Position> {
-        _ = post;
-        Err(no_topics(topic))
+        match self.inner() {
+            Some(inner) => inner.topic_send(topic, post).await,
+            None => Err(no_topics(topic)),
+        }
     }
 
     /// Returns the position of a topic, and its last events as far as the query wants them.
@@ -153,8 +163,10 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Layer`] if it cannot be read.
     async fn topic_read(&self, topic: &GroupName, query: TopicQuery) -> Result<TopicHistory> {
-        _ = query;
-        Err(no_topics(topic))
+        match self.inner() {
+            Some(inner) => inner.topic_read(topic, query).await,
+            None => Err(no_topics(topic)),
+        }
     }
 
     /// Returns how many members a group has, in all processes.
@@ -165,6 +177,9 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Layer`] if they cannot be counted.
     async fn members(&self, group: &GroupName) -> Result<u64> {
+        if let Some(inner) = self.inner() {
+            return inner.members(group).await;
+        }
         let message = format!(
             "this channel layer does not count the members of {group} in other processes; implement its `members`"
         );
@@ -174,12 +189,15 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// Returns the presence of this process (default: `None`, so that no one can be
     /// [present](crate::Presence)).
     fn presence(&self) -> Option<&LocalPresence> {
-        None
+        self.inner()?.presence()
     }
 
     /// Returns how many envelopes this process has dropped because a mailbox was full.
     fn dropped(&self) -> u64 {
-        self.local().dropped()
+        match self.inner() {
+            Some(inner) => inner.dropped(),
+            None => self.local().dropped(),
+        }
     }
 
     /// Returns `Ok` if the layer can currently transport events, for a readiness probe.
@@ -189,7 +207,7 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) with the reason if it cannot.
     fn health(&self) -> Result<()> {
-        Ok(())
+        self.inner().map_or(Ok(()), ChannelLayer::health)
     }
 }
 

@@ -39,6 +39,9 @@ enum Fault {
 
 #[async_trait::async_trait]
 impl ChannelLayer for Watched {
+    fn inner(&self) -> Option<&dyn ChannelLayer> {
+        Some(&self.inner)
+    }
     fn local(&self) -> &LocalChannels {
         self.inner.local()
     }
