@@ -5,6 +5,7 @@ use super::{
     connect_error::{Cause, ConnectError, response_to},
     newest::{self, NamedPrimary, Newest},
     repeat::Repeat,
+    staggered::Staggered,
     stream::NoInbox,
     topology::{NewestTopology, Primary, Topology},
 };
@@ -24,8 +25,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// The timeout for a connection to a Sentinel or node, and its response; then the next one is
-/// queried.
+/// The timeout for a connection to a Sentinel or node, and its response.
 const CANDIDATE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The number of nodes that are kept beside those of the URL.
@@ -36,8 +36,8 @@ const MOST_NODES: usize = 1000;
 const QUERY_ANOTHER_EVERY: Duration = Duration::from_millis(100);
 
 /// The first and the longest pause between searches for a node that does not say that the Cluster is
-/// down; each is twice as long as the one before. A search of nodes that do not respond takes long,
-/// and the connections of the process wait for it.
+/// down; each is twice as long as the one before. A search of nodes that do not respond takes
+/// [`CANDIDATE_TIMEOUT`] or more, and the connections of the process wait for it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -82,8 +82,8 @@ impl Question {
 struct DirectoryState {
     newest: NewestTopology,
     queried_at: Option<Instant>,
-    /// When another one was queried because the response may be stale.
-    stale_checked_at: Option<Instant>,
+    /// Until when no other one is queried because the response may be stale.
+    stale_due: Option<Instant>,
     /// The next search, if the one that responded last says that the Cluster is down.
     search: Option<Search>,
     /// The connection to the one that responded last.
@@ -142,10 +142,11 @@ struct DirectoryResponse {
 }
 
 /// A connection to a Sentinel or node.
+#[derive(Clone)]
 struct Responder {
     connection: MultiplexedConnection,
     address: Address,
-    _driver: ConnectionTask,
+    _driver: Arc<ConnectionTask>,
 }
 
 impl DirectoryState {
@@ -162,6 +163,12 @@ impl DirectoryState {
             self.search = response.is_failing.then_some(if_failing);
         }
         is_newest
+    }
+
+    /// Returns the search after one that has found no node, if the next one says that the Cluster
+    /// is down, too.
+    fn next_search(&self) -> Search {
+        self.search.map_or_else(Search::first, Search::next)
     }
 }
 
@@ -290,58 +297,55 @@ impl Directory {
         });
     }
 
-    /// Queries the one that responded last, unless its response may be stale, then all others in
-    /// turn, until one knows the newest.
+    /// Queries the one that responded last, unless its response may be stale, then the others in
+    /// turn, until one knows the newest. If none does, one that may be stale is believed.
     async fn query(&self, known: &mut DirectoryState) -> Result<(), ConnectError> {
-        let queries_another = self.needs_another(known);
-        let mut last = None;
-        if let Some(mut responder) = known.responder.take() {
-            last = Some(responder.address.shown().clone());
-            if !queries_another && let Ok(response) = self.response(&mut responder).await {
-                let search = known.search.unwrap_or_else(Search::first);
-                if known.record(response, responder, search) {
-                    return Ok(());
-                }
-            }
-        }
+        let needs_another = self.needs_another(known);
+        let last = known.responder.clone();
         let mut has_answer = false;
-        let mut reasons = Vec::new();
-        let mut cause = Cause::Unreachable;
-        for address in self.candidates(known, last.as_deref()) {
-            let response = async {
-                let Dialed {
-                    connection, driver, ..
-                } = address.dial(Arc::new(NoInbox)).await?;
-                let mut responder = Responder {
-                    connection,
-                    _driver: driver,
-                    address: address.clone(),
-                };
-                let response = self.response(&mut responder).await?;
-                Ok::<_, ConnectError>((responder, response))
-            };
-            let late = |_| ConnectError::timeout("no response within 2 s");
-            match timeout(CANDIDATE_TIMEOUT, response)
-                .await
-                .map_err(late)
-                .flatten()
-            {
-                Ok((responder, response)) => {
+        if let Some(responder) = &last
+            && !needs_another
+        {
+            match self.response(responder).await {
+                Ok(response) => {
                     has_answer = true;
-                    let search = known.search.map_or_else(Search::first, Search::next);
-                    if known.record(response, responder, search) {
+                    let search = known.search.unwrap_or_else(Search::first);
+                    if known.record(response, responder.clone(), search) {
                         return Ok(());
                     }
                 }
-                Err(error) => {
-                    if error.cause == Cause::Denied {
-                        cause = Cause::Denied;
+                Err(_) => known.responder = None,
+            }
+        }
+        let candidates = self.candidates(known, last.as_ref());
+        let mut answers = Staggered::new(candidates.into_iter().map(|address| self.ask(address)));
+        let mut failures = Vec::new();
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok((responder, response)) => {
+                    has_answer = true;
+                    if known.record(response, responder, known.next_search()) {
+                        return Ok(());
                     }
-                    let error = match self.is_cluster() {
-                        true => error,
-                        false => error.of_sentinel(),
-                    };
-                    reasons.push(format!("{}: {error}", address.shown()));
+                }
+                Err(error) => failures.push(error),
+            }
+        }
+        if let Some(responder) = last
+            && needs_another
+        {
+            if !has_answer {
+                // Another search at once would take as long, and find none either.
+                known.stale_due = Some(Instant::now() + LONGEST_PAUSE);
+            }
+            match self.response(&responder).await {
+                Ok(response) => {
+                    has_answer = true;
+                    known.record(response, responder, known.next_search());
+                }
+                Err(error) => {
+                    known.responder = None;
+                    failures.push(error.at(responder.address.shown(), true));
                 }
             }
         }
@@ -353,6 +357,12 @@ impl Directory {
             Question::Service { .. } => "no Sentinel",
             Question::Slots => "no node of the Cluster",
         };
+        let is_denied = failures.iter().any(|error| error.cause == Cause::Denied);
+        let cause = match is_denied {
+            true => Cause::Denied,
+            false => Cause::Unreachable,
+        };
+        let mut reasons: Vec<_> = failures.iter().map(ToString::to_string).collect();
         // In the same order each time, for the log's limit.
         reasons.sort();
         let reason = format!("{who} responds: {}", reasons.join("; "));
@@ -364,22 +374,24 @@ impl Directory {
         if known.responder.is_none() {
             return false;
         }
-        let is_due = |at: Instant| at.elapsed() >= QUERY_ANOTHER_EVERY;
-        let is_stale =
-            self.is_stale.load(Ordering::Relaxed) && known.stale_checked_at.is_none_or(is_due);
-        if is_stale {
+        let now = Instant::now();
+        let is_due = match known.search {
+            // While the Cluster is down, primaries that cannot be used are no news.
+            Some(search) => search.due <= now,
+            None => {
+                self.is_stale.load(Ordering::Relaxed) && known.stale_due.is_none_or(|at| at <= now)
+            }
+        };
+        if is_due {
             self.is_stale.store(false, Ordering::Relaxed);
-            known.stale_checked_at = Some(Instant::now());
+            known.stale_due = Some(now + QUERY_ANOTHER_EVERY);
         }
-        is_stale
-            || known
-                .search
-                .is_some_and(|search| search.due <= Instant::now())
+        is_due
     }
 
     /// Returns the addresses to query: those of the URL, and the primaries of the Cluster, in turn.
-    /// The one that responded last comes last.
-    fn candidates(&self, known: &DirectoryState, last: Option<&str>) -> Vec<Address> {
+    /// If the connection to the one that responded last is lost, that one comes first.
+    fn candidates(&self, known: &DirectoryState, last: Option<&Responder>) -> Vec<Address> {
         let mut candidates = self.seeds.clone();
         if self.is_cluster() {
             let most = self.seeds.len() + MOST_NODES;
@@ -393,22 +405,50 @@ impl Directory {
                 }
             }
         }
-        let is_last = |candidate: &Address| Some(&**candidate.shown()) == last;
+        let is_last = |candidate: &Address| {
+            last.is_some_and(|last| last.address.shown() == candidate.shown())
+        };
         if let Some(at) = candidates.iter().position(is_last) {
-            candidates.rotate_left(at + 1);
+            candidates.rotate_left(at);
+            if known.responder.is_some() {
+                candidates.remove(0);
+            }
         }
         candidates
     }
 
-    async fn response(&self, responder: &mut Responder) -> Result<DirectoryResponse, ConnectError> {
-        let Responder {
-            connection,
-            address,
-            ..
-        } = responder;
+    /// Connects to a Sentinel or node, and queries it.
+    async fn ask(&self, address: Address) -> Result<(Responder, DirectoryResponse), ConnectError> {
+        let response = async {
+            let Dialed {
+                connection, driver, ..
+            } = address.dial(Arc::new(NoInbox)).await?;
+            let responder = Responder {
+                connection,
+                address: address.clone(),
+                _driver: Arc::new(driver),
+            };
+            let response = self.response(&responder).await?;
+            Ok((responder, response))
+        };
+        let late = |_| ConnectError::timeout("no response within 2 s");
+        let response = timeout(CANDIDATE_TIMEOUT, response).await.map_err(late);
+        response.flatten().map_err(|error| {
+            let error = match self.is_cluster() {
+                true => error,
+                false => error.of_sentinel(),
+            };
+            error.at(address.shown(), true)
+        })
+    }
+
+    async fn response(&self, responder: &Responder) -> Result<DirectoryResponse, ConnectError> {
+        let address = &responder.address;
+        let mut connection = responder.connection.clone();
         match &self.question {
             Question::Service { name, newest, .. } => {
-                newest.record(newest::query(connection, name).await?, address.shown());
+                let named = newest::query(&mut connection, name).await?;
+                newest.record(named, address.shown());
                 Ok(DirectoryResponse {
                     topology: Topology::default(),
                     is_failing: false,
@@ -419,7 +459,7 @@ impl Directory {
                 let (slots, nodes, info) = (command("SLOTS"), command("NODES"), command("INFO"));
                 let (mut second, mut third) = (connection.clone(), connection.clone());
                 let (slots, nodes, info) = join!(
-                    response_to(slots.query_async::<Value>(connection)),
+                    response_to(slots.query_async::<Value>(&mut connection)),
                     response_to(nodes.query_async::<String>(&mut second)),
                     response_to(info.query_async::<String>(&mut third)),
                 );
@@ -451,19 +491,37 @@ fn is_failing(info: &str) -> bool {
 mod tests {
     use super::{super::fake_node::FakeNode, *};
     use redis::IntoConnectionInfo;
+    use std::{array, net::TcpListener, sync::mpsc};
+    use tokio::time::advance;
 
     /// Returns the directory of a Cluster, with these nodes in the URL.
     fn directory(nodes: &[&FakeNode]) -> Arc<Directory> {
-        let seeds = nodes.iter().map(|node| {
-            let info = node.url().into_connection_info().unwrap();
+        directory_at(nodes.iter().map(|node| node.port()))
+    }
+
+    fn directory_at(ports: impl IntoIterator<Item = u16>) -> Arc<Directory> {
+        let seeds = ports.into_iter().map(|port| {
+            let url = format!("redis://127.0.0.1:{port}");
+            let info = url.into_connection_info().unwrap();
             Address::new(&info, None, 1024 * 1024).unwrap()
         });
         let seeds: Vec<_> = seeds.collect();
         Directory::new(Question::Slots, seeds.clone(), seeds[0].clone(), "".into())
     }
 
+    /// Returns nodes that accept connections and never respond, and their ports.
+    fn silent_nodes<const N: usize>() -> ([TcpListener; N], [u16; N]) {
+        let nodes = array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let ports = nodes
+            .each_ref()
+            .map(|node| node.local_addr().unwrap().port());
+        (nodes, ports)
+    }
+
+    /// Queries the directory; returns the port of the primary.
     async fn port(directory: &Directory) -> String {
-        let found = directory.find(0, Duration::ZERO).await.unwrap();
+        directory.known.lock().await.queried_at = None;
+        let found = directory.find(0, Duration::MAX).await.unwrap();
         found.shown().rsplit(':').next().unwrap().to_owned()
     }
 
@@ -475,11 +533,14 @@ mod tests {
         responder.address.shown().clone()
     }
 
-    /// Moves the time forward, while nothing waits for a socket.
-    async fn advance(time: Duration) {
+    /// Stops the clock until the result is dropped: time passes only by `advance`, however long the
+    /// nodes take to respond.
+    fn stop_clock() -> mpsc::Sender<()> {
         tokio::time::pause();
-        tokio::time::advance(time).await;
-        tokio::time::resume();
+        // While a blocking task runs, a paused clock does not move by itself.
+        let (stopped, until) = mpsc::channel();
+        tokio::task::spawn_blocking(move || until.recv());
+        stopped
     }
 
     #[tokio::test]
@@ -517,15 +578,18 @@ mod tests {
             node.names(1000, 5);
             node.isolate();
         }
+        let _stopped = stop_clock();
         let directory = directory(&nodes.each_ref());
         let first = responder(&directory).await;
         let mut last = responder(&directory).await;
         assert_ne!(last, first, "the first search is due at once");
 
         for pause in [1, 2, 4, 8, 10, 10].map(Duration::from_secs) {
-            advance(pause - Duration::from_millis(500)).await;
+            advance(pause - Duration::from_millis(1)).await;
+            // Primaries of such a Cluster cannot be used.
+            directory.mark_stale();
             assert_eq!(responder(&directory).await, last, "{pause:?}");
-            advance(Duration::from_millis(500)).await;
+            advance(Duration::from_millis(1)).await;
             let next = responder(&directory).await;
             assert_ne!(next, last, "{pause:?}");
             last = next;
@@ -544,12 +608,62 @@ mod tests {
         isolated.names(1000, 5);
         isolated.isolate();
         stopped.stop();
+        let _stopped = stop_clock();
         let directory = directory(&[&isolated, &stopped]);
 
         for _ in 0..3 {
             assert_eq!(port(&directory).await, "1000");
             advance(LONGEST_PAUSE).await;
         }
+    }
+
+    #[tokio::test]
+    async fn nodes_that_never_respond_are_waited_for_together_and_not_again_at_once() {
+        for is_isolated in [false, true] {
+            let known = FakeNode::start().await;
+            known.names(1000, 5);
+            let (_silent, ports) = silent_nodes::<3>();
+            let directory = directory_at([known.port()].into_iter().chain(ports));
+            assert_eq!(port(&directory).await, "1000");
+            let before = directory.known.lock().await.responder.clone().unwrap();
+            if is_isolated {
+                known.isolate();
+                assert_eq!(port(&directory).await, "1000", "it is not known yet");
+            }
+
+            directory.mark_stale();
+            let search = timeout(2 * CANDIDATE_TIMEOUT, port(&directory)).await;
+            assert_eq!(search.as_deref(), Ok("1000"), "{is_isolated}");
+            directory.mark_stale();
+            let next = timeout(CANDIDATE_TIMEOUT, port(&directory)).await;
+            assert_eq!(next.as_deref(), Ok("1000"), "{is_isolated}");
+
+            let after = directory.known.lock().await.responder.clone().unwrap();
+            assert!(Arc::ptr_eq(&before._driver, &after._driver), "it was kept");
+        }
+    }
+
+    #[tokio::test]
+    async fn nodes_that_never_respond_do_not_hold_up_the_next_one() {
+        let knowing = FakeNode::start().await;
+        let (_silent, ports) = silent_nodes::<5>();
+        let directory = directory_at(ports.into_iter().chain([knowing.port()]));
+
+        let found = timeout(CANDIDATE_TIMEOUT, port(&directory)).await;
+
+        assert_eq!(found, Ok(knowing.port().to_string()));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_has_closed_the_connection_is_asked_first() {
+        let nodes = [FakeNode::start().await, FakeNode::start().await];
+        nodes.iter().for_each(|node| node.names(1000, 5));
+        let directory = directory(&nodes.each_ref());
+        let first = responder(&directory).await;
+
+        nodes.iter().for_each(FakeNode::close_connections);
+
+        assert_eq!(responder(&directory).await, first);
     }
 
     #[tokio::test]
@@ -589,7 +703,7 @@ mod tests {
 
         while queried.len() < 6 {
             directory.mark_stale();
-            directory.known.lock().await.stale_checked_at = None;
+            directory.known.lock().await.stale_due = None;
             queried.push(responder(&directory).await);
         }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::{JoinHandle, JoinSet},
 };
 
@@ -13,6 +14,7 @@ use tokio::{
 pub(crate) struct FakeNode {
     port: u16,
     says: Arc<Mutex<Says>>,
+    closing: Arc<Notify>,
     accepting: JoinHandle<()>,
 }
 
@@ -36,26 +38,29 @@ impl FakeNode {
             epoch: 0,
             state: "ok",
         }));
-        let said = says.clone();
+        let closing = Arc::new(Notify::new());
+        let (said, closed) = (says.clone(), closing.clone());
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
-            while let Ok((socket, _)) = listener.accept().await {
-                connections.spawn(serve(socket, port, said.clone()));
+            loop {
+                tokio::select! {
+                    Ok((socket, _)) = listener.accept() => {
+                        connections.spawn(serve(socket, port, said.clone()));
+                    }
+                    () = closed.notified() => connections.abort_all(),
+                }
             }
         });
         Self {
             port,
             says,
+            closing,
             accepting,
         }
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.port
-    }
-
-    pub(super) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// Sets the port of the primary that it names, 0 for none, and the epoch.
@@ -72,6 +77,11 @@ impl FakeNode {
     /// Makes it say that the Cluster is up.
     pub(super) fn rejoin(&self) {
         self.says.lock().unwrap().state = "ok";
+    }
+
+    /// Closes its connections.
+    pub(super) fn close_connections(&self) {
+        self.closing.notify_waiters();
     }
 
     /// Closes its connections, and accepts no more.

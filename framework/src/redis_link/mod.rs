@@ -9,6 +9,7 @@
 //! | `newest.rs` | the newest primary that any Sentinel has named |
 //! | `hosts.rs` | which of several servers a name belongs to |
 //! | `address.rs`, `connect_error.rs` | one address, and one attempt to connect; why it failed |
+//! | `staggered.rs` | attempts that begin one after the other, and may overlap |
 //! | `tls.rs`, `without_tls.rs` | TLS by rustls; what replaces it without the feature `redis-tls` |
 //! | `link.rs`, `supervisor.rs` | the connection that is replaced when it is lost; the task that does so |
 //! | `dialer.rs` | dialing it, and the checks of its server |
@@ -37,6 +38,7 @@ mod link;
 mod liveness;
 mod newest;
 mod repeat;
+mod staggered;
 mod state;
 mod stream;
 mod supervisor;

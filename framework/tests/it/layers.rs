@@ -142,7 +142,14 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
     (
         "redis_link",
         &[
-            &["fault", "framing", "hosts", "repeat", "topology"],
+            &[
+                "fault",
+                "framing",
+                "hosts",
+                "repeat",
+                "staggered",
+                "topology",
+            ],
             &["connect_error", "fake_node", "stream"],
             &["liveness", "tls", "without_tls"],
             &["address"],
