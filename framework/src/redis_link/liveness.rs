@@ -95,7 +95,7 @@ pub(super) async fn lost(
             return Lost::Silent;
         }
         let (arrived, age) = activity.unfinished_value();
-        if is_stuck(age, arrived, silence) {
+        if is_stuck(age.min(awake_since.elapsed()), arrived, silence) {
             return Lost::Stuck;
         }
         let is_due = silent >= PING_EVERY || pinged_at.elapsed() >= CHECK_EVERY;
@@ -166,7 +166,7 @@ mod tests {
     use std::sync::Arc;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split},
-        time::{sleep, timeout},
+        time::{advance, sleep, timeout},
     };
 
     const SILENCE: Duration = Duration::from_secs(12);
@@ -272,6 +272,28 @@ mod tests {
         assert_eq!(end, Lost::Stuck);
         let limit = UNDECODED + 2 * PING_EVERY;
         assert!((UNDECODED..=limit).contains(&begun.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_value_is_awaited_in_the_middle_of_which_the_process_was_suspended() {
+        let (link, mut server) = connected().await;
+        let (first, rest) = ([b'x'; 100], [b'x'; 900]);
+
+        let sending = async {
+            server.write_all(&event_of(1000)).await.unwrap();
+            server.write_all(&first).await.unwrap();
+            sleep(PING_EVERY).await;
+            advance(UNDECODED + SILENCE).await;
+            sleep(PING_EVERY).await;
+            server.write_all(&rest).await.unwrap();
+            server.write_all(b"\r\n").await.unwrap();
+            sleep(SILENCE * 3).await;
+        };
+
+        tokio::select! {
+            () = sending => {}
+            end = lost(&link) => panic!("the connection was closed: {end:?}"),
+        }
     }
 
     #[tokio::test(start_paused = true)]
