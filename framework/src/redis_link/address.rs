@@ -3,6 +3,7 @@
 use super::{
     connect_error::{Cause, ConnectError},
     framing::Malformed,
+    staggered::Staggered,
     stream::{Activity, MonitoredStream, PushReceiver},
     tls::Tls,
 };
@@ -225,29 +226,33 @@ impl Address {
     }
 }
 
-/// Connects to the first of the addresses of a host that accepts the connection. Each has an equal
-/// share of the time that is left: one that does not respond must not use up that of the others.
+/// Connects to the first of the addresses of a host that accepts the connection, of those that are
+/// tried before the deadline: one that does not respond does not keep the next one waiting.
 async fn connect_any(
     addresses: &[SocketAddr],
     deadline: Instant,
 ) -> Result<TcpStream, ConnectError> {
-    let mut late = None;
-    let mut failed = None;
-    for (number, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let others = u32::try_from(addresses.len() - number).unwrap_or(u32::MAX);
-        let share = left / others;
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failed = Some((address, ConnectError::io(error))),
-            Err(_) => late = late.or(Some((address, share))),
+    let attempts = addresses.iter().copied();
+    let mut attempts =
+        Staggered::new(attempts.map(async |address| (address, TcpStream::connect(address).await)));
+    let mut failed = Vec::new();
+    let connecting = async {
+        while let Some((address, outcome)) = attempts.next().await {
+            match outcome {
+                Ok(stream) => return Some(stream),
+                Err(error) => failed.push((address, ConnectError::io(error))),
+            }
         }
+        None
+    };
+    if let Ok(Some(stream)) = timeout_at(deadline, connecting).await {
+        return Ok(stream);
     }
-    Err(match (late, failed) {
-        (Some((silent, share)), Some((address, error))) => {
-            let share = share.as_secs_f64();
-            let reason =
-                format!("no connection to {silent} within {share:.1} s, and to {address}: {error}");
+    let has_failed = |address: &&SocketAddr| failed.iter().any(|(failed, _)| failed == *address);
+    let silent = addresses.iter().find(|address| !has_failed(address));
+    Err(match (silent, failed.pop()) {
+        (Some(silent), Some((address, error))) => {
+            let reason = format!("{LATE} to {silent}, and to {address}: {error}");
             // The one that is late may still be there, whatever the others say.
             ConnectError::new(reason, Cause::Unreachable)
         }
@@ -299,6 +304,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_address_that_responds_late_is_connected_to_among_others_that_do_not_respond() {
+        let (late, queued) = unresponsive().await;
+        let (first, _first) = unresponsive().await;
+        let (second, _second) = unresponsive().await;
+        let addresses = [&late, &first, &second].map(|listener| listener.local_addr().unwrap());
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
+
+        // It accepts the connection when the system sends its request again, after 1 s.
+        let accepting = async {
+            for _ in queued {
+                late.accept().await.unwrap();
+            }
+        };
+        let (stream, ()) = tokio::join!(connect_any(&addresses, deadline), accepting);
+
+        assert_eq!(stream.unwrap().peer_addr().unwrap(), addresses[0]);
+    }
+
+    #[tokio::test]
     async fn a_host_is_out_of_reach_if_one_of_its_addresses_does_not_respond() {
         let (unresponsive, _queued) = unresponsive().await;
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -306,13 +330,13 @@ mod tests {
             [&unresponsive, &closed].map(|listener| listener.local_addr().unwrap());
         drop(closed);
 
-        for (addresses, share) in [([silent, refusing], "0.1"), ([refusing, silent], "0.2")] {
+        for addresses in [[silent, refusing], [refusing, silent]] {
             let deadline = Instant::now() + Duration::from_millis(200);
             let error = connect_any(&addresses, deadline).await.unwrap_err();
 
             assert_eq!(error.cause, Cause::Unreachable, "{error}");
             let expected = format!(
-                "no connection to {silent} within {share} s, and to {refusing}: connection refused"
+                "no connection within 2 s to {silent}, and to {refusing}: connection refused"
             );
             assert!(error.to_string().starts_with(&expected), "{error}");
         }
