@@ -152,6 +152,9 @@ impl RedisConfig {
     /// one. Names of channels and groups are not encrypted. Events that are not encrypted with one of
     /// the keys are counted, logged and skipped; a worker loses such a job.
     ///
+    /// An empty list turns encryption off. An empty key, as of a variable that is not set, is refused
+    /// at startup, with [`ErrorKind::Layer`](crate::ErrorKind::Layer).
+    ///
     /// ```
     /// use seaway::channels::redis::RedisConfig;
     ///

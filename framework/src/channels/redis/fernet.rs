@@ -26,7 +26,7 @@ const CLOCK_SKEW: u64 = 60;
 #[derive(Clone, Default)]
 pub(super) struct FernetKeys(Vec<FernetKey>);
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 struct FernetKey {
     signing: [u8; 16],
     encryption: [u8; 16],
@@ -50,6 +50,18 @@ impl FernetKeys {
                 .map(|secret| FernetKey::of(secret.as_ref()))
                 .collect(),
         )
+    }
+
+    /// Checks that no secret is empty: everyone has the key of that one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Layer`] if one is.
+    pub(super) fn check(&self) -> Result<()> {
+        if !self.0.contains(&FernetKey::of(b"")) {
+            return Ok(());
+        }
+        let message = "a key of `symmetric_encryption_keys` is empty: set the variable or file that it is read from, or leave out the call to send without encryption";
+        Err(Error::new(ErrorKind::Layer, message))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -147,7 +159,8 @@ impl FernetKey {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::RedisConfig, *};
+    use crate::channels::Channels;
 
     const MESSAGE: &[u8] = b"\x82\xa4type\xacchat.message\xa4text\xacHello there!";
     /// A token of Python's `cryptography`.
@@ -201,6 +214,23 @@ mod tests {
         }
         let unknown = FernetKeys::new(["new"]).decrypt(&token, at(CREATED), None);
         assert_eq!(unknown, Err(Mistake::Invalid));
+    }
+
+    #[tokio::test]
+    async fn an_empty_secret_is_refused_at_startup() {
+        let secrets: [(&[&str], bool); 4] = [
+            (&[], true),
+            (&["a"], true),
+            (&[""], false),
+            (&["a", ""], false),
+        ];
+        for (secrets, is_valid) in secrets {
+            // Nothing listens there.
+            let config = RedisConfig::new("redis://127.0.0.1:1").symmetric_encryption_keys(secrets);
+            let error = Channels::redis(config).await.map(drop).unwrap_err();
+            let is_refused = error.to_string().contains("is empty: set the variable");
+            assert_eq!(!is_refused, is_valid, "{secrets:?}: {error}");
+        }
     }
 
     #[test]

@@ -79,10 +79,10 @@ impl Channels {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is invalid, if Redis refuses, or if
-    /// it does not respond in time: 2 s for each connection, 5 s for each first response. The
-    /// message names the address and the remedy. [`ErrorKind::Name`](crate::ErrorKind::Name) if the
-    /// prefix of the configuration is not valid.
+    /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is invalid, if a key of the
+    /// encryption is empty, if Redis refuses, or if it does not respond in time: 2 s for each
+    /// connection, 5 s for each first response. The message names the address and the remedy.
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the prefix of the configuration is not valid.
     pub async fn redis(config: impl Into<RedisConfig>) -> Result<Self> {
         let layer = RedisChannelLayer::connect(config).await?;
         Ok(Self::new(layer))
@@ -94,9 +94,11 @@ impl RedisChannelLayer {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`](crate::ErrorKind::Layer) if the URL is invalid, or Redis does not
-    /// respond or refuses; [`ErrorKind::Name`](crate::ErrorKind::Name) if the prefix is invalid.
+    /// respond or refuses, or a key of the encryption is empty;
+    /// [`ErrorKind::Name`](crate::ErrorKind::Name) if the prefix is invalid.
     pub async fn connect(config: impl Into<RedisConfig>) -> Result<Self> {
         let config = config.into();
+        config.coding.keys.check()?;
         let (hosts, endpoints) = endpoints(&config.urls, config.coding.max_value)?;
         let names = LayerNames::fresh(config.wire, hosts, &config.prefix)?;
         let subscriptions: Vec<_> = endpoints
