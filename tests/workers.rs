@@ -7,10 +7,11 @@ use std::{
 
 use seaway::{ChannelName, Channels, ErrorKind, channels::redis::RedisConfig};
 use seaway_tests::support::{
-    Browser, Python, Redis, Server,
+    Browser, Proxy, Python, Redis, Server,
     child::Process,
     jobs::{CountJob, JOBS, RELEASE, ReleaseEvent, WorkerProcess},
     page::{DESKTOP, PHONE},
+    proxy::Wire,
     server::program,
     wait::{DEADLINE, until},
 };
@@ -232,6 +233,30 @@ async fn an_idle_worker_takes_a_job_at_once_while_another_one_of_its_hosts_is_do
     });
 
     assert!(job.expect("one host is there").is_some());
+}
+
+#[tokio::test]
+async fn a_job_that_redis_has_returned_late_is_not_lost_if_the_worker_stops() {
+    let redis = Redis::new().await;
+    let proxy = Proxy::before_redis(&redis).await;
+    let worker = Channels::redis(redis.url_through(proxy.port()))
+        .await
+        .unwrap();
+    let sender = Channels::redis(redis.url()).await.unwrap();
+    let channel = jobs();
+
+    let (received, ()) = tokio::join!(worker.layer().receive(&channel, SOON), async {
+        redis.until_waited_for().await;
+        proxy.set(Wire::Stalled);
+        send(&sender, &CountJob::Count { number: 1 }).await;
+    });
+    assert!(received.unwrap().is_none());
+    let finishing = worker.layer().finish_receiving(&channel);
+    let (last, ()) = tokio::join!(finishing, async { proxy.restore() });
+
+    assert!(last.unwrap().is_some());
+    let rest = worker.layer().finish_receiving(&channel).await.unwrap();
+    assert!(rest.is_none());
 }
 
 #[tokio::test]

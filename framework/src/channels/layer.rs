@@ -124,6 +124,31 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// Need not be cancel safe: a worker stops between two calls and never drops one.
     async fn receive(&self, channel: &ChannelName, wait: Duration) -> Result<Option<Envelope>>;
 
+    /// Returns an envelope that [`receive`](Self::receive) was still taking when it returned `None`;
+    /// waits until the transport has replied.
+    ///
+    /// A worker that stops calls it until it returns `None`, for the drain timeout at most, so that a
+    /// late reply loses no job.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// use seaway::{ChannelName, Channels};
+    ///
+    /// let channels = Channels::in_memory();
+    /// let late = channels.layer().finish_receiving(&ChannelName::new("thumbnails")?).await?;
+    /// assert!(late.is_none());
+    /// # seaway::Result::<()>::Ok(()) }).unwrap();
+    /// ```
+    ///
+    /// Default: `None`, since `receive` leaves nothing under way.
+    ///
+    /// # Errors
+    /// Those of [`receive`](Self::receive).
+    async fn finish_receiving(&self, channel: &ChannelName) -> Result<Option<Envelope>> {
+        _ = channel;
+        Ok(None)
+    }
+
     /// Adds a channel of this process to a group.
     ///
     /// After it returns, the channel receives what any process sends to the group.

@@ -138,8 +138,8 @@ struct WorkerQueue {
 }
 
 impl WorkerQueue {
-    /// Takes and runs jobs until it is to stop, then waits for those that run. It returns once they
-    /// have ended, also if they are aborted.
+    /// Takes and runs jobs until it is to stop, then waits for one that is being taken, and for those
+    /// that run. It returns once they have ended, also if they are aborted.
     async fn serve(&self, stop: &CancellationToken, abort: &CancellationToken) {
         let permits = Arc::new(Semaphore::new(self.concurrency.min(Semaphore::MAX_PERMITS)));
         let mut jobs = JoinSet::new();
@@ -178,9 +178,43 @@ impl WorkerQueue {
             }
             while jobs.try_join_next().is_some() {}
         }
+        let finishing = self.finish_receiving(&permits, &mut jobs);
+        if abort.run_until_cancelled(finishing).await.is_none() {
+            log_limited!(
+                warn,
+                channel = %self.channel,
+                "the channel layer has not replied before the worker stops; one job may be lost"
+            );
+        }
         let ended = async { while jobs.join_next().await.is_some() {} };
         if abort.run_until_cancelled(ended).await.is_none() {
             jobs.shutdown().await;
+        }
+    }
+
+    /// Runs the jobs that the channel layer was still taking: nobody else gets them.
+    async fn finish_receiving(&self, permits: &Arc<Semaphore>, jobs: &mut JoinSet<()>) {
+        loop {
+            let receiving = catch_panic(|| self.channels.layer().finish_receiving(&self.channel));
+            match receiving.await.and_then(|received| received) {
+                Ok(Some(envelope)) => {
+                    let (job, permits) = (self.run(envelope), permits.clone());
+                    jobs.spawn(async move {
+                        let _permit = permits.acquire_owned().await;
+                        job.await;
+                    });
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    log_limited!(
+                        warn,
+                        channel = %self.channel,
+                        error = %format_args!("{error:#}"),
+                        "cannot receive jobs; trying again"
+                    );
+                    sleep(FIRST_PAUSE).await;
+                }
+            }
         }
     }
 

@@ -283,6 +283,15 @@ impl ChannelLayer for RedisChannelLayer {
         }
     }
 
+    async fn finish_receiving(&self, channel: &ChannelName) -> Result<Option<Envelope>> {
+        for host in self.hosts_of_jobs(channel) {
+            if let Some(job) = host.named.finish_receiving(channel).await? {
+                return Ok(Some(job));
+            }
+        }
+        Ok(None)
+    }
+
     async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<()> {
         let host = &self.hosts[self.names.host_of_group(group)];
         let deadline = host.publisher.deadline();

@@ -132,6 +132,22 @@ impl NamedChannels {
         }
     }
 
+    /// Returns the job that a call of [`receive`](Self::receive) was still taking when it returned;
+    /// waits until Redis has replied, or the connection is lost.
+    ///
+    /// # Errors
+    /// Those of [`receive`](Self::receive).
+    pub(super) async fn finish_receiving(&self, channel: &ChannelName) -> Result<Option<Envelope>> {
+        let receiver = self.receiver(channel);
+        let mut receiver = receiver.lock().await;
+        if receiver.popping.is_none() {
+            return Ok(None);
+        }
+        let queue = self.names.queue_of(channel);
+        let taken = receiver.pop(&queue, Duration::ZERO, Duration::MAX).await?;
+        Ok(taken.and_then(|taken| self.open(channel, taken)))
+    }
+
     /// Returns the time of the oldest job of a named channel as a score, if Redis responds and
     /// there is one. The job of a call that was dropped comes first.
     pub(super) async fn oldest(&self, channel: &ChannelName) -> Option<f64> {

@@ -9,11 +9,11 @@ use seaway::{
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// A channel layer that fails and panics before it has a job.
 struct Flaky {
@@ -38,7 +38,7 @@ impl ChannelLayer for Flaky {
             1 => panic!("the wire burns"),
             2 => Envelope::encode(&record(1)).map(Some),
             _ => {
-                tokio::time::sleep(wait).await;
+                sleep(wait).await;
                 Ok(None)
             }
         }
@@ -52,6 +52,86 @@ impl ChannelLayer for Flaky {
     async fn group_send(&self, _: &GroupName, _: Envelope) -> Result<(), Error> {
         Ok(())
     }
+}
+
+/// A channel layer that has a job after so long, which `receive` does not wait for.
+struct Late {
+    local: LocalChannels,
+    reply_at: Instant,
+    is_taken: AtomicBool,
+}
+
+impl Late {
+    fn channels(delay: Duration) -> Channels {
+        Channels::new(Self {
+            local: LocalChannels::default(),
+            reply_at: Instant::now() + delay,
+            is_taken: AtomicBool::new(false),
+        })
+    }
+}
+
+#[async_trait::async_trait]
+impl ChannelLayer for Late {
+    fn local(&self) -> &LocalChannels {
+        &self.local
+    }
+    async fn open(&self) -> Result<Mailbox, Error> {
+        self.local.open("late")
+    }
+    async fn send(&self, _: &ChannelName, _: Envelope) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn receive(&self, _: &ChannelName, wait: Duration) -> Result<Option<Envelope>, Error> {
+        sleep(wait).await;
+        Ok(None)
+    }
+    async fn finish_receiving(&self, _: &ChannelName) -> Result<Option<Envelope>, Error> {
+        if self.is_taken.swap(true, Ordering::Relaxed) {
+            return Ok(None);
+        }
+        sleep_until(self.reply_at).await;
+        Envelope::encode(&record(1)).map(Some)
+    }
+    async fn group_add(&self, _: &GroupName, _: &ChannelName) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn group_discard(&self, _: &GroupName, _: &ChannelName) -> Result<(), Error> {
+        Ok(())
+    }
+    async fn group_send(&self, _: &GroupName, _: Envelope) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_the_channel_layer_returns_late_is_run_before_a_worker_stops() {
+    let log = Log::listen();
+    let probe = Probe::new();
+    let channels = Late::channels(Duration::from_secs(2));
+
+    Running::start(&channels, router(&channels, &probe))
+        .stop()
+        .await;
+
+    assert_eq!(probe.recorder.entries(), ["1"]);
+    assert_eq!(log.lines("may be lost"), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_stops_says_that_the_channel_layer_has_not_replied() {
+    let log = Log::listen();
+    let probe = Probe::new();
+    let channels = Late::channels(Duration::from_secs(60));
+
+    let router = router(&channels, &probe);
+    let limit = Duration::from_secs(1);
+    Running::configured(&channels, router, |workers| workers.drain_timeout(limit))
+        .stop()
+        .await;
+
+    assert_eq!(probe.recorder.entries(), [""; 0]);
+    assert_eq!(log.lines("one job may be lost").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
