@@ -140,13 +140,16 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// # seaway::Result::<()>::Ok(()) }).unwrap();
     /// ```
     ///
-    /// Default: `None`, since `receive` leaves nothing under way.
+    /// Default: `None`, since `receive` leaves nothing under way, or that of the layer
+    /// [inside](Self::inner).
     ///
     /// # Errors
     /// Those of [`receive`](Self::receive).
     async fn finish_receiving(&self, channel: &ChannelName) -> Result<Option<Envelope>> {
-        _ = channel;
-        Ok(None)
+        match self.inner() {
+            Some(inner) => inner.finish_receiving(channel).await,
+            None => Ok(None),
+        }
     }
 
     /// Adds a channel of this process to a group.

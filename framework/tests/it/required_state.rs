@@ -4,9 +4,9 @@ use crate::auth_app::{Account, Accounts};
 use axum::Router;
 use seaway::{
     Application, ApplicationExt, AuthSession, BlockingConsumer, BlockingContext, BlockingHandshake,
-    Channels, ErrorKind, FromScope, Group, Handshake, HttpConsumer, HttpContext, HttpHandshake, HttpResponse,
-    Lifespan, NoEvent, Rejection, RequiredState, Result, Scope, Session, User, WebSocketConsumer,
-    consumer, from_service,
+    Channels, ErrorKind, FromScope, Group, Handshake, HttpConsumer, HttpContext, HttpHandshake,
+    HttpResponse, Lifespan, NoEvent, Rejection, RequiredState, Result, Scope, Session, User,
+    WebSocketConsumer, consumer, from_service,
     middleware::{Auth, Provide, RequireUser, Sessions},
     protocol::{AllowedOrigins, Http, Job, WebSocket, WebSocketConfig, Worker},
     routing::{ChannelNameRouter, PathRouter, ProtocolTypeRouter},
@@ -290,7 +290,7 @@ struct Visit;
 
 impl FromScope<Http> for Visit {
     async fn from_scope(scope: &Scope<Http>) -> Result<Self, Rejection> {
-        scope.get::<Database>()?;
+        scope.state::<Database>()?;
         Ok(Self)
     }
     fn required_state() -> RequiredState {
@@ -305,8 +305,8 @@ struct Visited {
 
 #[consumer]
 impl Visited {
-    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<Reply> {
-        ctx.reply("here you are")
+    async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
+        ctx.respond("here you are")
     }
 }
 
