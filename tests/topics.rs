@@ -242,7 +242,7 @@ async fn the_position_of_a_topic_is_stored_for_longer_than_its_events_whatever_t
         .await
         .unwrap();
     for days in [1, 30, 365] {
-        let lot = channels.topic(&format!("lot.{days}")).unwrap();
+        let lot = channels.topic(format!("lot.{days}")).unwrap();
         let text = "hello".to_owned();
         let lot = lot.history_age(DAY * days);
         lot.send(&Said { text }).await.unwrap();

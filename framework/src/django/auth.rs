@@ -293,7 +293,7 @@ struct DjangoLogIn {
 impl DjangoLogIn {
     /// Returns whether anything was read, so that the response depends on the cookie.
     fn is_read(&self) -> bool {
-        self.user.is_loaded() || self.client.session().is_some_and(DjangoSession::is_read)
+        self.user.loaded().is_some() || self.client.session().is_some_and(DjangoSession::is_read)
     }
 }
 

@@ -46,8 +46,8 @@ impl<U: Clone> LazyUser<U> {
         &self,
         load: impl Future<Output = Result<Option<U>>>,
     ) -> Result<Option<U>> {
-        if let Some(known) = &*self.lock() {
-            return Ok(known.clone());
+        if let Some(known) = self.loaded() {
+            return Ok(known);
         }
         let user = load.await?;
         self.set(user.clone());
@@ -61,14 +61,14 @@ impl<U: Clone> LazyUser<U> {
         *self.lock() = Some(user);
     }
 
-    /// Returns whether it is known who is logged in, if anybody.
-    pub(crate) fn is_loaded(&self) -> bool {
-        self.lock().is_some()
+    /// Returns the user, once loaded; the inner `None` means that nobody is logged in.
+    pub(crate) fn loaded(&self) -> Option<Option<U>> {
+        self.lock().clone()
     }
 
     /// Returns the user, if one was found.
     pub(crate) fn known(&self) -> Option<U> {
-        self.lock().clone().flatten()
+        self.loaded().flatten()
     }
 
     /// Returns the close of a connection whose user has changed, as `is_unchanged` finds, or cannot
