@@ -2,7 +2,7 @@
 
 use super::{
     Channels, LocalPresence, Meta, Present,
-    local_presence::{LONGEST_KEY, check_meta},
+    local_presence::{LARGEST_META, LONGEST_KEY, check_meta},
     messagepack,
 };
 use crate::{
@@ -11,9 +11,6 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{fmt, future::Future, marker::PhantomData, pin::Pin};
-
-/// The largest meta, encoded, in bytes.
-const LARGEST_META: usize = 16 * 1024;
 
 /// A presence: who is connected to a group, in all processes that share the channel layer.
 ///

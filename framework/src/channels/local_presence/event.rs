@@ -1,6 +1,9 @@
 //! The events of presence.
 
-use crate::{channels::Event, name::GroupName};
+use crate::{
+    channels::{Decodes, Event},
+    name::GroupName,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// A value that a presence shows of a person; implemented for every type that serde can encode
@@ -79,7 +82,9 @@ pub enum PresenceEvent<M> {
     },
 }
 
-impl<M: Meta> Event for PresenceEvent<M> {}
+impl<M: Meta> Event for PresenceEvent<M> {
+    const DECODES: Decodes = Decodes::PRESENCE;
+}
 
 /// A person who is present in a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

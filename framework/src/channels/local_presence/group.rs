@@ -414,9 +414,9 @@ impl GroupTask {
 
 impl GroupPresence {
     /// Returns how much later than its grace time this process removes a person. The process that
-    /// they were connected to goes first.
+    /// they were connected to goes first, unless they are back and about to be declared.
     fn delay(&self, own: &Own, key: &PersonKey) -> Duration {
-        match own.has(key) {
+        match own.has_left(key) {
             true => Duration::ZERO,
             false => self.second,
         }

@@ -188,7 +188,8 @@ impl PresenceState {
         let by = match outcome {
             Ok(Declared::Stored(by)) => by,
             outcome => {
-                self.own.take_back(batch);
+                // A store that refuses declarations may accept the rest.
+                self.own.take_back(batch, outcome.is_ok());
                 return outcome.map(drop);
             }
         };

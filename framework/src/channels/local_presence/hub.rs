@@ -163,11 +163,12 @@ impl Hub {
     /// [`ErrorKind::User`] if it is not present in the group; [`ErrorKind::Layer`] if the store
     /// refuses or does not confirm it in time: it is stored later, unless it is replaced before.
     pub(crate) async fn update(
-        &self,
+        self: &Arc<Self>,
         group: &GroupName,
         channel: &ChannelName,
         meta: Bytes,
     ) -> Result<()> {
+        self.resume(group);
         let (waiter, outcome) = oneshot::channel();
         let found = self.group(group);
         if !found.is_some_and(|group| group.update(channel, meta, waiter)) {
@@ -232,7 +233,11 @@ impl Hub {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the store does not respond in time.
-    pub(crate) async fn list(&self, group: &GroupName) -> Result<Vec<(PersonKey, u32, Bytes)>> {
+    pub(crate) async fn list(
+        self: &Arc<Self>,
+        group: &GroupName,
+    ) -> Result<Vec<(PersonKey, u32, Bytes)>> {
+        self.resume(group);
         let found = self.group(group);
         if let Some(list) = found.and_then(|group| group.list()) {
             return Ok(list);
@@ -248,7 +253,8 @@ impl Hub {
     ///
     /// # Errors
     /// [`ErrorKind::Layer`] if the store does not respond in time.
-    pub(crate) async fn totals(&self, group: &GroupName) -> Result<Totals> {
+    pub(crate) async fn totals(self: &Arc<Self>, group: &GroupName) -> Result<Totals> {
+        self.resume(group);
         self.in_time(group, self.store.totals(group)).await
     }
 
@@ -304,6 +310,14 @@ impl Hub {
         let task = task.abort_handle();
         groups.insert(name.clone(), HubGroup { group, task });
         outcome
+    }
+
+    /// Keeps a group up to date in this runtime, if that of its task has ended.
+    fn resume(self: &Arc<Self>, name: &GroupName) {
+        // A list in memory needs no runtime.
+        if Handle::try_current().is_ok() && self.group(name).is_some() {
+            self.with_group(name, |_| ());
+        }
     }
 
     fn group(&self, name: &GroupName) -> Option<Arc<GroupPresence>> {

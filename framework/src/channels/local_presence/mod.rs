@@ -30,6 +30,7 @@ pub(super) mod store;
 pub(super) use self::{
     batch::{DecodablePart, check_meta},
     hub::LONGEST_PRESENCE_TIME,
+    own::LARGEST_META,
     store::LONGEST_KEY,
 };
 pub use self::{

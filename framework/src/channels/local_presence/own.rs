@@ -10,6 +10,9 @@ use std::{
 };
 use tokio::sync::oneshot;
 
+/// The largest meta, encoded, in bytes.
+pub(in crate::channels) const LARGEST_META: usize = 16 * 1024;
+
 /// The bytes of the metas in one declaration, about: the store publishes them as one value, which
 /// the receivers limit.
 const DECLARED_BYTES: usize = 512 * 1024;
@@ -155,9 +158,9 @@ impl Own {
         !self.connections.is_empty()
     }
 
-    /// Returns whether this person is or was lately connected to this process.
-    pub(super) fn has(&self, key: &PersonKey) -> bool {
-        self.people.contains_key(key)
+    /// Returns whether this person was lately connected to this process, and is not any more.
+    pub(super) fn has_left(&self, key: &PersonKey) -> bool {
+        self.people.get(key).is_some_and(|person| person.count == 0)
     }
 
     /// Takes at most `limit` declarations, and fewer if their metas are large.
@@ -178,7 +181,11 @@ impl Own {
             let Some(person) = self.people.get_mut(&key) else {
                 continue;
             };
-            bytes += person.meta.len();
+            // The store publishes its own meta of a person whose meta is not known here.
+            bytes += match person.meta.is_empty() {
+                true => LARGEST_META,
+                false => person.meta.len(),
+            };
             person.is_due = false;
             batch.declarations.push(Declaration {
                 key,
@@ -211,15 +218,18 @@ impl Own {
         }
     }
 
-    /// Takes back a batch that was not stored: it is due again.
-    pub(super) fn take_back(&mut self, batch: DeclarationBatch) {
+    /// Takes back a batch that was not stored: it is due again, and if `is_first`, before anything
+    /// else.
+    pub(super) fn take_back(&mut self, batch: DeclarationBatch, is_first: bool) {
         for (declaration, waiters) in batch.declarations.into_iter().zip(batch.waiters) {
             if let Some(person) = self.people.get_mut(&declaration.key) {
                 person.waiters.extend(waiters);
             }
             self.declare(&declaration.key);
         }
-        self.first = self.due.len();
+        if is_first {
+            self.first = self.due.len();
+        }
     }
 
     /// Tells all that wait why the store refuses; what they have changed remains due.
@@ -394,7 +404,7 @@ mod tests {
         own.seen(&"ana".into(), Some((1, 5, Some(&"a".into()))));
         own.stored(batch, Some(by));
         own.remove_gone(|_| true, |version| version == Some(by));
-        assert!(own.has(&"ana".into()), "this process removes them");
+        assert!(own.has_left(&"ana".into()), "this process removes them");
 
         own.remove_gone(|_| false, |version| version == Some(by));
         assert!(own.is_empty(), "connected elsewhere");
@@ -513,7 +523,7 @@ mod tests {
         let batch = own.take_due(3);
         assert!(own.is_declaring_first());
         own.take_due(1);
-        own.take_back(batch);
+        own.take_back(batch, true);
         assert!(own.is_declaring_first(), "it was not stored");
     }
 
@@ -524,7 +534,7 @@ mod tests {
         own.enter(&channel("p!1"), "ana".into(), "a".into(), waiter);
 
         let batch = own.take_due(1);
-        own.take_back(batch);
+        own.take_back(batch, false);
         own.reject(&"no permission".into());
 
         assert_eq!(outcome.try_recv().unwrap(), Err("no permission".into()));
