@@ -128,7 +128,7 @@ pub trait ChannelLayer: Send + Sync + 'static {
     /// waits until the transport has replied.
     ///
     /// A worker that stops calls it until it returns `None`, for the drain timeout at most, so that a
-    /// late reply loses no job.
+    /// late reply loses no job. It must not take further ones.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -184,7 +184,8 @@ pub trait ChannelLayer: Send + Sync + 'static {
 
     /// Returns the position of a topic, and its last events as far as the query wants them.
     ///
-    /// A topic that was never used has a position too, before its first event.
+    /// A topic that was never used has a position too, before its first event. It must end by itself,
+    /// with an error if the store does not respond: all who resume the topic wait for it.
     ///
     /// Default: an error, as for [`topic_send`](ChannelLayer::topic_send).
     ///

@@ -178,13 +178,15 @@ impl WorkerQueue {
             }
             while jobs.try_join_next().is_some() {}
         }
-        let finishing = self.finish_receiving(&permits, &mut jobs);
-        if abort.run_until_cancelled(finishing).await.is_none() {
-            log_limited!(
+        tokio::select! {
+            // Asked even if nothing may wait any more: usually nothing is under way.
+            biased;
+            () = self.finish_receiving(&permits, &mut jobs) => {}
+            () = abort.cancelled() => log_limited!(
                 warn,
                 channel = %self.channel,
-                "the channel layer has not replied before the worker stops; one job may be lost"
-            );
+                "the channel layer has not replied before the worker stops; jobs may be lost"
+            ),
         }
         let ended = async { while jobs.join_next().await.is_some() {} };
         if abort.run_until_cancelled(ended).await.is_none() {
@@ -195,13 +197,14 @@ impl WorkerQueue {
     /// Runs the jobs that the channel layer was still taking: nobody else gets them.
     async fn finish_receiving(&self, permits: &Arc<Semaphore>, jobs: &mut JoinSet<()>) {
         loop {
+            let permit = permits.clone().acquire_owned().await;
             let receiving = catch_panic(|| self.channels.layer().finish_receiving(&self.channel));
             match receiving.await.and_then(|received| received) {
                 Ok(Some(envelope)) => {
-                    let (job, permits) = (self.run(envelope), permits.clone());
+                    let job = self.run(envelope);
                     jobs.spawn(async move {
-                        let _permit = permits.acquire_owned().await;
                         job.await;
+                        drop(permit);
                     });
                 }
                 Ok(None) => return,

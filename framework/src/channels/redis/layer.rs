@@ -25,7 +25,11 @@ use crate::{
     redis_link::endpoints,
 };
 use async_trait::async_trait;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::{
+    TryStreamExt,
+    future::{join_all, try_join_all},
+    stream::FuturesUnordered,
+};
 use std::{
     fmt,
     sync::{
@@ -284,9 +288,13 @@ impl ChannelLayer for RedisChannelLayer {
     }
 
     async fn finish_receiving(&self, channel: &ChannelName) -> Result<Option<Envelope>> {
-        for host in self.hosts_of_jobs(channel) {
-            if let Some(job) = host.named.finish_receiving(channel).await? {
-                return Ok(Some(job));
+        let hosts = self.hosts_of_jobs(channel).iter();
+        let mut finishing: FuturesUnordered<_> = hosts
+            .map(|host| host.named.finish_receiving(channel))
+            .collect();
+        while let Some(finished) = finishing.try_next().await? {
+            if finished.is_some() {
+                return Ok(finished);
             }
         }
         Ok(None)

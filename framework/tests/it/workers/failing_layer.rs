@@ -131,7 +131,23 @@ async fn a_worker_that_stops_says_that_the_channel_layer_has_not_replied() {
         .await;
 
     assert_eq!(probe.recorder.entries(), [""; 0]);
-    assert_eq!(log.lines("one job may be lost").len(), 1);
+    assert_eq!(log.lines("jobs may be lost").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_has_no_time_to_stop_loses_no_job_of_a_layer_that_has_none_under_way() {
+    let log = Log::listen();
+    let probe = Probe::new();
+    let channels = Channels::in_memory();
+
+    let router = router(&channels, &probe);
+    Running::configured(&channels, router, |workers| {
+        workers.drain_timeout(Duration::ZERO)
+    })
+    .stop()
+    .await;
+
+    assert_eq!(log.lines("may be lost"), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
