@@ -185,13 +185,12 @@ async fn serve_http_1<S: ServedApp>(
     let mut stop = connection.stopping();
     let service = {
         let traffic = traffic.clone();
-        let stop = connection.stopping();
         service_fn(move |request: Request<Incoming>| {
             let checked = match traffic.begin_request() {
                 true => Err(request_head::two_lengths()),
                 false => requests.check(&request),
             };
-            let is_last = checked.is_err() || stop.is_set();
+            let is_rejected = checked.is_err();
             let is_connect = *request.method() == Method::CONNECT;
             let carrier = Carrier::Http1(&traffic);
             let traffic = traffic.clone();
@@ -199,6 +198,7 @@ async fn serve_http_1<S: ServedApp>(
                 let status = response.status();
                 let leaves_http =
                     status == StatusCode::SWITCHING_PROTOCOLS || is_connect && status.is_success();
+                let is_last = is_rejected || connection.stopping().is_set();
                 if is_last && !leaves_http || traffic.has_broken_body() {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
@@ -232,11 +232,9 @@ async fn serve_http_1<S: ServedApp>(
             return Poll::Ready(served.map_err(BoxError::from));
         }
         // hyper closes a connection without a request at once, so not before a request that has
-        // been sent can have arrived.
-        if !is_ending
-            && stop.poll(cx)
-            && (traffic.is_serving() || on_the_way.poll(Some(0), cx).is_ready())
-        {
+        // been sent can have arrived; and it adds `close` to the response to a handshake.
+        let idle = (!traffic.is_serving()).then_some(0);
+        if !is_ending && stop.poll(cx) && on_the_way.poll(idle, cx).is_ready() {
             is_ending = true;
             http.as_mut().graceful_shutdown();
             cx.waker().wake_by_ref();

@@ -284,8 +284,9 @@ impl<S> Serve<S> {
 
     /// Passes requests with the method CONNECT to the application.
     ///
-    /// By default the server responds with 501. A tunnel counts as a connection until it ends, but the
-    /// server does not wait for it when it stops.
+    /// By default the server responds with 501. A tunnel counts as a connection until it ends. When
+    /// the server stops, it does not wait for one over HTTP/1; one over HTTP/2 is a stream like
+    /// others, and is aborted after [`drain_timeout`](Serve::drain_timeout).
     pub fn allow_connect(mut self) -> Self {
         self.limits.connection.allows_connect = true;
         self
@@ -293,7 +294,8 @@ impl<S> Serve<S> {
 
     /// Sets how long the server waits for its connections when it stops (default: 30 s).
     ///
-    /// What still runs then is aborted. With [`close_over`](Serve::close_over), the wait begins
+    /// What still runs then is aborted; below 250 ms, this includes connections over HTTP/1 that
+    /// wait for a request. With [`close_over`](Serve::close_over), the wait begins
     /// when the last batch closes.
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
         self.limits.drain_timeout = limit;

@@ -236,7 +236,9 @@ fn large() -> Vec<(&'static str, Vec<u8>, Http2)> {
     // A field of 4,000 bytes in the dynamic table, and then its index, one byte, many times.
     let entry = [&[0x40, 1, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4_000]].concat();
     let bomb = |times| [GET, &entry, &vec![0xbe; times]].concat();
-    let (start, rest) = (GET, field("x", &"y".repeat(100)).repeat(150));
+    let long = [&[0, 1, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4_000]].concat();
+    let (start, rest) = (GET, long.repeat(4));
+    let many = |count| [GET, &field("x", "y").repeat(count)].concat();
     let in_pieces = |pieces: usize| {
         let mut frames = frame(HEADERS, END_STREAM, 1, start);
         for _ in 0..pieces {
@@ -253,7 +255,9 @@ fn large() -> Vec<(&'static str, Vec<u8>, Http2)> {
             frame(HEADERS, WHOLE, 1, bomb(12_000)),
             TOO_LARGE,
         ),
-        ("headers of 15 KB", in_pieces(1), Answers(&[200])),
+        ("100 headers", frame(HEADERS, WHOLE, 1, many(99)), Answers(&[200])),
+        ("150 headers", frame(HEADERS, WHOLE, 1, many(150)), Answers(&[431])),
+        ("headers of 16 KB", in_pieces(1), Answers(&[200])),
         ("headers of 80 KB", in_pieces(5), TOO_LARGE),
         ("headers of 1.6 MB", in_pieces(100), TOO_MUCH),
     ]
