@@ -12,6 +12,7 @@ use crate::{
 };
 use std::panic::resume_unwind;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 impl Channels {
     /// Returns what a member of a topic has missed since a position. `is_received`: this process
@@ -61,7 +62,7 @@ impl Channels {
         topic: GroupName,
         request: TopicQuery,
     ) -> Result<Recovery> {
-        let reading = tokio::spawn(async move {
+        let reading = async move {
             let (since, limits) = (request.since.clone(), request.limits);
             let is_whole = request.is_whole;
             let began = Instant::now();
@@ -71,8 +72,8 @@ impl Channels {
             let recovery = window.finally_since(since.as_ref(), limits);
             query.finish(window);
             Ok(recovery)
-        });
-        match reading.await {
+        };
+        match tokio::spawn(reading.in_current_span()).await {
             Ok(recovery) => recovery,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),

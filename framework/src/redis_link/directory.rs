@@ -159,6 +159,11 @@ impl DirectoryState {
     ) -> bool {
         let is_newest = self.newest.record(response.topology, Instant::now());
         if is_newest {
+            let is_same = |before: &Responder| before.address.shown() == responder.address.shown();
+            if !self.responder.as_ref().is_some_and(is_same) {
+                // The pause was for a search beside another one.
+                self.stale_due = None;
+            }
             self.responder = Some(responder);
             self.search = response.is_failing.then_some(if_failing);
         }

@@ -156,13 +156,14 @@ impl SubscriptionTable {
 
     /// Removes the groups that are no longer wanted, while there is no connection.
     pub(super) fn prune(&mut self, has_members: impl Fn(&GroupName) -> bool) {
-        let groups = &mut self.groups;
+        let (groups, blocked) = (&mut self.groups, &mut self.blocked);
         self.due.retain(|group| {
             let is_wanted = groups
                 .get_mut(group)
                 .is_some_and(|entry| entry.is_wanted(|| has_members(group)));
             if !is_wanted {
                 groups.remove(group);
+                blocked.remove(group);
             }
             is_wanted
         });
@@ -182,6 +183,7 @@ impl SubscriptionTable {
                 }
                 (Phase::Idle, false) => {
                     self.groups.remove(&group);
+                    self.blocked.remove(&group);
                 }
                 (Phase::Active, true) => entry.settle(&Ok(())),
                 (Phase::Expiring, true) => {
