@@ -2,9 +2,10 @@
 
 pub use crate::{
     catch_panic::Handling,
+    channels::Decodes,
     consumer::{
         GroupField,
-        request::{Request, Requests, reply, reply_nested, send_reply},
+        request::{Request, Requests, Tagged, reply, reply_nested, send_reply},
     },
 };
 pub use serde;
@@ -299,14 +300,18 @@ pub const fn all_handled<E: EventTypes>(handled: &[&str]) {
     }
 }
 
-/// Compiles unless `E`, which an enum includes before `Next`, decodes the events of `Next` as those
-/// that it does not know.
+/// Compiles unless `E`, which an enum includes before `Next`, decodes events that are meant for
+/// `Next`.
 #[track_caller]
 pub const fn is_included_before<E: Event, Next: Event>() {
-    let takes_all = E::HAS_OTHER && (Next::IS_OF_TOPIC || !E::IS_OF_TOPIC);
     assert!(
-        !takes_all,
+        !E::DECODES.takes_from(Next::DECODES),
         "`#[serde(other)]` takes the events of the enums that are included after this one: include it last"
+    );
+    // Somebody who leaves has no meta by which to tell the types apart.
+    assert!(
+        !E::DECODES.are_presences(Next::DECODES),
+        "an enum includes one `PresenceEvent`: make its meta an enum, and match on its `group`"
     );
 }
 

@@ -1,7 +1,7 @@
 //! Events that consumers send each other, and their encoding.
 
 use super::{
-    Position,
+    Decodes, Position,
     except::Except,
     messagepack,
     positioned::{self, PositionedEvent},
@@ -70,13 +70,9 @@ const TYPE_KEY: &[u8] = b"\xa4type";
     note = "put #[derive(Event)] on an enum of events, or write `impl Event for …` for a type that serde encodes as a map with a `type`"
 )]
 pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// Whether `Self` decodes events of types that it does not know; `#[derive(Event)]` sets it.
+    /// What `Self` decodes; `#[derive(Event)]` sets it.
     #[doc(hidden)]
-    const HAS_OTHER: bool = false;
-
-    /// Whether `Self` decodes no events but those of topics.
-    #[doc(hidden)]
-    const IS_OF_TOPIC: bool = false;
+    const DECODES: Decodes = Decodes::PLAIN;
 
     /// Returns whether this event is of a type that `Self` does not know (`#[serde(other)]`), and
     /// has lost its content.

@@ -42,6 +42,7 @@
 //! | `mailbox.rs` | the receiving end of one channel |
 //! | `group.rs` | the typed handle of a group |
 //! | `envelope.rs` | an encoded event |
+//! | `decodes.rs` | what an event type decodes, by which enums that include several are checked |
 //! | `except.rs` | events for all members of a group but one |
 //! | `missed.rs` | the notice that a receiver may have missed events |
 //! | `messagepack.rs` | MessagePack decoding, after a check of the structure |
@@ -67,6 +68,7 @@
 
 mod backpressure;
 mod catch_up;
+mod decodes;
 mod disconnect;
 mod envelope;
 mod except;
@@ -94,6 +96,8 @@ mod topic;
 mod topics;
 mod undecodable;
 
+#[doc(hidden)]
+pub use self::decodes::Decodes;
 pub use self::{
     envelope::{Envelope, Event, Includes},
     group::Group,

@@ -53,7 +53,7 @@ const FOLDERS: &[(&str, &[&[&str]])] = &[
         "channels",
         &[
             &["lost_part", "messagepack", "missed", "position"],
-            &["except", "positioned"],
+            &["decodes", "except", "positioned"],
             &["envelope"],
             &["queues", "shared", "topics", "undecodable"],
             &["mailbox"],

@@ -88,7 +88,6 @@ pub(super) fn read(input: DeriveInput, errors: &mut Errors) -> Option<Events> {
         .collect();
     check_unique(&variants, errors);
     check_other(&variants, errors);
-    check_presence(&variants, errors);
     Some(Events {
         name: input.ident,
         visibility: input.vis,
@@ -182,20 +181,6 @@ fn check_other(variants: &[Kind], errors: &mut Errors) {
         errors.add(
             &variant.ident,
             "`#[serde(other)]` would take the events of the included enums: put it into the last of these enums",
-        );
-    }
-}
-
-/// Adds an error for each presence after the first: somebody who leaves has no meta by which to tell
-/// the types apart.
-fn check_presence(variants: &[Kind], errors: &mut Errors) {
-    let included = variants.iter().filter(|variant| variant.is_included);
-    let types = included.filter_map(|variant| Some(&variant.fields.iter().next()?.ty));
-    let presences = types.filter(|ty| types::is_named(ty, "PresenceEvent"));
-    for second in presences.skip(1) {
-        errors.add(
-            second,
-            "an enum includes one `PresenceEvent`: make its meta an enum, and match on its `group`",
         );
     }
 }

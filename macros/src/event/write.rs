@@ -14,7 +14,7 @@ pub(super) fn write(events: &Events) -> TokenStream {
     let mirror = mirror(events);
     let types = events.variants.iter().map(|variant| &variant.kind);
     let finders = finders(events);
-    let has_other = has_other(events);
+    let decodes = decodes(events);
     let is_other = is_other(events);
     let topic_position = topic_position(events);
     let includes = includes(events);
@@ -47,7 +47,7 @@ pub(super) fn write(events: &Events) -> TokenStream {
 
             #[automatically_derived]
             impl ::seaway::Event for #name {
-                #has_other
+                #decodes
                 #is_other
                 #topic_position
             }
@@ -205,24 +205,26 @@ fn included(events: &Events) -> Vec<&Type> {
     types.map(|field| &field.ty).collect()
 }
 
-/// Generates `HAS_OTHER`, unless it is `false`.
-fn has_other(events: &Events) -> Option<TokenStream> {
-    let own = events.variants.iter().any(|variant| variant.is_other);
+/// Generates `DECODES`, unless the enum has plain events only.
+fn decodes(events: &Events) -> Option<TokenStream> {
+    let has_other = events.variants.iter().any(|variant| variant.is_other);
+    let has_own = events.variants.iter().any(|variant| !variant.is_included);
     let included = included(events);
-    let has_other = match (own, &included[..]) {
-        (true, _) => quote!(true),
-        (false, []) => return None,
-        (false, _) => {
-            let each = included
-                .iter()
-                .map(|ty| quote!(<#ty as ::seaway::Event>::HAS_OTHER));
-            quote!(#(#each)||*)
-        }
+    if !has_other && included.is_empty() {
+        return None;
+    }
+    let own = match (has_other, has_own) {
+        (true, _) => quote!(OTHER),
+        (false, true) => quote!(PLAIN),
+        (false, false) => quote!(NONE),
     };
-    Some(quote!(const HAS_OTHER: bool = #has_other;))
+    Some(quote! {
+        const DECODES: ::seaway::__private::Decodes =
+            ::seaway::__private::Decodes::#own #(.or(<#included as ::seaway::Event>::DECODES))*;
+    })
 }
 
-/// Generates a check that fails to compile if an included enum takes the events of a later one.
+/// Generates a check that fails to compile if an included type takes the events of a later one.
 fn order(events: &Events) -> TokenStream {
     let included = included(events);
     let pairs = included.iter().enumerate().flat_map(|(place, first)| {

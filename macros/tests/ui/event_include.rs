@@ -36,6 +36,20 @@ enum TwoPresences {
 }
 
 #[derive(Event)]
+enum Guests {
+    #[event(include)]
+    People(PresenceEvent<String>),
+}
+
+#[derive(Event)]
+enum TwoPresencesInside {
+    #[event(include)]
+    Guests(Guests),
+    #[event(include)]
+    Bots(PresenceEvent<u32>),
+}
+
+#[derive(Event)]
 enum NotEvents {
     #[event(include)]
     Lot(String),

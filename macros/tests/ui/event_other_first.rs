@@ -46,6 +46,38 @@ enum OtherTopic {
     Lot(TopicEvent<LotEvent>),
 }
 
+#[derive(Event)]
+enum DeskEvent {
+    #[event(include)]
+    Lot(TopicEvent<LotEvent>),
+    Ready,
+}
+
+/// An enum that includes a topic has events of topics, too.
+#[derive(Event)]
+enum SwallowedInside {
+    #[event(include)]
+    Hall(TopicEvent<HallEvent>),
+    #[event(include)]
+    Desk(DeskEvent),
+}
+
+#[derive(Event)]
+enum HallDesk {
+    #[event(include)]
+    Hall(TopicEvent<HallEvent>),
+    Ready,
+}
+
+/// It takes no events but those of topics.
+#[derive(Event)]
+enum OnlyTopicInside {
+    #[event(include)]
+    Desk(HallDesk),
+    #[event(include)]
+    Lot(LotEvent),
+}
+
 /// Only events of topics are decoded as those of a topic.
 #[derive(Event)]
 enum OnlyTopic {

@@ -1,7 +1,7 @@
 //! The events of a topic as a consumer receives them.
 
 use crate::{
-    channels::{Event, Position, positioned::TYPE},
+    channels::{Decodes, Event, Position, positioned::TYPE},
     name::GroupName,
 };
 use serde::{
@@ -88,8 +88,7 @@ impl<E> TopicEvent<E> {
 }
 
 impl<E: Event> Event for TopicEvent<E> {
-    const HAS_OTHER: bool = E::HAS_OTHER;
-    const IS_OF_TOPIC: bool = true;
+    const DECODES: Decodes = E::DECODES.in_topic();
 
     fn is_other(&self) -> bool {
         match self {
