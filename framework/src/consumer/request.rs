@@ -21,6 +21,33 @@ pub trait Requests: DeserializeOwned + Send {
     const WITHOUT_REPLY: &'static [&'static str];
 }
 
+/// A message with a `type`, which is no request; for the macro.
+#[derive(Debug)]
+pub struct Tagged<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromMessage for Tagged<T> {
+    fn from_message(message: Message) -> crate::Result<Self> {
+        Self::decode(message).map_err(|(error, _)| error)
+    }
+
+    fn decode(message: Message) -> StdResult<Self, (AnyError, Message)> {
+        let text = Text::decode(message)?;
+        match reject_list(&text) {
+            Ok(()) => Json::decode(Message::Text(text)).map(|Json(input)| Self(input)),
+            Err(error) => Err((error.into(), Message::Text(text))),
+        }
+    }
+}
+
+/// Returns an error for a list, which serde decodes as well, by the order of the fields.
+fn reject_list(text: &str) -> Result<()> {
+    if text.trim_ascii_start().starts_with('[') {
+        let message = "unexpected JSON: a message must be an object";
+        return Err(Error::new(ErrorKind::Codec, message));
+    }
+    Ok(())
+}
+
 /// A message that may be a request.
 #[derive(Debug)]
 pub struct Request<T> {
@@ -76,14 +103,10 @@ impl<T: Requests> FromMessage for Request<T> {
 impl<T: Requests> Request<T> {
     /// Returns the id of the message's reply, if it gets one.
     fn id(text: &str) -> Result<Option<RequestId>> {
+        reject_list(text)?;
         let head: MessageHead = serde_json::from_str(text).map_err(|source| {
             Error::new(ErrorKind::Codec, "unexpected JSON").with_source(source)
         })?;
-        // serde decodes a list as well, by the order of the fields.
-        if !text.trim_ascii_start().starts_with('{') {
-            let message = "unexpected JSON: a message must be an object";
-            return Err(Error::new(ErrorKind::Codec, message));
-        }
         let kind = head.r#type.as_str();
         match kind.is_some_and(|kind| T::WITHOUT_REPLY.contains(&kind)) {
             true => Ok(None),

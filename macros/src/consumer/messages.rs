@@ -10,7 +10,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{
     Attribute, Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, MetaNameValue, Pat, PatType, Result,
-    Type, ext::IdentExt, parse::Parser,
+    Token, Type, ext::IdentExt, parse::Parser, punctuated::Punctuated,
 };
 
 /// A method for messages of one type.
@@ -179,7 +179,7 @@ impl Field {
     fn is_key(&self, key: &str) -> bool {
         let (mut is_name, mut is_alias) = (self.name.unraw() == key, false);
         for item in serde_items::items(&self.attributes) {
-            let Meta::NameValue(MetaNameValue { path, value, .. }) = item else {
+            let Some(MetaNameValue { path, value, .. }) = read_by(item) else {
                 continue;
             };
             let is_it = matches!(value, Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) if text.value() == key);
@@ -190,6 +190,23 @@ impl Field {
         }
         is_name || is_alias
     }
+}
+
+/// Returns an item of `#[serde(…)]` as it concerns decoding: `rename(deserialize = "key")` as
+/// `rename = "key"`.
+fn read_by(item: Meta) -> Option<MetaNameValue> {
+    let list = match item {
+        Meta::NameValue(item) => return Some(item),
+        Meta::List(list) => list,
+        Meta::Path(_) => return None,
+    };
+    let items = Punctuated::<MetaNameValue, Token![,]>::parse_terminated;
+    let mut items = list.parse_args_with(items).ok()?.into_iter();
+    let read = items.find(|item| item.path.is_ident("deserialize"))?;
+    Some(MetaNameValue {
+        path: list.path,
+        ..read
+    })
 }
 
 /// Adds an error if the type is certainly not decoded from a map, as a message with its `type` is
@@ -313,7 +330,7 @@ fn has_requests(messages: &[MessageMethod]) -> bool {
 pub(super) fn input_type(messages: &[MessageMethod]) -> TokenStream {
     match has_requests(messages) {
         true => quote!(::seaway::__private::Request<__Input>),
-        false => quote!(::seaway::Json<__Input>),
+        false => quote!(::seaway::__private::Tagged<__Input>),
     }
 }
 
@@ -345,7 +362,7 @@ pub(super) fn receive(messages: &[MessageMethod], ty: &Type) -> TokenStream {
         async fn receive(
             &mut self,
             #ctx: &mut ::seaway::Context<Self::Event>,
-            ::seaway::Json(input): Self::Input,
+            ::seaway::__private::Tagged(input): Self::Input,
         ) -> ::seaway::Result<()> {
             match input {
                 #(#arms,)*

@@ -23,6 +23,11 @@ impl Mistakes {
         Ok(())
     }
 
+    #[on_message("read", reply)]
+    async fn read(&mut self, #[serde(rename(deserialize = "id"))] lot: u32) -> Result<()> {
+        Ok(())
+    }
+
     #[on_message("also", reply)]
     async fn also(&mut self, #[serde(default, alias = "id")] lot: u32) -> Result<()> {
         Ok(())

@@ -66,6 +66,13 @@ async fn paint(message: impl Into<Message>) -> WebSocketCommunicator {
 }
 
 #[tokio::test]
+async fn a_message_that_is_a_list_is_malformed() {
+    let mut painter = paint(r#"["move","here",1]"#).await;
+
+    assert_eq!(painter.receive_close().await.code, Close::INVALID);
+}
+
+#[tokio::test]
 async fn the_parameters_of_a_method_are_the_fields_of_its_message() {
     for (message, expected) in [
         (r#"{"type":"dot","x":1,"y":1}"#, "1 2 None"),
