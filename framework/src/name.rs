@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 /// One less than the limit of Django Channels, 100, which is exclusive.
 const LONGEST: usize = 99;
@@ -117,6 +117,27 @@ pub trait NamesGroup: Send {
 
 impl IntoGroupName for &str {}
 impl NamesGroup for &str {
+    fn into_group_name(self) -> Result<GroupName> {
+        GroupName::new(self)
+    }
+}
+
+impl IntoGroupName for &&str {}
+impl NamesGroup for &&str {
+    fn into_group_name(self) -> Result<GroupName> {
+        GroupName::new(*self)
+    }
+}
+
+impl IntoGroupName for Cow<'_, str> {}
+impl NamesGroup for Cow<'_, str> {
+    fn into_group_name(self) -> Result<GroupName> {
+        GroupName::new(&*self)
+    }
+}
+
+impl IntoGroupName for Arc<str> {}
+impl NamesGroup for Arc<str> {
     fn into_group_name(self) -> Result<GroupName> {
         GroupName::new(self)
     }

@@ -6,6 +6,7 @@ use seaway::{
     Channels, Close, ErrorKind, Event, GroupName, Missed,
     channels::{Envelope, GroupEvents, InMemoryChannelLayer},
 };
+use std::{borrow::Cow, sync::Arc};
 
 #[derive(Debug, PartialEq, Event)]
 enum Price {
@@ -132,6 +133,9 @@ async fn a_text_a_name_and_every_handle_name_a_group() {
         channels.group::<Price>(&presence),
         channels.group(&text),
         channels.group(text.as_str()),
+        channels.group(["prices"].iter().next().unwrap()),
+        channels.group(Cow::from("prices")),
+        channels.group(Arc::<str>::from("prices")),
         channels.group(text),
         channels.group(group.name()),
         channels.group(name.clone()),
