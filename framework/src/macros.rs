@@ -87,7 +87,7 @@ pub use seaway_macros::Event;
 ///         let body = ctx.body().await?;
 ///         let text = String::from_utf8_lossy(&body).into_owned();
 ///         self.room.send(&ChatEvent::Message { text }).await?;
-///         ctx.respond(Json("sent"))
+///         ctx.response(Json("sent"))
 ///     }
 /// }
 ///

@@ -151,7 +151,7 @@ impl HttpConsumer for Small {
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let body = ctx.body().await?;
-        ctx.respond(format!("{} bytes", body.len()))
+        ctx.response(format!("{} bytes", body.len()))
     }
 }
 
@@ -550,7 +550,7 @@ impl HttpConsumer for Greeting {
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
-        ctx.respond("welcome")
+        ctx.response("welcome")
     }
 }
 

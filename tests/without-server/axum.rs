@@ -61,8 +61,8 @@ struct Next {
 impl Next {
     async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<HttpResponse> {
         match ctx.next_event().await? {
-            Some(event) => ctx.respond(Json(event)),
-            None => ctx.respond(StatusCode::NO_CONTENT),
+            Some(event) => ctx.response(Json(event)),
+            None => ctx.response(StatusCode::NO_CONTENT),
         }
     }
 }

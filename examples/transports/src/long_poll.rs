@@ -42,7 +42,7 @@ impl HttpConsumer for Wait {
             _ = timeout(PATIENCE, ctx.next_event()).await;
             missed = self.room.since(self.since);
         }
-        ctx.respond(self.response(&missed))
+        ctx.response(self.response(&missed))
     }
 }
 

@@ -138,7 +138,8 @@ impl<E: Event, P: OpensOverHttp> Handshake<E, P> {
         self.scope.raw_query(name)
     }
 
-    /// Returns a value that [`Provide`](crate::middleware::Provide) or other middleware has added.
+    /// Returns a value that [`Provide`](crate::middleware::Provide), other middleware or a startup
+    /// function has added, by its type.
     ///
     /// # Errors
     /// [`ErrorKind::Missing`] if there is none of this type; through `?` it rejects with 500.

@@ -36,7 +36,7 @@ impl IntoResponse for AnyError {
 }
 
 /// Lets an [`HttpConsumer`](crate::HttpConsumer) respond with what axum's handlers return:
-/// `ctx.respond(Redirect::to("/").into_response())`.
+/// `ctx.response(Redirect::to("/").into_response())`.
 impl From<Body> for crate::protocol::Body {
     fn from(body: Body) -> Self {
         Self::new(body)

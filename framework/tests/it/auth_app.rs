@@ -388,7 +388,7 @@ impl HttpConsumer for Waiting {
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         if self.how == "poll" {
             ctx.next_event().await?;
-            return ctx.respond("the server stops");
+            return ctx.response("the server stops");
         }
         let events = ctx.sse().await?;
         events.send(self.name.as_str()).await?;
@@ -444,7 +444,7 @@ impl HttpConsumer for LatePoll {
         }
         self.auth.user().await?;
         ctx.next_event().await?;
-        ctx.respond("never")
+        ctx.response("never")
     }
 }
 
@@ -474,7 +474,7 @@ impl HttpConsumer for ClearingPoll {
                 () = tokio::task::yield_now() => {}
             }
         }
-        ctx.respond("cleared")
+        ctx.response("cleared")
     }
 }
 

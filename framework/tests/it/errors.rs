@@ -301,7 +301,7 @@ async fn every_function_that_an_application_writes_takes_any_error() {
 
         async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
             let number: u32 = ctx.scope().head.uri.path()[1..].parse()?;
-            ctx.respond(number.to_string())
+            ctx.response(number.to_string())
         }
     }
     let app = Page::application(&Channels::in_memory()).boxed();

@@ -351,8 +351,8 @@ impl HttpConsumer for Patient {
 
     async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<HttpResponse> {
         match ctx.next_event().await?.as_deref() {
-            Some(ChatEvent::Said { text, .. }) => ctx.respond(text.clone()),
-            None => ctx.respond("closing time"),
+            Some(ChatEvent::Said { text, .. }) => ctx.response(text.clone()),
+            None => ctx.response("closing time"),
         }
     }
 

@@ -59,7 +59,7 @@ impl HttpConsumer for TestConsumer {
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         if self.action == "response" {
-            return ctx.respond("the response");
+            return ctx.response("the response");
         }
         if self.action == "wait" {
             self.state.recorder.record("wait");

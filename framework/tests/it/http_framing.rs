@@ -226,7 +226,7 @@ impl HttpConsumer for Reader {
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let body = ctx.body().await?;
-        ctx.respond(body)
+        ctx.response(body)
     }
 }
 
@@ -242,7 +242,7 @@ impl HttpConsumer for PieceReader {
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         while ctx.next_chunk().await?.is_some() {}
-        ctx.respond("read")
+        ctx.response("read")
     }
 }
 
@@ -398,7 +398,7 @@ impl HttpConsumer for Brewer {
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
-        ctx.respond("brewed")
+        ctx.response("brewed")
     }
 }
 
@@ -415,7 +415,7 @@ impl HttpConsumer for CoffeePot {
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
-        ctx.respond("brewed")
+        ctx.response("brewed")
     }
 }
 

@@ -240,8 +240,8 @@ impl HttpConsumer for Poll {
 
     async fn handle(&mut self, ctx: &mut HttpContext<News>) -> Result<HttpResponse> {
         match ctx.next_event().await? {
-            Some(_) => ctx.respond("news"),
-            None => ctx.respond("the server stops"),
+            Some(_) => ctx.response("news"),
+            None => ctx.response("the server stops"),
         }
     }
 }

@@ -91,7 +91,7 @@ impl HttpConsumer for Page {
         Ok(Self)
     }
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
-        ctx.respond("here you are")
+        ctx.response("here you are")
     }
     fn required_state() -> RequiredState {
         RequiredState::of::<Database>()
@@ -306,7 +306,7 @@ struct Visited {
 #[consumer]
 impl Visited {
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
-        ctx.respond("here you are")
+        ctx.response("here you are")
     }
 }
 

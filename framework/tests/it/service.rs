@@ -280,7 +280,7 @@ impl HttpConsumer for Greeter {
         match self.0.as_str() {
             "nobody" => Err(seaway::Error::user("nobody is here").into()),
             "panic" => panic!("in an HTTP consumer"),
-            name => ctx.respond(format!("hello {name}")),
+            name => ctx.response(format!("hello {name}")),
         }
     }
 }
@@ -347,8 +347,8 @@ async fn a_request_may_wait_for_an_event() {
             let news = ctx.channels().group("news")?;
             news.send(&News { text }).await?;
             match ctx.next_event().await? {
-                Some(event) => ctx.respond(event.text.clone()),
-                None => ctx.respond("the server stops"),
+                Some(event) => ctx.response(event.text.clone()),
+                None => ctx.response("the server stops"),
             }
         }
     }

@@ -390,7 +390,7 @@ impl HttpConsumer for Page {
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
-        ctx.respond("hello")
+        ctx.response("hello")
     }
 }
 

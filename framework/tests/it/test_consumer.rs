@@ -62,26 +62,26 @@ impl HttpConsumer for TestConsumer {
 
     async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<HttpResponse> {
         match self.action.as_str() {
-            "respond" => ctx.respond("here you are"),
-            "no content" => ctx.respond(StatusCode::NO_CONTENT),
+            "respond" => ctx.response("here you are"),
+            "no content" => ctx.response(StatusCode::NO_CONTENT),
             "count dropped" => {
                 self.go_on.notified().await;
-                ctx.respond((StatusCode::ACCEPTED, format!("{} were lost", ctx.dropped())))
+                ctx.response((StatusCode::ACCEPTED, format!("{} were lost", ctx.dropped())))
             }
             "cookies" => {
                 let response = Response::builder()
                     .header("set-cookie", "hand=1")
                     .header("vary", "hand");
-                ctx.respond(response.body("").unwrap())
+                ctx.response(response.body("").unwrap())
             }
             "next event" => match ctx.next_event().await?.as_deref() {
-                Some(ChatEvent::Said { text, .. }) => ctx.respond(text.clone()),
-                None => ctx.respond("closing time"),
+                Some(ChatEvent::Said { text, .. }) => ctx.response(text.clone()),
+                None => ctx.response("closing time"),
             },
             "time out" => {
                 let soon = tokio::time::timeout(Duration::from_secs(30), ctx.next_event());
                 assert!(soon.await.is_err(), "nobody says anything");
-                ctx.respond(StatusCode::NO_CONTENT)
+                ctx.response(StatusCode::NO_CONTENT)
             }
             "hang" => std::future::pending().await,
             "events" => {
@@ -139,7 +139,7 @@ impl HttpConsumer for TestConsumer {
             }
             "read body" => {
                 let body = ctx.body().await?;
-                ctx.respond(body.len().to_string())
+                ctx.response(body.len().to_string())
             }
             "read body and hang" => {
                 let body = ctx.body().await?;
@@ -151,7 +151,7 @@ impl HttpConsumer for TestConsumer {
                 while let Some(piece) = ctx.next_chunk().await? {
                     length += piece.len();
                 }
-                ctx.respond(length.to_string())
+                ctx.response(length.to_string())
             }
             "fail" => Err(trouble().into()),
             "panic" => panic!("in a handler"),

@@ -9,7 +9,7 @@ struct Attributes {}
 #[consumer]
 impl Attributes {
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
-        ctx.respond("")
+        ctx.response("")
     }
 
     #[on("chat.message")]
@@ -30,7 +30,7 @@ struct Twice {}
 #[consumer(sse)]
 impl Twice {
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
-        ctx.respond("")
+        ctx.response("")
     }
 }
 
@@ -40,7 +40,7 @@ struct Closed {}
 #[consumer]
 impl Closed {
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
-        ctx.respond("")
+        ctx.response("")
     }
 
     fn disconnect(self, close: Close) {}

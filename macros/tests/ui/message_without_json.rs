@@ -13,7 +13,7 @@ fn tell(ctx: &Context, said: ChatEvent) {
 }
 
 fn respond(ctx: &HttpContext, said: ChatEvent) -> Result<HttpResponse> {
-    ctx.respond(said)
+    ctx.response(said)
 }
 
 fn stream(events: &Sse, said: ChatEvent) {

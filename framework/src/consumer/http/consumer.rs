@@ -31,8 +31,8 @@ use std::{fmt, future::Future, marker::PhantomData, time::Duration};
 ///
 ///     async fn handle(&mut self, ctx: &mut HttpContext<ChatEvent>) -> Result<HttpResponse> {
 ///         match tokio::time::timeout(Duration::from_secs(30), ctx.next_event()).await {
-///             Ok(Ok(Some(event))) => ctx.respond(Json(event)),
-///             _ => ctx.respond(StatusCode::NO_CONTENT),
+///             Ok(Ok(Some(event))) => ctx.response(Json(event)),
+///             _ => ctx.response(StatusCode::NO_CONTENT),
 ///         }
 ///     }
 /// }
@@ -70,7 +70,7 @@ pub trait HttpConsumer: Sized + Send + 'static {
     ///     // …
     /// #   type Event = NoEvent;
     /// #   async fn connect(_: &mut HttpHandshake) -> Result<Self, Rejection> { Ok(Events) }
-    /// #   async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> { ctx.respond("") }
+    /// #   async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> { ctx.response("") }
     /// }
     /// ```
     const METHODS: &'static [Method] = &[];

@@ -31,7 +31,7 @@ use std::{fmt, future::poll_fn, marker::PhantomData, sync::Arc, task::Poll, time
 /// /// Responds with the length of the request body.
 /// async fn count(ctx: &mut HttpContext) -> Result<HttpResponse> {
 ///     let body = ctx.body().await?;
-///     ctx.respond(Json(body.len()))
+///     ctx.response(Json(body.len()))
 /// }
 /// ```
 pub struct HttpContext<E = NoEvent> {
@@ -162,12 +162,14 @@ impl<E: Event> HttpContext<E> {
         std::mem::take(&mut self.body)
     }
 
-    /// Makes the response that `handle` returns, from a response, a status, text, bytes, JSON or a
-    /// [`Rejection`](crate::Rejection).
+    /// Returns the response that `handle` is to return, made from a response, a status, text, bytes,
+    /// JSON or a [`Rejection`](crate::Rejection).
+    ///
+    /// It sends nothing itself.
     ///
     /// # Errors
     /// [`ErrorKind::Codec`] if the value cannot be encoded.
-    pub fn respond(&self, response: impl IntoHttpResponse) -> crate::Result<HttpResponse> {
+    pub fn response(&self, response: impl IntoHttpResponse) -> crate::Result<HttpResponse> {
         Ok(HttpResponse(ResponseKind::Whole(
             response.into_http_response()?,
         )))
@@ -381,7 +383,7 @@ impl<E: Event> HttpContext<E> {
     ///
     /// async fn handle(ctx: &mut HttpContext) -> Result<HttpResponse> {
     ///     let address = ctx.channel().await?.to_string();
-    ///     ctx.respond(address)
+    ///     ctx.response(address)
     /// }
     /// ```
     ///

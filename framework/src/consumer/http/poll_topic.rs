@@ -44,7 +44,7 @@ impl<E: Event> HttpContext<TopicEvent<E>> {
     ///         let since = self.since.take();
     ///         let events = ctx.poll_topic(&self.lot, since, Duration::from_secs(25)).await?;
     ///         let events: Vec<_> = events.iter().map(|event| &**event).collect();
-    ///         ctx.respond(Json(events))
+    ///         ctx.response(Json(events))
     ///     }
     /// }
     /// ```

@@ -12,7 +12,7 @@ use std::fmt;
 
 /// The response of an HTTP consumer, which `handle` returns: a whole one, or the end of a streamed one.
 ///
-/// [`HttpContext::respond`](super::HttpContext::respond) makes the first,
+/// [`HttpContext::response`](super::HttpContext::response) makes the first,
 /// [`BodySender::end`](super::BodySender::end) and [`Sse::end`](super::Sse::end) the second.
 #[must_use = "a response is sent when `handle` returns it"]
 pub struct HttpResponse(pub(super) ResponseKind);

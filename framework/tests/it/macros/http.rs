@@ -39,10 +39,10 @@ impl Next {
         let patience = Duration::from_secs(self.patience.unwrap_or(30));
         match tokio::time::timeout(patience, ctx.next_event()).await {
             Ok(event) => match event? {
-                Some(event) => ctx.respond(Json(event)),
-                None => ctx.respond(StatusCode::NO_CONTENT),
+                Some(event) => ctx.response(Json(event)),
+                None => ctx.response(StatusCode::NO_CONTENT),
             },
-            Err(_) => ctx.respond(format!("nothing new in {}", self.room)),
+            Err(_) => ctx.response(format!("nothing new in {}", self.room)),
         }
     }
 
@@ -108,7 +108,7 @@ impl Conditional {
     const MAX_BODY: usize = 4;
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
-        ctx.respond("here")
+        ctx.response("here")
     }
 }
 
@@ -132,7 +132,7 @@ impl Own {
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
-        ctx.respond("come in")
+        ctx.response("come in")
     }
 }
 
@@ -315,7 +315,7 @@ impl List {
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse> {
         let list = look_up(&self.name).map_err(refused)?;
-        ctx.respond(list)
+        ctx.response(list)
     }
 }
 
@@ -329,7 +329,7 @@ impl Short {
     }
 
     async fn handle(&mut self, ctx: &mut HttpContext) -> Result<HttpResponse, Rejection> {
-        Ok(ctx.respond(look_up(&self.0).map_err(refused)?)?)
+        Ok(ctx.response(look_up(&self.0).map_err(refused)?)?)
     }
 }
 

@@ -35,7 +35,7 @@ impl HttpConsumer for Stream {
             let wait = Duration::from_secs(25);
             let events = ctx.poll_topic(&self.lot, since, wait).await?;
             let events: Vec<_> = events.iter().map(|event| &**event).collect();
-            return ctx.respond(Json(events));
+            return ctx.response(Json(events));
         }
         ctx.resume(&self.lot, since).await?;
         let events = ctx.sse().await?;
