@@ -159,15 +159,16 @@ impl DirectoryState {
     ) -> bool {
         let is_newest = self.newest.record(response.topology, Instant::now());
         if is_newest {
-            let is_same = |before: &Responder| before.address.shown() == responder.address.shown();
-            if !self.responder.as_ref().is_some_and(is_same) {
-                // The pause was for a search beside another one.
-                self.stale_due = None;
-            }
             self.responder = Some(responder);
             self.search = response.is_failing.then_some(if_failing);
         }
         is_newest
+    }
+
+    /// Records that the node that responded last does not any more: others are asked at once.
+    fn lose_responder(&mut self) {
+        self.responder = None;
+        self.stale_due = None;
     }
 
     /// Returns the search after one that has found no node, if the next one says that the Cluster
@@ -319,7 +320,7 @@ impl Directory {
                         return Ok(());
                     }
                 }
-                Err(_) => known.responder = None,
+                Err(_) => known.lose_responder(),
             }
         }
         let candidates = self.candidates(known, last.as_ref());
@@ -349,7 +350,7 @@ impl Directory {
                     known.record(response, responder, known.next_search());
                 }
                 Err(error) => {
-                    known.responder = None;
+                    known.lose_responder();
                     failures.push(error.at(responder.address.shown(), true));
                 }
             }
@@ -693,6 +694,25 @@ mod tests {
         assert_eq!(port(&directory).await, "2000");
         stale.names(3000, 7);
         assert_eq!(port(&directory).await, "3000");
+    }
+
+    #[tokio::test]
+    async fn another_node_is_asked_every_100_ms_at_most() {
+        let nodes = [FakeNode::start().await, FakeNode::start().await];
+        nodes.iter().for_each(|node| node.names(1000, 5));
+        let _stopped = stop_clock();
+        let directory = directory(&nodes.each_ref());
+        let first = responder(&directory).await;
+        directory.mark_stale();
+        let second = responder(&directory).await;
+        assert_ne!(second, first);
+
+        directory.mark_stale();
+        advance(QUERY_ANOTHER_EVERY - Duration::from_millis(1)).await;
+
+        assert_eq!(responder(&directory).await, second);
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(responder(&directory).await, first);
     }
 
     #[tokio::test]
