@@ -197,11 +197,11 @@ impl WorkerQueue {
     /// Runs the jobs that the channel layer was still taking: nobody else gets them.
     async fn finish_receiving(&self, permits: &Arc<Semaphore>, jobs: &mut JoinSet<()>) {
         loop {
-            let permit = permits.clone().acquire_owned().await;
             let receiving = catch_panic(|| self.channels.layer().finish_receiving(&self.channel));
             match receiving.await.and_then(|received| received) {
                 Ok(Some(envelope)) => {
                     let job = self.run(envelope);
+                    let permit = permits.clone().acquire_owned().await;
                     jobs.spawn(async move {
                         job.await;
                         drop(permit);

@@ -1,6 +1,6 @@
 //! A channel layer that fails.
 
-use super::{Probe, Running, record, router};
+use super::{Probe, Running, record, router, tasks};
 use crate::log::Log;
 use seaway::{
     ChannelName, Channels, Error, ErrorKind, GroupName, Result,
@@ -13,7 +13,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, sleep_until},
+};
 
 /// A channel layer that fails and panics before it has a job.
 struct Flaky {
@@ -59,15 +62,20 @@ struct Late {
     local: LocalChannels,
     reply_at: Instant,
     is_taken: AtomicBool,
+    /// Notified when a worker receives.
+    receiving: Arc<Notify>,
 }
 
 impl Late {
-    fn channels(delay: Duration) -> Channels {
-        Channels::new(Self {
+    fn channels(delay: Duration) -> (Channels, Arc<Notify>) {
+        let receiving = Arc::new(Notify::new());
+        let channels = Channels::new(Self {
             local: LocalChannels::default(),
             reply_at: Instant::now() + delay,
             is_taken: AtomicBool::new(false),
-        })
+            receiving: receiving.clone(),
+        });
+        (channels, receiving)
     }
 }
 
@@ -83,6 +91,7 @@ impl ChannelLayer for Late {
         Ok(())
     }
     async fn receive(&self, _: &ChannelName, wait: Duration) -> Result<Option<Envelope>, Error> {
+        self.receiving.notify_one();
         sleep(wait).await;
         Ok(None)
     }
@@ -108,11 +117,11 @@ impl ChannelLayer for Late {
 async fn a_job_that_the_channel_layer_returns_late_is_run_before_a_worker_stops() {
     let log = Log::listen();
     let probe = Probe::new();
-    let channels = Late::channels(Duration::from_secs(2));
+    let (channels, receiving) = Late::channels(Duration::from_secs(2));
+    let running = Running::start(&channels, router(&channels, &probe));
+    receiving.notified().await;
 
-    Running::start(&channels, router(&channels, &probe))
-        .stop()
-        .await;
+    running.stop().await;
 
     assert_eq!(probe.recorder.entries(), ["1"]);
     assert_eq!(log.lines("may be lost"), [""; 0]);
@@ -122,13 +131,13 @@ async fn a_job_that_the_channel_layer_returns_late_is_run_before_a_worker_stops(
 async fn a_worker_that_stops_says_that_the_channel_layer_has_not_replied() {
     let log = Log::listen();
     let probe = Probe::new();
-    let channels = Late::channels(Duration::from_secs(60));
-
+    let (channels, receiving) = Late::channels(Duration::from_secs(60));
     let router = router(&channels, &probe);
-    let limit = Duration::from_secs(1);
-    Running::configured(&channels, router, |workers| workers.drain_timeout(limit))
-        .stop()
-        .await;
+    let limit = Duration::from_secs(2);
+    let running = Running::configured(&channels, router, |workers| workers.drain_timeout(limit));
+    receiving.notified().await;
+
+    running.stop().await;
 
     assert_eq!(probe.recorder.entries(), [""; 0]);
     assert_eq!(log.lines("jobs may be lost").len(), 1);
@@ -139,13 +148,13 @@ async fn a_worker_that_has_no_time_to_stop_loses_no_job_of_a_layer_that_has_none
     let log = Log::listen();
     let probe = Probe::new();
     let channels = Channels::in_memory();
-
     let router = router(&channels, &probe);
-    Running::configured(&channels, router, |workers| {
-        workers.drain_timeout(Duration::ZERO)
-    })
-    .stop()
-    .await;
+    let limit = Duration::ZERO;
+    let running = Running::configured(&channels, router, |workers| workers.drain_timeout(limit));
+    channels.send(&tasks(), &record(1)).await.unwrap();
+    probe.recorder.wait_for(1).await;
+
+    running.stop().await;
 
     assert_eq!(log.lines("may be lost"), [""; 0]);
 }

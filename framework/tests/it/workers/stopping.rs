@@ -45,6 +45,7 @@ async fn a_job_in_hand_that_outlasts_the_drain_timeout_is_aborted_and_counted() 
     workers.task.await.unwrap().unwrap();
 
     assert_eq!(begun.elapsed(), Duration::from_secs(5));
+    assert_eq!(log.lines("jobs may be lost"), [""; 0]);
     assert_eq!(probe.recorder.entries(), ["begun"]);
     assert_eq!(
         counters.get("seaway_jobs_total channel=tasks outcome=aborted"),
