@@ -44,6 +44,11 @@ impl Signal {
         self.watch().wait()
     }
 
+    /// Returns whether the signal is set.
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.is_set.load(Ordering::Acquire)
+    }
+
     /// Returns a receiver of the signal for one task.
     pub(crate) fn watch(&self) -> SignalWatch {
         SignalWatch {

@@ -198,7 +198,7 @@ async fn serve_http_1<S: ServedApp>(
                 let status = response.status();
                 let leaves_http =
                     status == StatusCode::SWITCHING_PROTOCOLS || is_connect && status.is_success();
-                let is_last = is_rejected || connection.stopping().is_set();
+                let is_last = is_rejected || connection.is_stopping();
                 if is_last && !leaves_http || traffic.has_broken_body() {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);

@@ -141,6 +141,11 @@ impl Connection {
         self.0.drain.stop.watch()
     }
 
+    /// Returns whether the server stops.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.0.drain.stop.is_set()
+    }
+
     /// Takes the place of a connection that leaves HTTP, for its stream: a service that takes the
     /// stream from hyper itself, such as axum's, holds nothing else of the connection.
     pub(super) fn take_place(&self) -> Place {
