@@ -38,8 +38,10 @@ impl Lifecycle {
             prepare(running.values()).await
         };
         let started = tokio::select! {
-            started = starting => Some(started),
+            // Nothing starts after the signal.
+            biased;
             () = signal.stop() => None,
+            started = starting => Some(started),
         };
         let outcome = match started {
             Some(Ok(ready)) => serve(ready, running.provide(), &mut signal).await,
