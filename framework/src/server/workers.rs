@@ -17,7 +17,7 @@ use crate::{
 };
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -128,6 +128,8 @@ impl RunningWorkers {
     }
 }
 
+const NEVER_CLOSED: &str = "nothing closes the semaphore";
+
 /// One channel, and how its jobs are run.
 struct WorkerQueue {
     channels: Channels,
@@ -148,7 +150,7 @@ impl WorkerQueue {
             let permit = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                permit = permits.clone().acquire_owned() => permit.expect("it is never closed"),
+                permit = permits.clone().acquire_owned() => permit.expect(NEVER_CLOSED),
             };
             // A job may have been taken when this future is dropped, so it never is: see
             // `ChannelLayer::receive`.
@@ -156,20 +158,11 @@ impl WorkerQueue {
             match receiving.await.and_then(|received| received) {
                 Ok(Some(envelope)) => {
                     pause = FIRST_PAUSE;
-                    let job = self.run(envelope);
-                    jobs.spawn(async move {
-                        job.await;
-                        drop(permit);
-                    });
+                    jobs.spawn(holding(permit, self.run(envelope)));
                 }
                 Ok(None) => pause = FIRST_PAUSE,
                 Err(error) => {
-                    log_limited!(
-                        warn,
-                        channel = %self.channel,
-                        error = %format_args!("{error:#}"),
-                        "cannot receive jobs; trying again"
-                    );
+                    self.warn(&error);
                     tokio::select! {
                         () = stop.cancelled() => break,
                         () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
@@ -201,24 +194,25 @@ impl WorkerQueue {
             match receiving.await.and_then(|received| received) {
                 Ok(Some(envelope)) => {
                     let job = self.run(envelope);
-                    let permit = permits.clone().acquire_owned().await;
-                    jobs.spawn(async move {
-                        job.await;
-                        drop(permit);
-                    });
+                    let permit = permits.clone().acquire_owned().await.expect(NEVER_CLOSED);
+                    jobs.spawn(holding(permit, job));
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    log_limited!(
-                        warn,
-                        channel = %self.channel,
-                        error = %format_args!("{error:#}"),
-                        "cannot receive jobs; trying again"
-                    );
+                    self.warn(&error);
                     sleep(FIRST_PAUSE).await;
                 }
             }
         }
+    }
+
+    fn warn(&self, error: &Error) {
+        log_limited!(
+            warn,
+            channel = %self.channel,
+            error = %format_args!("{error:#}"),
+            "cannot receive jobs; trying again"
+        );
     }
 
     /// Runs one job, and logs and counts how it ended.
@@ -235,6 +229,12 @@ impl WorkerQueue {
         }
         .instrument(span)
     }
+}
+
+/// Runs a job whose permit is free once it has ended.
+async fn holding(permit: OwnedSemaphorePermit, job: impl Future<Output = ()>) {
+    job.await;
+    drop(permit);
 }
 
 /// A job that runs; if this is dropped before its end, the job was aborted.
