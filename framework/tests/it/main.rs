@@ -1,5 +1,6 @@
 //! Tests of the framework's guarantees, through its public API.
 
+mod around;
 #[cfg(feature = "sessions")]
 mod auth;
 #[cfg(feature = "sessions")]

@@ -1,5 +1,6 @@
 //! The conformance tests of the in-memory layer.
 
+use crate::around::Around;
 use async_trait::async_trait;
 use seaway::{
     ChannelName, Channels, Error, GroupName, NoEvent, Result,
@@ -153,44 +154,9 @@ async fn a_layer_that_gives_channels_of_two_processes_the_same_name_does_not_con
     channel_layer::conforms(async || SameNames::process(&all)).await;
 }
 
-/// A layer around another one, with the methods alone that it must have.
-struct Around(InMemoryChannelLayer);
-
-#[async_trait]
-impl ChannelLayer for Around {
-    fn inner(&self) -> Option<&dyn ChannelLayer> {
-        Some(&self.0)
-    }
-    fn local(&self) -> &LocalChannels {
-        self.0.local()
-    }
-    async fn open(&self) -> Result<Mailbox, Error> {
-        self.0.open().await
-    }
-    async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<(), Error> {
-        self.0.send(channel, envelope).await
-    }
-    async fn receive(
-        &self,
-        channel: &ChannelName,
-        wait: Duration,
-    ) -> Result<Option<Envelope>, Error> {
-        self.0.receive(channel, wait).await
-    }
-    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
-        self.0.group_add(group, channel).await
-    }
-    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
-        self.0.group_discard(group, channel).await
-    }
-    async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<(), Error> {
-        self.0.group_send(group, envelope).await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_layer_around_another_one_has_its_topics_presence_and_counts() {
-    let channels = Channels::new(Around(InMemoryChannelLayer::default()));
+    let channels = Channels::new(Around::default());
 
     topics::conforms(async || channels.clone()).await;
     presence::conforms(async || channels.clone()).await;

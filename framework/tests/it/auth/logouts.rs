@@ -1,14 +1,11 @@
 //! Logouts, and what they end.
 
 use crate::{
+    around::Around,
     auth_app::{Site, cookie},
     support::eventually,
 };
-use async_trait::async_trait;
-use seaway::{
-    ChannelName, Close, Error, GroupName,
-    channels::{ChannelLayer, Envelope, InMemoryChannelLayer, LocalChannels, Mailbox},
-};
+use seaway::Close;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -42,44 +39,15 @@ async fn a_logout_closes_only_the_websockets_of_its_session() {
     assert_eq!(site.get("/me", &[("cookie", &there)]).await.body(), "ana");
 }
 
-/// A channel layer that takes a minute for each event, like one that does not respond.
-#[derive(Default)]
-struct Slow(InMemoryChannelLayer);
-
-#[async_trait]
-impl ChannelLayer for Slow {
-    fn local(&self) -> &LocalChannels {
-        self.0.local()
-    }
-    async fn open(&self) -> Result<Mailbox, Error> {
-        self.0.open().await
-    }
-    async fn send(&self, channel: &ChannelName, envelope: Envelope) -> Result<(), Error> {
-        self.0.send(channel, envelope).await
-    }
-    async fn receive(
-        &self,
-        channel: &ChannelName,
-        wait: Duration,
-    ) -> Result<Option<Envelope>, Error> {
-        self.0.receive(channel, wait).await
-    }
-    async fn group_add(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
-        self.0.group_add(group, channel).await
-    }
-    async fn group_discard(&self, group: &GroupName, channel: &ChannelName) -> Result<(), Error> {
-        self.0.group_discard(group, channel).await
-    }
-    async fn group_send(&self, group: &GroupName, envelope: Envelope) -> Result<(), Error> {
-        sleep(Duration::from_secs(60)).await;
-        self.0.group_send(group, envelope).await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_logout_succeeds_while_the_channel_layer_does_not_respond() {
     for path in ["/logout", "/clear", "/clearing-poll"] {
-        let site = Site::over(Slow::default(), |auth| auth, |sessions| sessions);
+        // A channel layer that does not respond for a minute.
+        let slow = Around {
+            delay: Duration::from_secs(60),
+            ..Around::default()
+        };
+        let site = Site::over(slow, |auth| auth, |sessions| sessions);
         let ana = site.log_in("ana").await;
         let (mut socket, _) = site.who(&ana).await;
         let start = Instant::now();
